@@ -1,0 +1,1 @@
+"""Adapters: low-rank weight changes and how they are put on a model."""

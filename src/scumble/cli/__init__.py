@@ -1,0 +1,1 @@
+"""The command line: builds settings, calls one function, prints events."""

@@ -1,0 +1,118 @@
+"""The command `scumble`: each command builds settings from flags and a file, calls one function, shows its events."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import cyclopts
+from cyclopts import App, Parameter
+
+from scumble.cli.flags import flags_model, nested
+from scumble.cli.foreign import notes_on, translate
+from scumble.cli.run import play, report
+from scumble.config import CompareConfig, GenerateConfig, TrainConfig, from_values, merged, read_toml
+from scumble.errors import ConfigError, ScumbleError
+
+app = App(
+    name="scumble",
+    help="The LoRA workshop for Stable Diffusion: from a folder of pictures to a proven LoRA file.",
+    help_flags=["--help", "-h"],
+    result_action="return_value",
+)
+
+TrainFlags = flags_model(TrainConfig, without=frozenset({"folder"}))
+GenerateFlags = flags_model(GenerateConfig, without=frozenset({"prompt"}))
+CompareFlags = flags_model(CompareConfig)
+
+
+@app.command
+def train(
+    folder: Annotated[
+        Path | None,
+        Parameter(
+            name=["--folder", "--train-data-dir"],
+            help="folder of pictures, each with an optional .txt caption beside it",
+        ),
+    ] = None,
+    *,
+    config: Annotated[Path | None, Parameter(help="TOML file of settings; flags win over it")] = None,
+    dry_run: Annotated[bool, Parameter(help="show the start-up card and stop", negative="")] = False,
+    flags: Annotated[TrainFlags, Parameter(name="*")] = TrainFlags(),  # type: ignore[valid-type]  # noqa: B008
+) -> None:
+    """Train a LoRA on a folder of pictures.
+
+    scumble train ./photos --trigger "sks dog"
+    """
+    values = merged(read_toml(config) if config is not None else {}, nested(TrainConfig, flags))
+    if folder is not None:
+        values = merged(values, {"data": {"folder": folder}})
+    settings = from_values(TrainConfig, values)
+    from scumble.train.events import Planned
+    from scumble.train.loop import train as run
+
+    play(run(settings), until=lambda event: dry_run and isinstance(event, Planned))
+
+
+@app.command
+def generate(
+    prompt: Annotated[str, Parameter(help="what to draw; <lora:name:weight> applies a LoRA")],
+    *,
+    flags: Annotated[GenerateFlags, Parameter(name="*")] = GenerateFlags(),  # type: ignore[valid-type]  # noqa: B008
+) -> None:
+    """Draw pictures with a base model and LoRAs.
+
+    scumble generate "photo of sks dog on the moon <lora:photos:0.8>" --n 4
+    """
+    settings = from_values(GenerateConfig, {"prompt": prompt, **nested(GenerateConfig, flags)})
+    from scumble.generate import generate as run
+
+    play(run(settings))
+
+
+@app.command
+def compare(
+    *,
+    flags: Annotated[CompareFlags, Parameter(name="*")] = CompareFlags(),  # type: ignore[valid-type]  # noqa: B008
+) -> None:
+    """Draw the base and LoRAs side by side, from the same noise, as one labelled picture.
+
+    scumble compare --lora runs/photos/photos.safetensors --prompt "photo of sks dog" --seed 1025
+    """
+    settings = from_values(CompareConfig, nested(CompareConfig, flags))
+    from scumble.compare import compare as run
+
+    play(run(settings))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The entry point; ends the process with the exit code that errors.py and the README list."""
+    sys.exit(exit_code(sys.argv[1:] if arguments is None else arguments))
+
+
+def exit_code(arguments: list[str]) -> int:
+    """Run one command line and say how it ended."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
+    try:
+        for note in notes_on(arguments):
+            print(f"· {note}")
+        run_command(translate(arguments))
+    except ScumbleError as error:
+        return report(error)
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+    return 0
+
+
+def run_command(arguments: list[str]) -> Any:
+    """Parse and call, with the parser's own complaints as our errors.
+
+    Raises:
+        ConfigError: the command line cannot be understood.
+    """
+    try:
+        return app(arguments, exit_on_error=False, print_error=False)
+    except cyclopts.CycloptsError as error:
+        raise ConfigError(f"{str(error).strip()} (see: scumble {' '.join(arguments[:1])} --help)") from None

@@ -1,0 +1,71 @@
+"""Running a generator of events to its end, or to where the person stops it; errors become one line and an exit code."""
+
+import signal
+import sys
+from collections.abc import Callable, Generator, Iterator
+from types import FrameType
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from scumble.cli.show import Screen
+from scumble.errors import InterruptedRunError, ScumbleError
+
+SIGNAL_EXIT = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 129, "SIGBREAK": 130}
+"""Exit code after each signal, as shells expect: 128 + the signal's number."""
+
+
+class Stop:
+    """Remembers the first signal; the second one of its kind ends the program as usual."""
+
+    def __init__(self) -> None:
+        self.signal: str | None = None
+        self.restore: list[tuple[signal.Signals, Any]] = []
+
+    def __enter__(self) -> "Stop":
+        for name in SIGNAL_EXIT:
+            number = getattr(signal, name, None)  # Windows has neither SIGHUP nor a SIGTERM worth the name
+            if number is not None:
+                self.restore.append((number, signal.signal(number, self._remember)))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self.restore:
+            signal.signal(number, handler)
+
+    def _remember(self, number: int, _: FrameType | None) -> None:
+        self.signal = signal.Signals(number).name
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+        print(f"\n{self.signal}: saving after this step ... (again to stop at once)", file=sys.stderr)
+
+
+def play(events: Iterator[Any], until: Callable[[Any], bool] = lambda event: False) -> None:
+    """Show events until they end, `until` says so, or a signal comes; closing the generator lets it save.
+
+    Raises:
+        InterruptedRunError: a signal stopped it after saving.
+    """
+    screen = Screen()
+    assert isinstance(events, Generator)
+    with Stop() as stop:
+        try:
+            for event in events:
+                screen.show(event)
+                if stop.signal is not None or until(event):
+                    break
+        finally:
+            events.close()
+            screen.end()
+    if stop.signal is not None:
+        error = InterruptedRunError(
+            f"stopped by {stop.signal}; what was done is saved: the same command with --resume goes on"
+        )
+        error.exit_code = SIGNAL_EXIT[stop.signal]
+        raise error
+
+
+def report(error: ScumbleError) -> int:
+    """Print an error for people and give its exit code."""
+    Console(stderr=True, soft_wrap=True, highlight=False).print(f"[bold red]error:[/] {escape(str(error))}")
+    return error.exit_code

@@ -1,0 +1,35 @@
+"""The settings: one frozen schema that is the TOML file, the flags, the Python arguments and the reference page."""
+
+from scumble.config.generate import CompareConfig, GenerateConfig
+from scumble.config.section import Also, Section, from_values, merged, read_toml, write_toml
+from scumble.config.train import (
+    AdapterConfig,
+    DataConfig,
+    ModelConfig,
+    OptimizerConfig,
+    OutputConfig,
+    PriorConfig,
+    TrainConfig,
+    TrainingConfig,
+    ValidationConfig,
+)
+
+__all__ = [
+    "AdapterConfig",
+    "Also",
+    "CompareConfig",
+    "DataConfig",
+    "GenerateConfig",
+    "ModelConfig",
+    "OptimizerConfig",
+    "OutputConfig",
+    "PriorConfig",
+    "Section",
+    "TrainConfig",
+    "TrainingConfig",
+    "ValidationConfig",
+    "from_values",
+    "merged",
+    "read_toml",
+    "write_toml",
+]

@@ -1,0 +1,82 @@
+"""The settings of drawing pictures and of comparing LoRAs by them."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from scumble.config.section import Also, Section
+
+
+class GenerateConfig(Section):
+    """Everything `generate` needs."""
+
+    prompt: Annotated[str, Field(description="what to draw; <lora:name:weight> applies a LoRA")]
+    negative_prompt: Annotated[str, Field(description="what to keep away from")] = ""
+    base: Annotated[
+        str | None,
+        Also("pretrained_model_name_or_path"),
+        Field(description="base model: hub id or pipeline folder; none = Stable Diffusion 1.5"),
+    ] = None
+    lora: Annotated[
+        tuple[Path, ...], Field(description="LoRA file, repeatable; weight 1 unless the prompt names it")
+    ] = ()
+    lora_dir: Annotated[
+        Path | None,
+        Field(description="folder in which <lora:name> is looked up, besides the --lora files and the runs"),
+    ] = None
+    runs_dir: Annotated[Path, Field(description="folder of the runs, in which <lora:name> is looked up")] = Path("runs")
+    steps: Annotated[int, Also("num_inference_steps"), Field(ge=1, le=1000, description="denoising steps")] = 25
+    guidance_scale: Annotated[
+        float, Also("cfg_scale"), Field(ge=1, le=30, description="classifier-free guidance; 1 = none")
+    ] = 7.0
+    sampler: Annotated[str, Field(description="sampler by its WebUI name")] = "Euler a"
+    seed: Annotated[int, Field(ge=0, lt=2**63, description="seed of the first picture; the next ones count up")] = 1025
+    n: Annotated[int, Also("num_images"), Field(ge=1, le=1000, description="number of pictures")] = 1
+    batch_size: Annotated[int, Field(ge=1, description="pictures per forward pass")] = 1
+    width: Annotated[int | None, Field(ge=16, description="width in pixels; none = the base's own")] = None
+    height: Annotated[int | None, Field(ge=16, description="height in pixels; none = the base's own")] = None
+    clip_skip: Annotated[
+        int, Field(ge=1, le=12, description="text encoder layer used, counted as the WebUI does: 1 = last")
+    ] = 1
+    mixed_precision: Annotated[
+        Literal["no", "fp16", "bf16"] | None,
+        Field(description="precision of the weights; none = fp16 on a GPU, fp32 on a CPU"),
+    ] = None
+    device: Annotated[str | None, Field(description="cuda, mps or cpu; none = the best there is")] = None
+    out: Annotated[Path, Field(description="folder for the pictures")] = Path("pictures")
+    strip: Annotated[
+        int | None, Field(ge=2, description="also draw the reverse process in this many moments (20 is usual)")
+    ] = None
+
+
+class CompareConfig(Section):
+    """Everything `compare` needs: the base and each LoRA beside it, from the same noise."""
+
+    prompt: Annotated[tuple[str, ...], Field(min_length=1, description="what to draw, repeatable: one row a prompt")]
+    lora: Annotated[
+        tuple[Path, ...], Field(min_length=1, description="LoRA file, repeatable: one column each, beside the base")
+    ]
+    weight: Annotated[float, Field(description="strength of each LoRA")] = 1.0
+    negative_prompt: Annotated[str, Field(description="what to keep away from")] = ""
+    base: Annotated[
+        str | None,
+        Also("pretrained_model_name_or_path"),
+        Field(description="base model: hub id or pipeline folder; none = the one the LoRA was trained on"),
+    ] = None
+    steps: Annotated[int, Also("num_inference_steps"), Field(ge=1, le=1000, description="denoising steps")] = 25
+    guidance_scale: Annotated[
+        float, Also("cfg_scale"), Field(ge=1, le=30, description="classifier-free guidance; 1 = none")
+    ] = 7.0
+    sampler: Annotated[str, Field(description="sampler by its WebUI name")] = "Euler a"
+    seed: Annotated[int, Field(ge=0, lt=2**63, description="seed of the noise")] = 1025
+    n: Annotated[int, Field(ge=1, le=16, description="pictures per prompt, with seeds counting up")] = 1
+    clip_skip: Annotated[
+        int, Field(ge=1, le=12, description="text encoder layer used, counted as the WebUI does: 1 = last")
+    ] = 1
+    mixed_precision: Annotated[
+        Literal["no", "fp16", "bf16"] | None,
+        Field(description="precision of the weights; none = fp16 on a GPU, fp32 on a CPU"),
+    ] = None
+    device: Annotated[str | None, Field(description="cuda, mps or cpu; none = the best there is")] = None
+    out: Annotated[Path, Field(description="the picture to write")] = Path("compare.png")

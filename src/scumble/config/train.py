@@ -1,0 +1,280 @@
+"""The settings of training. One whose default is None is chosen by the plan, which writes what it chose into the run folder."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from scumble.config.section import Also, Section
+from scumble.errors import ConfigError
+
+
+class ModelConfig(Section):
+    """The base model."""
+
+    base: Annotated[
+        str | None,
+        Also("pretrained_model_name_or_path"),
+        Field(
+            description="base model: hub id or pipeline folder; none = Stable Diffusion 1.5; 'mini' = the model in the box"
+        ),
+    ] = None
+    revision: Annotated[str | None, Field(description="revision of the base on the hub")] = None
+    variant: Annotated[str | None, Field(description="variant of the base's weight files, such as fp16")] = None
+    clip_skip: Annotated[
+        int,
+        Field(
+            ge=1, le=12, description="text encoder layer used, counted as the WebUI does: 1 = last, 2 = last but one"
+        ),
+    ] = 1
+    prediction_type: Annotated[
+        Literal["epsilon", "v_prediction"] | None,
+        Field(description="what the denoiser predicts; none = as the base's scheduler says"),
+    ] = None
+
+
+class DataConfig(Section):
+    """The pictures and their captions."""
+
+    folder: Annotated[
+        Path | None,
+        Also("train_data_dir"),
+        Field(description="folder of pictures, each with an optional .txt caption beside it"),
+    ] = None
+    trigger: Annotated[
+        str | None,
+        Field(description="the word that calls what is learnt; pictures without a caption get 'a photo of TRIGGER'"),
+    ] = None
+    caption: Annotated[
+        str | None, Field(description='one caption for all pictures that have none; "" trains the empty prompt')
+    ] = None
+    resolution: Annotated[
+        int | None, Field(ge=16, le=4096, description="side of the training square in pixels; none = the base's own")
+    ] = None
+    center_crop: Annotated[
+        bool, Field(description="crop the middle of each picture (a random crop is not there yet)")
+    ] = True
+    random_flip: Annotated[bool, Field(description="mirror pictures left-right at random")] = False
+    cache_dir: Annotated[
+        Path | None, Field(description="where latents and text states are kept; none = the user's cache folder")
+    ] = None
+
+
+class AdapterConfig(Section):
+    """The low-rank adapter."""
+
+    algorithm: Annotated[Literal["lora"], Field(description="how the weight change is written")] = "lora"
+    rank: Annotated[
+        int | None,
+        Also("network_dim"),
+        Field(ge=1, le=1024, description="rank of the weight change; none = by --for, else 16"),
+    ] = None
+    alpha: Annotated[
+        float | None,
+        Also("lora_alpha", "network_alpha"),
+        Field(gt=0, description="the change is scaled by alpha / rank; none = equal to the rank"),
+    ] = None
+    targets: Annotated[
+        tuple[str, ...],
+        Field(
+            min_length=1,
+            description="layers to adapt: a preset (attention, cross-attention) or path patterns such as '*.attn2.to_q'",
+        ),
+    ] = ("attention",)
+    init: Annotated[
+        Literal["kaiming", "gaussian"],
+        Field(description="how A starts: Kaiming uniform, or Gaussian of deviation 0.01; B is zero"),
+    ] = "kaiming"
+
+
+class OptimizerConfig(Section):
+    """The optimizer and its learning rate."""
+
+    learning_rate: Annotated[
+        float | None, Field(gt=0, description="peak learning rate; none = as the base advises, else 1e-4")
+    ] = None
+    scale_lr: Annotated[bool, Field(description="multiply the rate by batch size x accumulation steps")] = False
+    lr_scheduler: Annotated[
+        Literal["constant", "constant_with_warmup", "cosine"],
+        Field(description="how the rate moves, per optimizer step"),
+    ] = "cosine"
+    lr_warmup_steps: Annotated[int, Field(ge=0, description="optimizer steps over which the rate rises from zero")] = 0
+    lr_min: Annotated[float | None, Field(ge=0, description="floor of the cosine; none = 1 % of the rate")] = None
+    weight_decay: Annotated[
+        float, Also("adam_weight_decay"), Field(ge=0, description="decoupled weight decay of AdamW")
+    ] = 0.01
+    beta1: Annotated[
+        float, Also("adam_beta1"), Field(ge=0, lt=1, description="AdamW's decay of the mean of the gradient")
+    ] = 0.9
+    beta2: Annotated[
+        float, Also("adam_beta2"), Field(ge=0, lt=1, description="AdamW's decay of the mean of its square")
+    ] = 0.999
+    epsilon: Annotated[
+        float, Also("adam_epsilon"), Field(gt=0, description="AdamW's small number in the denominator")
+    ] = 1e-8
+    max_grad_norm: Annotated[float, Field(ge=0, description="clip the gradient's norm to this; 0 = no clipping")] = 1.0
+
+
+class TrainingConfig(Section):
+    """How long, how much at once, and what is minimised."""
+
+    purpose: Annotated[
+        Literal["style", "person", "object"] | None,
+        Also("for"),
+        Field(description="what is learnt: sets rank 4 / 16 / 8"),
+    ] = None
+    max_train_steps: Annotated[
+        int | None,
+        Also("steps"),
+        Field(ge=1, description="optimizer steps; none = 800 to 2000 by the number of pictures"),
+    ] = None
+    num_train_epochs: Annotated[
+        int | None, Also("epochs"), Field(ge=1, description="passes over the pictures, instead of steps")
+    ] = None
+    train_batch_size: Annotated[int, Also("batch_size"), Field(ge=1, description="pictures per forward pass")] = 1
+    gradient_accumulation_steps: Annotated[int, Field(ge=1, description="forward passes per optimizer step")] = 1
+    gradient_checkpointing: Annotated[
+        bool, Field(description="recompute activations in the backward pass: less memory, more time")
+    ] = False
+    mixed_precision: Annotated[
+        Literal["no", "fp16", "bf16"] | None,
+        Field(description="precision of the frozen weights; none = bf16 or fp16 on a GPU, fp32 on a CPU"),
+    ] = None
+    device: Annotated[str | None, Field(description="cuda, mps or cpu; none = the best there is")] = None
+    seed: Annotated[int, Field(ge=0, lt=2**63, description="seed of everything random")] = 0
+    snr_gamma: Annotated[
+        float | None, Field(gt=0, description="min-SNR loss weighting with this ceiling (5 is usual)")
+    ] = None
+    noise_offset: Annotated[float, Field(ge=0, le=1, description="constant per-channel noise added to the noise")] = 0.0
+
+
+class PriorConfig(Section):
+    """Prior preservation: class pictures beside one's own, so that the rest is not forgotten."""
+
+    class_prompt: Annotated[
+        str | None,
+        Field(
+            description="prompts of the class pictures, several separated by '|'; the base draws them unless class_data_dir has enough"
+        ),
+    ] = None
+    class_data_dir: Annotated[
+        Path | None, Field(description="folder of class pictures, with captions like those of the own pictures")
+    ] = None
+    num_class_images: Annotated[
+        int | None, Field(ge=1, description="how many class pictures the base draws; none = 36")
+    ] = None
+    prior_share: Annotated[
+        float | None, Field(gt=0, lt=1, description="share of class pictures among all training samples; none = 0.3")
+    ] = None
+    prior_loss_weight: Annotated[
+        float | None, Field(gt=0, description="weight of the class pictures' loss; none = 1")
+    ] = None
+
+
+class ValidationConfig(Section):
+    """The held-out loss, early stopping and sample pictures."""
+
+    validation_split: Annotated[
+        float, Field(ge=0, le=0.5, description="share of pictures held out; with fewer than 10 pictures none are")
+    ] = 0.1
+    validation_steps: Annotated[
+        int | None, Field(ge=1, description="optimizer steps between validations; none = 20 times a run")
+    ] = None
+    patience: Annotated[
+        int | None, Field(ge=1, description="stop after this many validations without a better loss; none = never")
+    ] = None
+    validation_prompt: Annotated[
+        str | None, Field(description="prompt of the sample pictures, several separated by '|'")
+    ] = None
+    num_validation_images: Annotated[
+        int | None, Field(ge=1, le=64, description="sample pictures per prompt; none = 1")
+    ] = None
+    sample_steps: Annotated[
+        int | None, Field(ge=1, description="optimizer steps between sample pictures; none = 4 times a run")
+    ] = None
+
+
+class OutputConfig(Section):
+    """Where things go."""
+
+    output_dir: Annotated[Path, Field(description="folder of the runs; each run has a folder of its own in it")] = Path(
+        "runs"
+    )
+    name: Annotated[
+        str | None,
+        Field(
+            pattern=r"^[^/\\:*?\"<>|]+$", description="name of the run and of the LoRA; none = the data folder's name"
+        ),
+    ] = None
+    format: Annotated[Literal["kohya", "diffusers"], Field(description="naming of the tensors in the LoRA file")] = (
+        "kohya"
+    )
+    save_precision: Annotated[
+        Literal["fp32", "fp16", "bf16"], Field(description="precision of the numbers in the LoRA file")
+    ] = "fp32"
+    checkpointing_steps: Annotated[
+        int | None, Field(ge=1, description="optimizer steps between checkpoints; none = 4 times a run")
+    ] = None
+    checkpoints_total_limit: Annotated[int, Field(ge=1, description="checkpoints kept, the newest")] = 2
+    resume: Annotated[bool, Field(description="go on from the newest checkpoint of this run")] = False
+    init_lora: Annotated[
+        Path | None, Field(description="LoRA file whose weights are the start, with a fresh optimizer")
+    ] = None
+    overwrite: Annotated[bool, Field(description="replace an earlier run of the same name")] = False
+    report_to: Annotated[
+        Literal["tensorboard", "none"], Field(description="where curves are logged besides the run folder")
+    ] = "tensorboard"
+
+
+class TrainConfig(Section):
+    """Everything `train` needs."""
+
+    model: ModelConfig = ModelConfig()
+    data: DataConfig = DataConfig()
+    adapter: AdapterConfig = AdapterConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    training: TrainingConfig = TrainingConfig()
+    prior: PriorConfig = PriorConfig()
+    validation: ValidationConfig = ValidationConfig()
+    output: OutputConfig = OutputConfig()
+
+    @model_validator(mode="after")
+    def _refuse_settings_without_effect(self) -> Self:
+        refuse_without_effect(self)
+        return self
+
+
+def refuse_without_effect(config: TrainConfig) -> None:
+    """Raise for a combination in which a given setting would do nothing.
+
+    Raises:
+        ConfigError: names the setting and what it needs.
+    """
+    opt, prior, val, data, train = config.optimizer, config.prior, config.validation, config.data, config.training
+    has_prior = prior.class_prompt is not None or prior.class_data_dir is not None
+    rules = [
+        (opt.lr_min is not None and opt.lr_scheduler != "cosine", "lr_min", "lr_scheduler = 'cosine'"),
+        (
+            opt.lr_warmup_steps > 0 and opt.lr_scheduler == "constant",
+            "lr_warmup_steps",
+            "lr_scheduler = 'constant_with_warmup' or 'cosine'",
+        ),
+        (prior.num_class_images is not None and prior.class_prompt is None, "num_class_images", "class_prompt"),
+        (prior.prior_share is not None and not has_prior, "prior_share", "class_prompt or class_data_dir"),
+        (prior.prior_loss_weight is not None and not has_prior, "prior_loss_weight", "class_prompt or class_data_dir"),
+        (
+            val.num_validation_images is not None and val.validation_prompt is None,
+            "num_validation_images",
+            "validation_prompt",
+        ),
+        (val.sample_steps is not None and val.validation_prompt is None, "sample_steps", "validation_prompt"),
+        (config.output.resume and config.output.overwrite, "overwrite", "a run that does not resume"),
+        (config.output.resume and config.output.init_lora is not None, "init_lora", "a run that does not resume"),
+    ]
+    for broken, setting, needs in rules:
+        if broken:
+            raise ConfigError(f"{setting} would have no effect: it needs {needs}; set that or leave {setting} out")
+    if train.max_train_steps is not None and train.num_train_epochs is not None:
+        raise ConfigError("max_train_steps and num_train_epochs both say how long to train: give one of them")
+    if not data.center_crop:
+        raise ConfigError("center_crop = false: a random crop is not there yet; leave center_crop out")

@@ -1,0 +1,1 @@
+"""Pictures and captions, from a folder to cached tensors."""

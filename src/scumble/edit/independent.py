@@ -1,0 +1,70 @@
+"""A LoRA file as another program understands it: the second opinion of the verification after saving."""
+
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from torch import Tensor
+
+from scumble.errors import LoraFileError
+
+
+def read_independently(path: str | Path, denoiser_config: Any) -> dict[str, Tensor]:
+    """The weight change of every denoiser layer, resolved by diffusers' own reader and not by ours.
+
+    Needs no peft. None of the functions that wrote the file takes part.
+
+    Args:
+        path: a .safetensors file.
+        denoiser_config: the `config` of the diffusers denoiser that the LoRA is for.
+    Returns:
+        Canonical dotted path inside the denoiser -> (alpha / rank) B A, [out, in], float32, on the CPU.
+    Raises:
+        LoraFileError: diffusers cannot read the file, or drops some of it.
+    """
+    # importing diffusers takes seconds
+    from diffusers.loaders import StableDiffusionLoraLoaderMixin
+    from diffusers.utils.state_dict_utils import convert_unet_state_dict_to_peft
+
+    try:
+        state, alphas, settings = StableDiffusionLoraLoaderMixin.lora_state_dict(
+            str(path),
+            unet_config=denoiser_config,
+            use_safetensors=True,
+            local_files_only=True,
+            return_lora_metadata=True,
+        )
+        state = convert_unet_state_dict_to_peft(_denoiser_part(state))
+        alphas = convert_unet_state_dict_to_peft(_denoiser_part(alphas or {}))
+    except (OSError, ValueError, LookupError, RuntimeError, SafetensorError) as error:
+        raise LoraFileError(f"{path}: diffusers cannot read this file: {error}") from error
+    if settings:
+        raise LoraFileError(f"{path}: found PEFT settings in the metadata, which readers disagree about; expected none")
+    return _changes(state, alphas, path)
+
+
+def _denoiser_part(state: dict[str, Any]) -> dict[str, Any]:
+    return {key.removeprefix("unet."): value for key, value in state.items() if key.startswith("unet.")}
+
+
+def _changes(state: dict[str, Tensor], alphas: dict[str, float], path: str | Path) -> dict[str, Tensor]:
+    if len(set(alphas.values())) > 1:
+        # its loader keeps the most frequent alpha and gives it to all attention layers
+        raise LoraFileError(
+            f"{path}: found several alphas, which diffusers does not apply; expected one for all layers"
+        )
+    scales = {key.partition(".lora_A")[0].removesuffix(".alpha"): alpha for key, alpha in alphas.items()}
+    changes = {}
+    for key, down in state.items():
+        layer, is_down, _ = key.partition(".lora_A.")
+        if not is_down:
+            continue
+        layer = layer.replace(".processor.", ".")
+        up = state.get(key.replace(".lora_A.", ".lora_B."))
+        if up is None:
+            raise LoraFileError(f"{path}: diffusers finds no B for {layer}")
+        alpha = scales.get(key.partition(".lora_A.")[0], float(down.shape[0]))
+        changes[layer] = (alpha / down.shape[0]) * (up.float() @ down.float())
+    if 2 * len(changes) != len(state):
+        raise LoraFileError(f"{path}: diffusers understands {2 * len(changes)} of {len(state)} tensors")
+    return changes

@@ -1,0 +1,64 @@
+"""What can go wrong, by kind. Each kind has the exit code that the command line ends with.
+
+A message says what was found, what was expected and what to do about it.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class ScumbleError(Exception):
+    """Anything that stops the work and that the person can act on."""
+
+    exit_code = 1
+
+
+class ConfigError(ScumbleError):
+    """A setting, flag or file of settings that cannot be used as it stands."""
+
+    exit_code = 2
+
+
+class DataError(ScumbleError):
+    """Pictures or captions that cannot be used as they stand."""
+
+
+class BaseModelError(ScumbleError):
+    """A base model that cannot be found, read or used."""
+
+
+class LoraFileError(ScumbleError):
+    """A LoRA file that is damaged, not understood, or does not fit the model."""
+
+
+class TargetError(ConfigError):
+    """A pattern for layers that matches nothing, or layers that cannot be adapted."""
+
+
+class CheckpointError(ScumbleError):
+    """A checkpoint or run folder that cannot be used: damaged, in use, or of another run."""
+
+
+class DivergedError(ScumbleError):
+    """Training produced a number that is not finite."""
+
+    exit_code = 3
+
+
+class OutOfMemoryError(ScumbleError):
+    """The device has not enough memory for what was asked."""
+
+    exit_code = 4
+
+
+class InterruptedRunError(ScumbleError):
+    """The person stopped the run; everything was saved."""
+
+    exit_code = 130
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The end of an 'unknown name' message: the closest known name, or all of them."""
+    known = list(known)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    return f": did you mean '{close[0]}'?" if close else f": known are {', '.join(known)}"

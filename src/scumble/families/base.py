@@ -1,0 +1,167 @@
+"""What a model family answers. The only thing that the rest of the program knows about a base model.
+
+Shapes: B batch, C latent channels, H W latent height and width, T tokens, D text width.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+PredictionType = Literal["epsilon", "v_prediction"]
+TextState = Mapping[str, Tensor]
+"""What the denoiser needs to know of one prompt: named tensors without a batch dimension."""
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What a base model's author advises for training on it; a file beside the weights may say so."""
+
+    learning_rate: float | None = None
+
+
+@dataclass(frozen=True)
+class FileIdentity:
+    """How LoRA files name the family they are for.
+
+    Attributes:
+        base_version: kohya's ss_base_model_version.
+        is_v2: kohya's ss_v2.
+        architecture: ModelSpec's architecture of a LoRA for it.
+        implementation: ModelSpec's implementation.
+    """
+
+    base_version: str
+    is_v2: bool
+    architecture: str
+    implementation: str = "diffusers"
+
+
+class Autoencoder(Protocol):
+    """Pixels to latents and back. Pixels are in [-1, 1], latents are scaled as the denoiser expects them."""
+
+    def encode(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of the latents: [B, 3, h, w] -> two of [B, C, H, W], float32."""
+        ...
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """[B, C, H, W] -> pixels [B, 3, h, w], float32."""
+        ...
+
+
+class TextEncoder(Protocol):
+    """Prompts to text states.
+
+    Attributes:
+        modules: model part -> the loaded text model: what a LoRA's text layers are put on.
+    """
+
+    modules: Mapping[str, nn.Module]
+
+    def encode(self, prompts: Sequence[str], clip_skip: int) -> list[TextState]:
+        """One state a prompt. clip_skip counts as the WebUI does: 1 = the last layer."""
+        ...
+
+    def count_tokens(self, prompt: str) -> int:
+        """Tokens of the prompt without start and end."""
+        ...
+
+
+class BaseModel(Protocol):
+    """An opened base model: small facts at once, heavy parts when asked for.
+
+    Attributes:
+        name: as the person named it, after known old names were replaced.
+        folder: the pipeline folder on the disk.
+        family: the plug-in's name.
+        resolution: the side in pixels it was made for.
+        pixels_per_latent: how many pixels a latent is wide.
+        latent_channels: C.
+        max_tokens: prompt tokens that the text encoder sees, without start and end.
+        prediction_type: what its denoiser predicts.
+        advice: the author's advice for training.
+        notes: what the person should know about how the base was found.
+    """
+
+    name: str
+    folder: Path
+    family: str
+    advice: Advice
+    notes: Sequence[str]
+
+    @property
+    def resolution(self) -> int: ...
+    @property
+    def pixels_per_latent(self) -> int: ...
+    @property
+    def latent_channels(self) -> int: ...
+    @property
+    def max_tokens(self) -> int: ...
+    @property
+    def prediction_type(self) -> PredictionType: ...
+
+    def load_denoiser(self, dtype: torch.dtype, device: torch.device) -> nn.Module:
+        """The frozen denoiser, in eval mode, no parameter requiring a gradient."""
+        ...
+
+    def empty_denoiser(self) -> nn.Module:
+        """The denoiser's modules without numbers (meta device): for paths, shapes and counts."""
+        ...
+
+    def load_autoencoder(self, device: torch.device) -> Autoencoder:
+        """The autoencoder, frozen, in float32."""
+        ...
+
+    def load_text_encoder(self, device: torch.device) -> TextEncoder:
+        """The tokenizer(s) and text encoder(s), frozen, in float32."""
+        ...
+
+    def text_shapes(self) -> Mapping[str, Sequence[int]]:
+        """Shape of each tensor of a text state."""
+        ...
+
+    def layer_paths(self) -> Mapping[str, Sequence[str]]:
+        """Model part -> dotted paths of its layers in canonical names, as files know them."""
+        ...
+
+    def module_path(self, part: str, canonical: str, module: nn.Module) -> str:
+        """Where a canonical layer path lies in the loaded module: libraries rename modules, files do not."""
+        ...
+
+    def noise_schedule(self) -> Tensor:
+        """alpha-bar of each training timestep: [timesteps], float32, falling from near 1 to near 0."""
+        ...
+
+    def predict(self, denoiser: nn.Module, noisy: Tensor, timesteps: Tensor, text: TextState) -> Tensor:
+        """The denoiser's output [B, C, H, W] for noisy latents, timesteps [B] and a batched text state."""
+        ...
+
+    def pipeline(self, denoiser: nn.Module, scheduler: Any) -> Any:
+        """A diffusers pipeline that denoises: prompts reach it as text states, what it gives back are latents."""
+        ...
+
+    def pipeline_inputs(self, positive: Sequence[TextState], negative: Sequence[TextState]) -> dict[str, Tensor]:
+        """Text states as the pipeline's arguments, batched."""
+        ...
+
+    def scheduler_config(self) -> Mapping[str, Any]:
+        """The base's own scheduler settings, from which every sampler is made."""
+        ...
+
+    def hashes(self) -> Mapping[str, str]:
+        """Model part -> hash that changes when its weights do: part of every cache key."""
+        ...
+
+    def file_identity(self) -> FileIdentity:
+        """How LoRA files name this family."""
+        ...
+
+
+def pixels_to_image(pixels_CHW: Tensor) -> Image.Image:
+    """Pixels in [-1, 1], [3, h, w], as a picture."""
+    bytes_HWC = ((pixels_CHW.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+    return Image.fromarray(bytes_HWC)

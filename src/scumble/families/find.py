@@ -1,0 +1,104 @@
+"""From what a person calls a base model to its folder on the disk, and the family that reads it."""
+
+import json
+import re
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from scumble import registry
+from scumble.errors import BaseModelError
+from scumble.families.base import BaseModel
+
+DEFAULT_BASE = "stable-diffusion-v1-5/stable-diffusion-v1-5"
+MOVED = {
+    "runwayml/stable-diffusion-v1-5": DEFAULT_BASE,
+    "runwayml/stable-diffusion-inpainting": "stable-diffusion-v1-5/stable-diffusion-inpainting",
+}
+"""Hub ids that are gone -> where the same weights are now."""
+
+IN_THE_BOX = {"mini": "mini/weights"}
+"""Bases that ship with the package -> their folder in it."""
+
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+def open_base(name: str | None = None, revision: str | None = None, variant: str | None = None) -> BaseModel:
+    """Open a base model; nothing heavy is read yet.
+
+    Args:
+        name: hub id, pipeline folder, or the name of a base in the box; None = Stable Diffusion 1.5.
+        revision: revision on the hub.
+        variant: variant of the weight files, such as "fp16".
+    Raises:
+        BaseModelError: not found, not to be had offline, or of no known family.
+    """
+    name = name or DEFAULT_BASE
+    notes = []
+    if name in MOVED:
+        notes.append(f"base {name} has moved: taking {MOVED[name]}, the same weights")
+        name = MOVED[name]
+    folder = find_folder(name, revision, variant)
+    index = _read_index(folder, name)
+    for family in registry.names("family"):
+        plugin = registry.load("family", family)
+        if index.get("_class_name") in plugin.PIPELINE_CLASSES:
+            base: BaseModel = plugin.open_folder(name, folder, variant, notes)
+            return base
+    raise BaseModelError(f"{name} is a {index.get('_class_name')}: no family here reads that yet")
+
+
+def find_folder(name: str, revision: str | None, variant: str | None) -> Path:
+    """The pipeline folder of a base, fetched from the hub where needed.
+
+    Raises:
+        BaseModelError: not found here, and not to be had from the hub.
+    """
+    if name in IN_THE_BOX:
+        return Path(str(resources.files("scumble"))) / IN_THE_BOX[name]
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return path
+    if path.suffix in {".safetensors", ".ckpt"}:
+        raise BaseModelError(
+            f"base {name}: a single checkpoint file is not there yet; give a pipeline folder or a hub id"
+        )
+    if not _HUB_ID.fullmatch(name):
+        raise BaseModelError(f"base {name}: no such folder, and not a hub id (owner/name)")
+    return _from_hub(name, revision, variant)
+
+
+def _from_hub(name: str, revision: str | None, variant: str | None) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    tag = f".{variant}" if variant else ""
+    wanted = ["model_index.json", "*/config.json", "scheduler/*.json", "tokenizer*/*"]
+    wanted += [f"{part}/diffusion_pytorch_model{tag}.safetensors" for part in ("unet", "vae")]
+    wanted += [f"text_encoder*/model{tag}.safetensors"]
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=wanted))
+    except LocalEntryNotFoundError as error:
+        raise BaseModelError(
+            f"base {name}: not in the hub cache, and the hub cannot be reached. On a machine with internet run "
+            f"'hf download {name}', or give --base a pipeline folder. --base mini is in the box and needs no download."
+        ) from error
+    except (HfHubHTTPError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise BaseModelError(
+            f"base {name}: the hub does not give it: {reason}. Check the name, or give a folder."
+        ) from error
+
+
+def _read_index(folder: Path, name: str) -> Mapping[str, Any]:
+    path = folder / "model_index.json"
+    try:
+        index: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BaseModelError(
+            f"base {name}: {folder} has no model_index.json, so it is not a diffusers pipeline folder"
+        ) from None
+    except ValueError as error:
+        raise BaseModelError(f"base {name}: {path} is not JSON: {error}") from None
+    return index

@@ -1,0 +1,1 @@
+"""LoRA files: reading, writing, and the formats between."""

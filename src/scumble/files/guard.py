@@ -1,0 +1,218 @@
+"""Reading safetensors files that come from anywhere: everything is checked before it is believed.
+
+A file is 8 bytes of header length, a JSON header that says where each tensor lies, and the tensors' bytes.
+"""
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as decode
+from torch import Tensor
+
+from scumble.errors import LoraFileError
+
+DTYPES = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "F8_E4M3": torch.float8_e4m3fn,
+    "F8_E5M2": torch.float8_e5m2,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "I16": torch.int16,
+    "I8": torch.int8,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+}
+"""The number formats that are read, by their names in the header."""
+
+MAX_HEADER_BYTES = 32 * 2**20  # the longest seen, with a cover picture in the metadata, are a few MiB
+MAX_TENSORS = 100_000
+MAX_DIMS = 8
+PICKLES = (".pt", ".pth", ".ckpt", ".bin", ".pkl")
+NOT_SAFETENSORS = {
+    b"PK\x03\x04": "a zip archive or a PyTorch pickle",
+    b"\x80\x02": "a Python pickle",
+    b"<": "a web page (the download asked for a login?)",
+    b"version ": "a git-lfs pointer (run `git lfs pull`)",
+    b'{"': "a JSON text",
+}
+"""First bytes -> what such a file really is."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file's header says, checked. `num_bytes` counts the 8 length bytes too."""
+
+    metadata: dict[str, str]
+    num_tensors: int
+    num_bytes: int
+
+
+def read_safetensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """All tensors, on the CPU, and the metadata of a safetensors file.
+
+    Raises:
+        LoraFileError: no such file, a pickle, damaged, or a number is not finite.
+    """
+    path = Path(path)
+    with _opened(path) as stream:
+        header = _read_header(stream, path)
+        stream.seek(0)
+        content = stream.read()
+    try:
+        tensors = decode(content)
+    except (SafetensorError, ValueError, RuntimeError) as error:
+        raise _damaged(path, f"the safetensors library says: {error}") from error
+    if len(tensors) != header.num_tensors:
+        raise _damaged(path, "it changed while it was read")
+    refuse_non_finite(tensors, str(path))
+    return tensors, header.metadata
+
+
+def read_metadata(path: str | Path) -> dict[str, str]:
+    """The metadata of a safetensors file; only its header is read.
+
+    Raises:
+        LoraFileError: no such file, a pickle, or damaged.
+    """
+    path = Path(path)
+    with _opened(path) as stream:
+        return _read_header(stream, path).metadata
+
+
+def refuse_non_finite(tensors: Mapping[str, Tensor], where: str) -> None:
+    """Raise if any number is NaN or infinite.
+
+    Raises:
+        LoraFileError: names the first tensor that has one, and how many have.
+    """
+    bad = [name for name, tensor in tensors.items() if not _is_finite(tensor)]
+    if bad:
+        raise LoraFileError(
+            f"{where}: {len(bad)} of {len(tensors)} tensors have numbers that are not finite, first {bad[0]}; "
+            "a LoRA with such numbers draws black or noisy pictures: train again, with a lower learning rate"
+        )
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    if not tensor.is_floating_point():
+        return True
+    # float32: isfinite is not there for the 8-bit formats
+    return bool(torch.isfinite(tensor.float() if tensor.itemsize == 1 else tensor).all())
+
+
+def _opened(path: Path) -> BinaryIO:
+    if path.suffix.lower() in PICKLES:
+        raise LoraFileError(
+            f"{path}: found a pickle ({path.suffix}), which can run any program when it is opened, so it is not read; "
+            "expected .safetensors: ask for the file in that format"
+        )
+    if path.is_dir():
+        raise LoraFileError(f"{path}: found a folder, expected a .safetensors file in it: name the file")
+    if path.exists() and not path.is_file():
+        raise LoraFileError(f"{path}: found a pipe or device, expected a .safetensors file")
+    try:
+        return path.open("rb")
+    except FileNotFoundError:
+        raise LoraFileError(f"{path}: there is no such file; look for its name and folder") from None
+    except (OSError, ValueError) as error:
+        raise LoraFileError(f"{path}: cannot be opened: {error}") from error
+
+
+def _read_header(stream: BinaryIO, path: Path) -> Header:
+    try:
+        total = os.fstat(stream.fileno()).st_size
+        start = stream.read(8)
+        length = int.from_bytes(start, "little")
+        if len(start) < 8 or not 2 <= length <= min(total - 8, MAX_HEADER_BYTES):
+            raise _not_safetensors(path, start, total)
+        text = stream.read(length)
+    except OSError as error:
+        raise LoraFileError(f"{path}: cannot be read: {error}") from error
+    entries = _parse(text, path)
+    metadata = _checked_metadata(entries.pop("__metadata__", {}), path)
+    if len(entries) > MAX_TENSORS:
+        raise _damaged(path, f"found {len(entries)} tensors, expected {MAX_TENSORS} or fewer")
+    _check_layout(entries, total - 8 - length, path)
+    return Header(metadata, len(entries), 8 + length)
+
+
+def _not_safetensors(path: Path, start: bytes, total: int) -> LoraFileError:
+    kind = next((what for first, what in NOT_SAFETENSORS.items() if start.startswith(first)), None)
+    if kind is not None:
+        return LoraFileError(f"{path}: found {kind}, expected a safetensors file: get the file again")
+    return _damaged(path, f"its header should be {int.from_bytes(start, 'little')} bytes long, the file is {total}")
+
+
+def _damaged(path: Path, why: str) -> LoraFileError:
+    return LoraFileError(f"{path}: not a whole safetensors file: {why}; get the file again")
+
+
+def _parse(text: bytes, path: Path) -> dict[str, Any]:
+    try:
+        parsed = json.loads(text.decode("utf-8"), object_pairs_hook=_no_duplicates)
+    except (ValueError, RecursionError) as error:
+        raise _damaged(path, f"its header is not JSON that can be read ({error})") from error
+    if not isinstance(parsed, dict):
+        raise _damaged(path, f"its header is a {type(parsed).__name__}, expected an object")
+    return cast("dict[str, Any]", parsed)
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in found if names.count(name) > 1)
+        raise ValueError(f"'{twice}' is there twice")
+    return found
+
+
+def _checked_metadata(metadata: Any, path: Path) -> dict[str, str]:
+    if not isinstance(metadata, dict):
+        raise _damaged(path, f"its metadata is a {type(metadata).__name__}, expected an object of strings")
+    for name, value in metadata.items():
+        if not isinstance(value, str):
+            raise _damaged(path, f"metadata '{name}' is a {type(value).__name__}, expected a string")
+    return metadata
+
+
+def _check_layout(entries: Mapping[str, Any], num_bytes: int, path: Path) -> None:
+    """Tensors must fill the bytes after the header, without a gap, an overlap or a byte too many."""
+    spans = sorted(_checked_span(name, entry, path) for name, entry in entries.items())
+    end_before = 0
+    for begin, end, name in spans:
+        if begin != end_before:
+            raise _damaged(path, f"tensor '{name}' begins at byte {begin}, expected {end_before}")
+        end_before = end
+    if end_before != num_bytes:
+        raise _damaged(path, f"its tensors take {end_before} bytes, the file has {num_bytes} for them")
+
+
+def _checked_span(name: str, entry: Any, path: Path) -> tuple[int, int, str]:
+    if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
+        raise _damaged(path, f"tensor '{name}' needs exactly dtype, shape and data_offsets")
+    dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
+    if not isinstance(dtype, str) or dtype not in DTYPES:
+        raise _damaged(path, f"tensor '{name}' has dtype {dtype!r:.40}, expected one of {', '.join(DTYPES)}")
+    if not _are_counts(shape) or len(shape) > MAX_DIMS:
+        raise _damaged(path, f"tensor '{name}' has shape {shape!r:.80}, expected at most {MAX_DIMS} whole numbers")
+    if not _are_counts(offsets) or len(offsets) != 2:
+        raise _damaged(path, f"tensor '{name}' has data_offsets {offsets!r:.80}, expected two whole numbers")
+    begin, end = offsets
+    if end - begin != math.prod(shape) * DTYPES[dtype].itemsize:
+        raise _damaged(path, f"tensor '{name}' of shape {shape} in {dtype} has {end - begin} bytes")
+    return begin, end, name
+
+
+def _are_counts(numbers: Any) -> bool:
+    # type(), not isinstance: True is an int to Python, not to the format
+    return isinstance(numbers, list) and all(type(n) is int and 0 <= n < 2**63 for n in numbers)

@@ -1,0 +1,76 @@
+"""Where the numbers are: the device, the precision of the weights, and what to say when memory runs out."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from scumble.errors import ConfigError, OutOfMemoryError
+
+PRECISIONS = {"no": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+def choose_device(name: str | None = None) -> torch.device:
+    """The device asked for, or the best there is.
+
+    Args:
+        name: "cuda", "cuda:1", "mps" or "cpu"; None = cuda, else mps, else cpu.
+    Raises:
+        ConfigError: no such device here.
+    """
+    here = _devices_here()
+    if name is None:
+        return torch.device(here[0])
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ConfigError(f"device={name}: not a device; here are {', '.join(here)}") from None
+    if device.type not in here or (device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count()):
+        raise ConfigError(f"device={name}: not to be had here; here are {', '.join(here)}")
+    return device
+
+
+def choose_dtype(precision: str | None, device: torch.device) -> torch.dtype:
+    """The precision of the denoiser's weights for drawing.
+
+    Args:
+        precision: "no" (float32), "fp16" or "bf16"; None = fp16 on cuda, float32 elsewhere.
+        device: where the weights will be.
+    Raises:
+        ConfigError: the device cannot compute in it.
+    """
+    if precision is None:
+        return torch.float16 if device.type == "cuda" else torch.float32
+    if precision == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
+        raise ConfigError("mixed_precision=bf16: this GPU cannot compute in bfloat16; use fp16")
+    return PRECISIONS[precision]
+
+
+@contextmanager
+def memory_advice(advice: str) -> Iterator[None]:
+    """Turn a device's running out of memory into our own error.
+
+    Args:
+        advice: what the person can do, as the end of a sentence.
+    Raises:
+        OutOfMemoryError: the device ran out of memory inside.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise OutOfMemoryError(f"not enough memory: {_first_line(error)}; {advice}") from error
+    except RuntimeError as error:
+        # a CPU says it in words only
+        if "not enough memory" not in str(error) and "can't allocate memory" not in str(error):
+            raise
+        raise OutOfMemoryError(f"not enough memory: {_first_line(error)}; {advice}") from error
+
+
+def _devices_here() -> list[str]:
+    cuda = ["cuda"] if torch.cuda.is_available() else []
+    mps = ["mps"] if torch.backends.mps.is_available() else []
+    return [*cuda, *mps, "cpu"]
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0].rstrip(".")

@@ -1,0 +1,44 @@
+"""What drawing says while it runs. The command line prints these, a page streams them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from PIL import Image
+
+    from scumble.generate.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Noted:
+    """Something the person should know: a chosen default, a cut prompt, a setting read in an old spelling."""
+
+    text: str
+    warning: bool = False
+
+
+@dataclass(frozen=True)
+class Painted:
+    """A picture that now lies on the disk. `index` counts from 1 to `total`."""
+
+    path: Path
+    image: Image.Image
+    recipe: Recipe
+    index: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A labelled picture made of several, now on the disk; `what` is "strip" or "comparison"."""
+
+    path: Path
+    image: Image.Image
+    what: str
+
+
+Event = Noted | Painted | Composed

@@ -1,0 +1,146 @@
+"""The recipe in the picture file: as text that the WebUI (A1111) reads, and exactly, as JSON of our own."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scumble.errors import DataError
+from scumble.generate.prompt import parse_tags
+from scumble.generate.recipe import LoraUse, Recipe, plain_number
+
+if TYPE_CHECKING:
+    from PIL.PngImagePlugin import PngInfo
+
+WEBUI_KEY = "parameters"
+OWN_KEY = "scumble"
+
+_NEGATIVE = "Negative prompt:"
+_PARAMETER = re.compile(r'\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')  # as the WebUI splits the last line
+
+
+def to_infotext(recipe: Recipe) -> str:
+    """The recipe as the WebUI writes it: prompt with LoRA tags, negative prompt, one line of settings."""
+    prompt = " ".join([recipe.prompt, *(lora.tag for lora in recipe.loras)]).strip()
+    negative = [f"{_NEGATIVE} {recipe.negative_prompt}"] if recipe.negative_prompt else []
+    settings = {
+        "Steps": str(recipe.steps),
+        "Sampler": recipe.sampler,
+        "CFG scale": plain_number(recipe.guidance_scale),
+        "Seed": str(recipe.seed),
+        "Size": f"{recipe.width}x{recipe.height}",
+        "Model": recipe.base.replace("\\", "/").rstrip("/").rpartition("/")[2],
+        "Clip skip": str(recipe.clip_skip) if recipe.clip_skip > 1 else "",
+        "Lora hashes": ", ".join(f"{lora.name}: {lora.hash[:12]}" for lora in recipe.loras if lora.hash),
+    }
+    line = ", ".join(f"{key}: {_quoted(value)}" for key, value in settings.items() if value)
+    return "\n".join([prompt, *negative, line])
+
+
+def from_infotext(text: str) -> Recipe:
+    """The recipe that a WebUI text tells; blanks at the ends of the prompt's lines are not part of it.
+
+    Raises:
+        DataError: the text has no line of settings with steps and size.
+    """
+    *lines, last = text.strip().split("\n")
+    settings = {key: _unquoted(value) for key, value in _PARAMETER.findall(last)}
+    try:
+        width, _, height = settings["Size"].partition("x")
+        prompt, negative = _split_prompts(lines)
+        hashes = dict(pair.split(": ") for pair in settings.get("Lora hashes", "").split(", ") if ": " in pair)
+        cleaned, tags = parse_tags(prompt)
+        return Recipe(
+            prompt=cleaned,
+            negative_prompt=negative,
+            width=int(width),
+            height=int(height),
+            steps=int(settings["Steps"]),
+            guidance_scale=float(settings.get("CFG scale", "7")),
+            sampler=_with_schedule(settings.get("Sampler", "Euler a"), settings.get("Schedule type", "")),
+            seed=int(settings.get("Seed", "0")),
+            clip_skip=int(settings.get("Clip skip", "1")),
+            loras=tuple(LoraUse(tag.name, tag.weight, hashes.get(tag.name, "")) for tag in tags),
+            base=settings.get("Model", ""),
+        )
+    except (KeyError, ValueError) as error:
+        raise DataError(f"no recipe in the text: its last line is '{last[:80]}': {error}") from None
+
+
+def png_texts(*recipes: Recipe) -> PngInfo:
+    """The text fields of a PNG that shows one or several recipes; the WebUI reads the first of them."""
+    from PIL.PngImagePlugin import PngInfo
+
+    fields = PngInfo()
+    fields.add_text(WEBUI_KEY, to_infotext(recipes[0]))
+    fields.add_text(OWN_KEY, json.dumps([asdict(recipe) for recipe in recipes], ensure_ascii=False))
+    return fields
+
+
+def read_infotext(path: Path) -> Recipe:
+    """The recipe of a picture; of several, the first.
+
+    Raises:
+        DataError: not a picture, or one without a recipe.
+    """
+    return read_recipes(path)[0]
+
+
+def read_recipes(path: Path) -> list[Recipe]:
+    """All recipes in a picture drawn here, or the one in a picture of the WebUI.
+
+    Raises:
+        DataError: not a picture, or one without a recipe.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as image:
+            image.load()  # text may come after the pixels
+            texts = {key: image.info[key] for key in (OWN_KEY, WEBUI_KEY) if key in image.info}
+    except (OSError, UnidentifiedImageError) as error:
+        raise DataError(f"{path}: cannot read the picture: {error}") from None
+    if OWN_KEY in texts:
+        return _from_json(path, texts[OWN_KEY])
+    if WEBUI_KEY in texts:
+        return [from_infotext(texts[WEBUI_KEY])]
+    raise DataError(f"{path}: the picture carries no recipe (PNG text '{OWN_KEY}' or '{WEBUI_KEY}')")
+
+
+def _from_json(path: Path, text: str) -> list[Recipe]:
+    try:
+        return [
+            Recipe(**{**values, "loras": tuple(LoraUse(**lora) for lora in values["loras"])})
+            for values in json.loads(text)
+        ]
+    except (ValueError, TypeError, KeyError) as error:
+        raise DataError(f"{path}: its recipe is not one of this version: {error}") from None
+
+
+def _split_prompts(lines: list[str]) -> tuple[str, str]:
+    """Prompt and negative prompt: what follows the line that starts so is all negative."""
+    lines = [line.strip() for line in lines]
+    starts = [index for index, line in enumerate(lines) if line.startswith(_NEGATIVE)]
+    middle = starts[0] if starts else len(lines)
+    return "\n".join(lines[:middle]), "\n".join(lines[middle:]).removeprefix(_NEGATIVE).strip()
+
+
+def _with_schedule(sampler: str, schedule: str) -> str:
+    """Newer WebUIs write "DPM++ 2M" and its schedule "Karras" apart."""
+    return f"{sampler} Karras" if schedule == "Karras" and not sampler.endswith("Karras") else sampler
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False) if set(",\n:") & set(text) else text
+
+
+def _unquoted(text: str) -> str:
+    if len(text) < 2 or text[0] != '"' or text[-1] != '"':
+        return text.strip()
+    try:
+        return str(json.loads(text))
+    except ValueError:
+        return text

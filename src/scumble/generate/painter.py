@@ -1,0 +1,183 @@
+"""A painter: a loaded base with LoRAs within reach, which draws recipe after recipe without loading anything again."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Self
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from scumble.adapters.inject import detach, fold, set_strength, unfold
+from scumble.errors import ConfigError, nearest
+from scumble.families.apply import attach_lora
+from scumble.families.base import Autoencoder, BaseModel, TextEncoder, TextState
+from scumble.files.lorafile import LoraFile
+from scumble.generate.draw import Settings, decode_images, draw_latents
+from scumble.generate.recipe import LoraUse, Moment, Picture, Recipe
+
+
+@dataclass
+class Painter:
+    """The loaded parts of a base model and the LoRAs attached to them.
+
+    Adapters that are on the parts already stay in effect.
+
+    Attributes:
+        base: the opened base.
+        denoiser: its denoiser; device and dtype of the drawing are its own.
+        text_encoder: makes the text states.
+        autoencoder: makes pictures of latents.
+    """
+
+    base: BaseModel
+    denoiser: nn.Module
+    text_encoder: TextEncoder
+    autoencoder: Autoencoder
+    _loras: list[str] = field(default_factory=list, init=False)
+
+    @classmethod
+    def load(cls, base: BaseModel, device: torch.device, dtype: torch.dtype) -> Self:
+        """Load all parts of a base; the denoiser in `dtype`, the others in float32."""
+        return cls(
+            base,
+            base.load_denoiser(dtype, device),
+            base.load_text_encoder(device),
+            base.load_autoencoder(device),
+        )
+
+    @property
+    def lora_names(self) -> Sequence[str]:
+        """The LoRAs that recipes may name."""
+        return tuple(self._loras)
+
+    @property
+    def modules(self) -> Mapping[str, nn.Module]:
+        """Model part -> loaded module: what LoRAs change."""
+        return {"unet": self.denoiser, **self.text_encoder.modules}
+
+    def add_lora(self, name: str, lora: LoraFile) -> None:
+        """Put a LoRA within reach; it changes nothing until a recipe names it.
+
+        Raises:
+            LoraFileError: it does not fit the base; nothing was changed then.
+        """
+        assert name not in self._loras, f"there is a LoRA named {name} already"
+        self._unfold()
+        attach_lora(self.base, self.modules, lora, name, strength=0.0)
+        self._loras.append(name)
+
+    def remove_lora(self, name: str) -> None:
+        """Take a LoRA off; the base is again what it was without it, to the bit."""
+        self._loras.remove(name)
+        self._unfold()
+        for module in self.modules.values():
+            detach(module, name)
+
+    def use_loras(self, loras: Sequence[LoraUse], folded: bool = False) -> None:
+        """Set the strength of every LoRA within reach: those not given get none.
+
+        Args:
+            loras: names and weights.
+            folded: add the changes to the weights, so that drawing costs nothing extra; equal to rounding.
+        Raises:
+            ConfigError: a name that is not within reach.
+        """
+        strengths = {lora.name: lora.weight for lora in loras}
+        for name in strengths:
+            if name not in self._loras:
+                raise ConfigError(f"LoRA '{name}' is not loaded{nearest(name, self._loras)}")
+        self._unfold()
+        for module in self.modules.values():
+            for name in self._loras:
+                set_strength(module, name, strengths.get(name, 0.0))
+            if folded:
+                fold(module)
+
+    def paint(
+        self, recipes: Sequence[Recipe], batch_size: int = 1, num_moments: int = 0, folded: bool = False
+    ) -> list[Picture]:
+        """Draw every recipe; neighbours that differ in prompts and seed only are drawn together.
+
+        Args:
+            recipes: what to draw; the base named in them is not looked at.
+            batch_size: pictures per pass of the denoiser, >= 1.
+            num_moments: also keep this many moments of the reverse process, from noise to picture; 0 or >= 2.
+            folded: draw with the LoRAs added to the weights.
+        Raises:
+            ConfigError: a recipe that cannot be drawn, such as an unknown sampler or LoRA.
+        """
+        pictures: list[Picture] = []
+        for _, group in groupby(recipes, key=_what_a_batch_shares):
+            alike = list(group)
+            self.use_loras(alike[0].loras, folded)
+            for start in range(0, len(alike), batch_size):
+                pictures += self._paint_batch(alike[start : start + batch_size], num_moments)
+        return pictures
+
+    def text_states(self, prompts: Sequence[str], clip_skip: int = 1) -> list[TextState]:
+        """Text states of prompts under the LoRAs in use; equal prompts are encoded once.
+
+        Raises:
+            ConfigError: clip_skip goes beyond the text encoder's first layer.
+        """
+        unique = list(dict.fromkeys(prompts))
+        try:
+            states = dict(zip(unique, self.text_encoder.encode(unique, clip_skip), strict=True))
+        except IndexError:
+            raise ConfigError(f"clip_skip={clip_skip}: the text encoder of {self.base.name} has fewer layers") from None
+        return [states[prompt] for prompt in prompts]
+
+    def _paint_batch(self, recipes: Sequence[Recipe], num_moments: int) -> Iterator[Picture]:
+        first = recipes[0]
+        wanted = moment_steps(first.steps, num_moments)
+        seen: dict[int, Tensor] = {}
+
+        def watch(step: int, latents: Tensor) -> None:
+            if step in wanted:
+                seen[step] = latents.cpu()
+
+        latents = draw_latents(
+            self.base,
+            self.denoiser,
+            self.text_states([recipe.prompt for recipe in recipes], first.clip_skip),
+            self.text_states([recipe.negative_prompt for recipe in recipes], first.clip_skip),
+            [recipe.seed for recipe in recipes],
+            Settings(first.width, first.height, first.steps, first.guidance_scale, first.sampler),
+            watch if wanted else None,
+        )
+        images = decode_images(self.autoencoder, latents)
+        for index, (recipe, image) in enumerate(zip(recipes, images, strict=True)):
+            yield Picture(image, recipe, tuple(self._moments({step: seen[step][index] for step in wanted}, image)))
+
+    def _moments(self, latents: Mapping[int, Tensor], last: Image.Image) -> Iterator[Moment]:
+        device = next(self.denoiser.parameters()).device
+        for step, one in latents.items():
+            image = last if step == max(latents) else decode_images(self.autoencoder, one[None].to(device))[0]
+            yield Moment(step, image)
+
+    def _unfold(self) -> None:
+        for module in self.modules.values():
+            unfold(module)
+
+
+def moment_steps(steps: int, num_moments: int) -> list[int]:
+    """Numbers of finished steps, evenly spaced from 0 = noise to `steps` = picture.
+
+    Raises:
+        ConfigError: there are fewer states than moments.
+    """
+    if num_moments == 0:
+        return []
+    if num_moments < 2 or num_moments > steps + 1:
+        raise ConfigError(
+            f"{num_moments} moments of {steps} steps: between 2 and {steps + 1} can be shown; "
+            f"take {max(num_moments - 1, 1)} steps or more for so many"
+        )
+    return [round(index * steps / (num_moments - 1)) for index in range(num_moments)]
+
+
+def _what_a_batch_shares(recipe: Recipe) -> tuple[object, ...]:
+    how = (recipe.width, recipe.height, recipe.steps, recipe.guidance_scale, recipe.sampler, recipe.clip_skip)
+    return (*how, tuple((lora.name, lora.weight) for lora in recipe.loras))

@@ -1,0 +1,73 @@
+"""From settings to a loaded painter: everything that can be refused is refused before anything heavy is loaded."""
+
+from collections.abc import Generator, Iterable, Sequence
+
+from scumble.errors import ConfigError
+from scumble.families.base import BaseModel
+from scumble.generate.device import choose_device, choose_dtype
+from scumble.generate.events import Noted
+from scumble.generate.loras import OpenedLora, open_loras, stranger_note
+from scumble.generate.painter import Painter
+from scumble.generate.prompt import FoundLora, cut_off, emphasis, parse_tags
+from scumble.generate.samplers import find_sampler
+
+OUT_OF_MEMORY_ADVICE = "take a smaller batch_size, width or height, or mixed_precision = 'fp16'"
+
+
+def check_settings(negative_prompt: str, guidance_scale: float, sampler: str, steps: int) -> str:
+    """Refuse settings that cannot be or would have no effect.
+
+    Returns:
+        The sampler's name as the table spells it.
+    Raises:
+        ConfigError: names the setting and what to do.
+    """
+    if parse_tags(negative_prompt)[1]:
+        raise ConfigError("negative_prompt: a LoRA there has no effect; write it in the prompt, with a negative weight")
+    if negative_prompt and guidance_scale == 1.0:
+        raise ConfigError(
+            "negative_prompt would have no effect: it needs guidance_scale above 1; set that or leave negative_prompt out"
+        )
+    return find_sampler(sampler, steps)
+
+
+def load_painter(
+    base: BaseModel, found: Sequence[FoundLora], device: str | None, precision: str | None
+) -> Generator[Noted, None, tuple[Painter, list[OpenedLora]]]:
+    """Read the LoRAs, load the base and put the LoRAs within the painter's reach.
+
+    Yields:
+        What the person should know about the base and the LoRAs.
+    Raises:
+        ConfigError: no such device, or it cannot compute in this precision.
+        LoraFileError: a LoRA file is damaged or does not fit the base.
+        BaseModelError: a part of the base cannot be loaded.
+    """
+    place = choose_device(device)
+    dtype = choose_dtype(precision, place)
+    for note in base.notes:
+        yield Noted(note)
+    loras = open_loras(found, base)
+    for lora in loras:
+        for note in lora.notes:
+            yield Noted(note)
+    painter = Painter.load(base, place, dtype)
+    for lora in loras:
+        stranger = stranger_note(lora, base, painter.denoiser)
+        if stranger is not None:
+            yield stranger
+        painter.add_lora(lora.use.name, lora.file)
+    return painter, loras
+
+
+def note_prompts(painter: Painter, prompts: Iterable[str]) -> Generator[Noted, None, None]:
+    """Warn of prompts that are longer than the text encoder sees, and of signs that mean more in the WebUI."""
+    base, count_tokens = painter.base, painter.text_encoder.count_tokens
+    for prompt in dict.fromkeys(prompts):
+        cut = cut_off(prompt, count_tokens, base.max_tokens)
+        if cut:
+            found = f"{count_tokens(prompt)} tokens, {base.name} sees {base.max_tokens}"
+            yield Noted(f"the prompt is too long ({found}); not seen is: '{cut}'", warning=True)
+        weighted = emphasis(prompt)
+        if weighted:
+            yield Noted(f"'{weighted}' is taken as plain text: weights on words are not there yet", warning=True)

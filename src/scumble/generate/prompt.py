@@ -1,0 +1,167 @@
+"""What a prompt says: LoRA tags, which files they mean, and the words that the text encoder will not see."""
+
+import math
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from scumble.errors import ConfigError, nearest
+
+SUFFIX = ".safetensors"
+
+_TAG = re.compile(r"[ \t]*<lora:([^<>]*)>")
+_WORD = re.compile(r"[\u2e80-\uffef]|[^\s\u2e80-\uffef]+")  # scripts without spaces: each sign is a word
+_EMPHASIS = re.compile(r"(?<!\\)\([^()]*:\s*\d*\.?\d+\s*\)")
+
+
+@dataclass(frozen=True)
+class LoraTag:
+    """`<lora:name:weight>` as found in a prompt."""
+
+    name: str
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class FoundLora:
+    """A LoRA that takes part in a picture.
+
+    Attributes:
+        name: what a tag calls it.
+        weight: strength of its change.
+        path: its file.
+        also: files of the same name at places looked up later, which are not used.
+    """
+
+    name: str
+    weight: float
+    path: Path
+    also: tuple[Path, ...] = ()
+
+
+def parse_tags(prompt: str) -> tuple[str, list[LoraTag]]:
+    """Take the LoRA tags out of a prompt.
+
+    >>> parse_tags("a dog <lora:sks:0.8> on the moon")
+    ('a dog on the moon', [LoraTag(name='sks', weight=0.8)])
+
+    Raises:
+        ConfigError: a tag without name or closing sign, a weight that is no finite number, a name given twice.
+    """
+    tags = [_parse_tag(content) for content in _TAG.findall(prompt)]
+    cleaned = _TAG.sub("", prompt).strip()
+    if "<lora:" in cleaned:
+        tag = cleaned[cleaned.index("<lora:") :][:40]
+        raise ConfigError(f"prompt: '{tag}' is not closed; a LoRA is written <lora:name:weight>")
+    names = [tag.name for tag in tags]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"prompt: LoRA '{name}' is named twice; write it once, with the sum of the weights")
+    return cleaned, tags
+
+
+def _parse_tag(content: str) -> LoraTag:
+    name, colon, weight = content.partition(":")
+    name = name.strip().removesuffix(SUFFIX)
+    if not name:
+        raise ConfigError(f"prompt: <lora:{content}> has no name; a LoRA is written <lora:name:weight>")
+    if not colon:
+        return LoraTag(name)
+    try:
+        number = float(weight)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise ConfigError(
+            f"prompt: <lora:{content}>: weight '{weight}' is not a number; write such as <lora:{name}:0.8>"
+        )
+    return LoraTag(name, number)
+
+
+def find_loras(
+    tags: Sequence[LoraTag], lora_files: Sequence[Path], lora_dir: Path | None, runs_dir: Path
+) -> list[FoundLora]:
+    """The files that the tags mean, then the given files that no tag names, at weight 1.
+
+    A name is looked up among the given files, then in the runs (RUN/RUN.safetensors before other files of a run),
+    then in `lora_dir` and its folders.
+
+    Raises:
+        ConfigError: a file or folder that is not there, a name that is not found, or that two files of one place have.
+    """
+    given = _by_name(_existing(lora_files))
+    places = {"the --lora files": given}
+    places[f"the runs in {runs_dir}"] = _runs(runs_dir)
+    if lora_dir is not None:
+        if not lora_dir.is_dir():
+            raise ConfigError(f"lora_dir={lora_dir}: no such folder")
+        places[f"the folder {lora_dir}"] = _by_name(sorted(lora_dir.rglob(f"*{SUFFIX}")))
+    named = [_find(tag, places) for tag in tags]
+    names = {lora.name for lora in named}
+    rest = [_find(LoraTag(name), {"the --lora files": given}) for name in given if name not in names]
+    return named + rest
+
+
+def _find(tag: LoraTag, places: dict[str, dict[str, list[Path]]]) -> FoundLora:
+    found = [(place, files[tag.name]) for place, files in places.items() if tag.name in files]
+    if not found:
+        known = sorted({name for files in places.values() for name in files})
+        hint = nearest(tag.name, known) if known else ": no LoRA is there at all"
+        raise ConfigError(f"LoRA '{tag.name}' not found among {', '.join(places)}{hint}")
+    place, files = found[0]
+    if len(files) > 1:
+        raise ConfigError(
+            f"LoRA '{tag.name}' may be any of {', '.join(map(str, files))} among {place}: "
+            "give the one you mean by --lora, or rename one"
+        )
+    return FoundLora(tag.name, tag.weight, files[0], tuple(path for _, others in found[1:] for path in others))
+
+
+def _existing(files: Iterable[Path]) -> list[Path]:
+    unique = list(dict.fromkeys(files))
+    for path in unique:
+        if not path.exists():
+            raise ConfigError(f"lora={path}: no such file")
+    return unique
+
+
+def _runs(runs_dir: Path) -> dict[str, list[Path]]:
+    """LoRA files of all runs by name; a run's own final file hides others of that name."""
+    files = sorted(runs_dir.glob(f"*/*{SUFFIX}"))
+    by_name = _by_name(files)
+    return by_name | {path.stem: [path] for path in files if path.parent.name == path.stem}
+
+
+def _by_name(files: Iterable[Path]) -> dict[str, list[Path]]:
+    names: dict[str, list[Path]] = {}
+    for path in files:
+        names.setdefault(path.name.removesuffix(SUFFIX), []).append(path)
+    return names
+
+
+def cut_off(prompt: str, count_tokens: Callable[[str], int], max_tokens: int) -> str:
+    """The end of a prompt that the text encoder does not see, in whole words; "" if it sees all.
+
+    Args:
+        prompt: without LoRA tags.
+        count_tokens: tokens of a text without start and end.
+        max_tokens: tokens that the text encoder sees, without start and end.
+    """
+    if count_tokens(prompt) <= max_tokens:
+        return ""
+    ends = [match.end() for match in _WORD.finditer(prompt)]
+    fits, too_long = 0, len(ends)
+    while too_long - fits > 1:
+        middle = (fits + too_long) // 2
+        if count_tokens(prompt[: ends[middle - 1]]) <= max_tokens:
+            fits = middle
+        else:
+            too_long = middle
+    return prompt[ends[fits - 1] if fits else 0 :].strip()
+
+
+def emphasis(prompt: str) -> str | None:
+    """The first `(words:1.2)` of a prompt, which the WebUI reads as a weight on words and which is plain text here."""
+    match = _EMPHASIS.search(prompt)
+    return match.group() if match else None

@@ -1,0 +1,41 @@
+"""Names of plug-ins and where they live: a table, so that listing them imports none of them.
+
+To add one, write its module and put one line here.
+"""
+
+import importlib
+from typing import Any
+
+from scumble.errors import ConfigError, nearest
+
+PLUGINS: dict[str, dict[str, str]] = {
+    "algorithm": {
+        "lora": "scumble.adapters.lora",
+    },
+    "family": {
+        "sd": "scumble.families.sd",
+    },
+    "format": {
+        "kohya": "scumble.files.kohya",
+        "diffusers": "scumble.files.peft_keys",
+    },
+}
+"""Kind of plug-in -> name -> module. The order is the order in which detection asks."""
+
+
+def names(kind: str) -> list[str]:
+    """The names of all plug-ins of a kind, without importing them."""
+    return list(PLUGINS[kind])
+
+
+def load(kind: str, name: str) -> Any:
+    """Import a plug-in's module.
+
+    Raises:
+        ConfigError: there is no plug-in of that name.
+    """
+    try:
+        path = PLUGINS[kind][name]
+    except KeyError:
+        raise ConfigError(f"unknown {kind} '{name}'{nearest(name, names(kind))}") from None
+    return importlib.import_module(path)

@@ -1,0 +1,107 @@
+"""The samples of each step: own and class pictures mixed, as pure functions of the seed and the position.
+
+Shapes: B batch, C latent channels, H W latent height and width.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from scumble.data.encode import Latents
+from scumble.families.base import TextState
+from scumble.train import draws
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Pictures to draw samples from: latents and captions, index by index; text states by caption."""
+
+    latents: Sequence[Latents]
+    captions: Sequence[str]
+    states: Mapping[str, TextState]
+
+    def __len__(self) -> int:
+        return len(self.latents)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The samples of one forward pass, float32 on the CPU.
+
+    Attributes:
+        latents: [B, C, H, W].
+        noise: [B, C, H, W].
+        timesteps: int64 [B].
+        text: the batched text state.
+        weights: weight of each sample's loss, [B].
+    """
+
+    latents: Tensor
+    noise: Tensor
+    timesteps: Tensor
+    text: TextState
+    weights: Tensor
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """How a run draws its samples.
+
+    Attributes:
+        own: the person's pictures.
+        classes: the class pictures of prior preservation, or None.
+        class_share: share of class samples, in (0, 1), where there are class pictures.
+        class_weight: weight of their loss.
+        flip: mirror at random.
+        noise_offset: deviation of the constant noise of each channel.
+        num_timesteps: length of the noise schedule.
+        seed: the run's seed.
+    """
+
+    own: Pool
+    classes: Pool | None
+    class_share: float
+    class_weight: float
+    flip: bool
+    noise_offset: float
+    num_timesteps: int
+    seed: int
+
+    def batch_at(self, first_position: int, batch_size: int) -> Batch:
+        """The batch of consecutive positions; the same for ever."""
+        positions = range(first_position, first_position + batch_size)
+        samples = [self._sample_at(position) for position in positions]
+        latents, noise, states, weights = zip(*samples, strict=True)
+        timesteps = [draws.timestep_at(self.seed, position, self.num_timesteps) for position in positions]
+        return Batch(
+            torch.stack(latents),
+            torch.stack(noise),
+            torch.tensor(timesteps),
+            stack_states(states),
+            torch.tensor(weights),
+        )
+
+    def _sample_at(self, position: int) -> tuple[Tensor, Tensor, TextState, float]:
+        if self.classes is not None and draws.is_class_sample(position, self.class_share):
+            pool, weight, stream = self.classes, self.class_weight, "class"
+            place = draws.class_position(position, self.class_share)
+        else:
+            pool, weight, stream = self.own, 1.0, "own"
+            place = draws.own_position(position, self.class_share if self.classes is not None else 0.0)
+        index = draws.index_at(self.seed, place, len(pool), stream)
+        latents = self._draw(pool.latents[index], position)
+        noise = draws.noise_at(self.seed, position, tuple(latents.shape), self.noise_offset)
+        return latents, noise, pool.states[pool.captions[index]], weight
+
+    def _draw(self, moments: Latents, position: int) -> Tensor:
+        flipped = self.flip and draws.is_flipped(self.seed, position)
+        mean = moments.mean_flipped if flipped else moments.mean
+        std = moments.std_flipped if flipped else moments.std
+        return mean + std * draws.posterior_at(self.seed, position, tuple(mean.shape))
+
+
+def stack_states(states: Sequence[TextState]) -> TextState:
+    """Text states of single prompts as one batched state."""
+    return {name: torch.stack([state[name] for state in states]) for name in states[0]}

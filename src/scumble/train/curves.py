@@ -1,0 +1,57 @@
+"""Loss and held-out loss over the steps, as one picture."""
+
+import io
+from collections.abc import Sequence
+
+from PIL import Image
+
+
+def draw_curves(
+    history: Sequence[tuple[int, float]], validations: Sequence[tuple[int, float]], best_step: int, title: str
+) -> Image.Image:
+    """The training loss (each step faint, its running mean strong) and the held-out loss with its best point.
+
+    Args:
+        history: (step, loss) of each step.
+        validations: (step, held-out loss).
+        best_step: the step of the lowest held-out loss; below 0 for none.
+        title: over the picture.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 4.5), dpi=110, layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.add_subplot(title=title, xlabel="optimizer step", ylabel="loss (mean squared error)")
+    if history:
+        steps, losses = zip(*history, strict=True)
+        axes.plot(steps, losses, color="#9fb8d4", linewidth=0.7, alpha=0.7, label="training, each step")
+        axes.plot(
+            steps, running_mean(losses, max(1, len(losses) // 30)), color="#1f4e8c", label="training, running mean"
+        )
+    if validations:
+        at, held_out = zip(*validations, strict=True)
+        axes.plot(at, held_out, color="#c0562a", marker="o", markersize=3, label="held out, fixed noise")
+        best = dict(validations).get(best_step)
+        if best is not None:
+            axes.annotate(
+                f"best {best:.4f}\nstep {best_step}", (best_step, best), (0, 24), textcoords="offset points",
+                ha="center", fontsize=8, color="#c0562a", arrowprops={"arrowstyle": "-", "color": "#c0562a"},
+            )  # fmt: skip
+    if history or validations:
+        axes.legend(frameon=False, loc="upper right")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", alpha=0.25)
+    axes.set_ylim(bottom=0)
+    buffer = io.BytesIO()
+    canvas.print_png(buffer)
+    return Image.open(buffer)
+
+
+def running_mean(values: Sequence[float], window: int) -> list[float]:
+    """Mean of the last `window` values at each place; of fewer at the start."""
+    means, total = [], 0.0
+    for index, value in enumerate(values):
+        total += value - (values[index - window] if index >= window else 0.0)
+        means.append(total / min(index + 1, window))
+    return means

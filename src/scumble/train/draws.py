@@ -1,0 +1,77 @@
+"""Everything random in training, as pure functions of (seed, position): resuming needs no replay.
+
+A position counts the samples seen since the start: sample k of micro-batch j of step s has position
+(s * accumulation + j) * batch_size + k.
+"""
+
+import hashlib
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+
+def generator(seed: int, *labels: str | int) -> torch.Generator:
+    """A CPU generator that depends on the seed and the labels alone."""
+    digest = hashlib.sha256(repr((seed, *labels)).encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+
+
+def index_at(seed: int, position: int, count: int, stream: str) -> int:
+    """Which of `count` examples the position uses: each epoch is a permutation of its own.
+
+    Args:
+        seed: the run's seed.
+        position: samples of this stream before this one.
+        count: number of examples, >= 1.
+        stream: "own" or "class": the two orders are independent.
+    """
+    epoch, place = divmod(position, count)
+    return int(_order(seed, stream, epoch, count)[place])
+
+
+@lru_cache(maxsize=4)
+def _order(seed: int, stream: str, epoch: int, count: int) -> Tensor:
+    return torch.randperm(count, generator=generator(seed, "order", stream, epoch))
+
+
+def is_flipped(seed: int, position: int) -> bool:
+    """A fair coin."""
+    return bool(torch.rand((), generator=generator(seed, "flip", position)) < 0.5)
+
+
+def noise_at(seed: int, position: int, shape: tuple[int, ...], offset: float) -> Tensor:
+    """Gaussian noise [C, H, W]; with an offset, each channel also gets one constant Gaussian of that deviation.
+
+    Noise offset: Guttenberg 2023, "Diffusion with Offset Noise".
+    """
+    source = generator(seed, "noise", position)
+    noise = torch.randn(shape, generator=source)
+    if offset > 0:
+        noise = noise + offset * torch.randn((shape[0], 1, 1), generator=source)
+    return noise
+
+
+def posterior_at(seed: int, position: int, shape: tuple[int, ...]) -> Tensor:
+    """Gaussian numbers [C, H, W] with which the latents are drawn from their moments."""
+    return torch.randn(shape, generator=generator(seed, "posterior", position))
+
+
+def timestep_at(seed: int, position: int, num_timesteps: int) -> int:
+    """A uniform training timestep in [0, num_timesteps)."""
+    return int(torch.randint(num_timesteps, (), generator=generator(seed, "timestep", position)))
+
+
+def is_class_sample(position: int, share: float) -> bool:
+    """Whether a position takes a class picture: evenly spread, in exactly the given share."""
+    return int((position + 1) * share) > int(position * share)
+
+
+def own_position(position: int, share: float) -> int:
+    """How many own pictures come before this position."""
+    return position - int(position * share)
+
+
+def class_position(position: int, share: float) -> int:
+    """How many class pictures come before this position."""
+    return int(position * share)

@@ -1,0 +1,105 @@
+"""The LoRA file of a session: its numbers in canonical form, and the facts of how it came to be."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from scumble.adapters.base import Adapter, weight_of
+from scumble.adapters.inject import adapted_layers
+from scumble.files.fingerprint import fingerprint
+from scumble.files.lorafile import LoraFile, LoraLayer
+from scumble.files.metadata import TrainingFacts, metadata_of
+from scumble.train.plan import Plan
+from scumble.train.session import Session
+
+PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class Keeper:
+    """Turns a session into LoRA files.
+
+    Attributes:
+        plan: the run.
+        base_fingerprint: of the adapted base layers, taken once before training.
+    """
+
+    plan: Plan
+    base_fingerprint: str
+
+    def lora_of(self, session: Session, step: int, numbers: Mapping[str, Tensor] | None = None) -> LoraFile:
+        """The LoRA as it stands, or with the numbers of an earlier step.
+
+        Args:
+            session: tells algorithm, rank and alpha of each layer.
+            step: the step the numbers are of.
+            numbers: "<layer path>.<tensor>" -> tensor; None = the present ones.
+        """
+        numbers = numbers if numbers is not None else session.adapter
+        layers = {}
+        for path, adapter in trained_adapters(session.denoiser):
+            tensors = {name: numbers[f"{path}.{name}"].detach().cpu() for name in adapter.tensors()}
+            layers[f"unet.{path}"] = LoraLayer(adapter.algorithm, tensors, adapter.rank, adapter.alpha)
+        return LoraFile(layers, metadata_of(self._facts(step)))
+
+    def _facts(self, step: int) -> TrainingFacts:
+        plan, config, identity = self.plan, self.plan.config, self.plan.base.file_identity()
+        train = config.training
+        per_step = train.train_batch_size * train.gradient_accumulation_steps
+        assert config.adapter.rank is not None
+        assert config.adapter.alpha is not None
+        assert config.optimizer.learning_rate is not None
+        assert config.data.resolution is not None
+        return TrainingFacts(
+            output_name=plan.name,
+            base_name=Path(plan.base.name).name
+            if Path(plan.base.name).is_dir()
+            else plan.base.name,  # no paths in shared files
+            base_version=identity.base_version,
+            architecture=identity.architecture,
+            is_v2=identity.is_v2,
+            implementation=identity.implementation,
+            prediction_type=str(config.model.prediction_type),
+            rank=config.adapter.rank,
+            alpha=config.adapter.alpha,
+            targets=config.adapter.targets,
+            steps=step,
+            max_steps=plan.num_steps,
+            epochs=step * per_step // len(plan.split.training),
+            learning_rate=config.optimizer.learning_rate,
+            lr_scheduler=config.optimizer.lr_scheduler,
+            optimizer="AdamW",
+            seed=train.seed,
+            resolution=(config.data.resolution, config.data.resolution),
+            clip_skip=config.model.clip_skip,
+            num_pictures=len(plan.split.training),
+            batch_size=per_step,
+            trigger=config.data.trigger,
+            dataset_name=plan.scan.folder.resolve().name,
+            dataset_hash=plan.scan.fingerprint(),
+            tag_frequency=Counter(example.caption for example in plan.scan.examples),
+            mixed_precision=train.mixed_precision,
+            snr_gamma=train.snr_gamma,
+            noise_offset=train.noise_offset or None,
+            fingerprint=self.base_fingerprint,
+        )
+
+
+def keeper_for(plan: Plan, denoiser: nn.Module) -> Keeper:
+    """A keeper that knows the base's adapted layers as they are now."""
+    weights = {path: weight_of(layer.layer) for path, layer in adapted_layers(denoiser)}
+    return Keeper(plan, fingerprint(weights))
+
+
+def trained_adapters(denoiser: nn.Module) -> list[tuple[str, Adapter]]:
+    """Dotted path and adapter of each layer that this run trains; it is the first on its layer."""
+    found = []
+    for path, layer in adapted_layers(denoiser):
+        adapter = layer.adapters[0]
+        assert isinstance(adapter, Adapter)
+        found.append((path, adapter))
+    return found

@@ -1,0 +1,221 @@
+"""The training run, as a generator of events: to stop it, stop asking; it saves before it goes."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from time import monotonic
+
+from scumble.config import TrainConfig, write_toml
+from scumble.data.sheet import draw_sheet
+from scumble.errors import CheckpointError
+from scumble.files.atomic import write_atomically
+from scumble.files.read import write_lora
+from scumble.generate.device import memory_advice
+from scumble.generate.events import Noted
+from scumble.train.card import planned
+from scumble.train.checkpoint import read_newest_checkpoint, write_checkpoint
+from scumble.train.curves import draw_curves
+from scumble.train.events import Event, Finished, Prepared, Sampled, Saved, Stepped, Validated
+from scumble.train.keep import PRECISIONS, Keeper, keeper_for
+from scumble.train.plan import Plan, make_plan
+from scumble.train.prior import class_scan
+from scumble.train.proof import prove
+from scumble.train.runfolder import RunFolder, open_run, write_json
+from scumble.train.samples import draw_samples, sample_prompts
+from scumble.train.schedule import learning_rate_at
+from scumble.train.session import Session
+from scumble.train.start import Material, prepare_material, start_session
+from scumble.train.tracker import Tracker, open_tracker
+from scumble.train.validation import validation_loss
+
+MEMORY_ADVICE = (
+    "try gradient_checkpointing, a smaller train_batch_size with more gradient_accumulation_steps, "
+    "mixed_precision bf16 or fp16, or a smaller resolution"
+)
+
+
+def train(config: TrainConfig) -> Iterator[Event]:
+    """Train a LoRA; the first Planned event comes before anything is written or loaded.
+
+    Closing the generator (or leaving the loop over it) after a Stepped event saves a checkpoint first, so that
+    `resume` goes on from there exactly.
+
+    Args:
+        config: the settings; what is left open is chosen and shown on the card.
+    Yields:
+        Noted, Planned, Prepared, Stepped, Validated, Saved, Sampled, and at the end Finished.
+    Raises:
+        ScumbleError: of the kind that says what is wrong.
+    """
+    plan = make_plan(config)
+    yield from plan.notes
+    yield planned(plan)
+    output = plan.config.output
+    with memory_advice(MEMORY_ADVICE), open_run(plan.folder, plan.name, output.resume, output.overwrite) as run:
+        yield from _run(plan, run)
+
+
+def _run(plan: Plan, run: RunFolder) -> Iterator[Event]:
+    write_atomically(run.config, write_toml(_repeatable(plan.config)).encode())
+    sheet = draw_sheet(plan.scan.examples)
+    sheet.save(run.sheet)
+    classes = None
+    for item in class_scan(plan, run):
+        if isinstance(item, Noted | Prepared):
+            yield item
+        else:
+            classes = item
+    material: Material | None = None
+    for part in prepare_material(plan, classes, sample_prompts(plan)):
+        if isinstance(part, Material):
+            material = part
+        else:
+            yield part
+    assert material is not None
+    session = start_session(plan)
+    keeper = keeper_for(plan, session.denoiser)
+    yield from _resume(plan, run, session)
+    with open_tracker(run.tensorboard, plan.config.output.report_to) as tracker:
+        yield from _steps(plan, run, session, material, keeper, tracker)
+    yield from _finish(plan, run, session, material, keeper)
+
+
+def _repeatable(config: TrainConfig) -> TrainConfig:
+    """The settings without what only this start meant."""
+    output = config.output.model_copy(update={"resume": False, "overwrite": False})
+    return config.model_copy(update={"output": output})
+
+
+def _resume(plan: Plan, run: RunFolder, session: Session) -> Iterator[Event]:
+    if not plan.config.output.resume:
+        return
+    checkpoint = read_newest_checkpoint(run.checkpoints)
+    if checkpoint is None:
+        yield Noted(f"no checkpoint in {run.checkpoints} yet: starting from the beginning", warning=True)
+        return
+    for reason in checkpoint.damaged:
+        yield Noted(f"checkpoint passed over: {reason}", warning=True)
+    _refuse_another_run(plan, checkpoint.state["identity"])
+    session.restore(checkpoint.step, checkpoint.tensors, checkpoint.state)
+    yield Noted(f"going on from step {checkpoint.step} ({checkpoint.path.name})")
+
+
+def _identity(plan: Plan) -> dict[str, str]:
+    """What must be the same for a resumed run to be the same run: setting -> value, and the data."""
+    config = plan.config.model_dump(mode="json", exclude={"output": True, "data": {"folder", "cache_dir"}})
+    settings = {f"{section}.{key}": repr(value) for section, values in config.items() for key, value in values.items()}
+    return {**settings, "pictures and captions": plan.scan.fingerprint()}
+
+
+def _refuse_another_run(plan: Plan, before: Mapping[str, str]) -> None:
+    now = _identity(plan)
+    changed = [
+        f"{key} was {before.get(key)} and is {now.get(key)}"
+        for key in sorted({*before, *now})
+        if before.get(key) != now.get(key)
+    ]
+    if changed:
+        raise CheckpointError(
+            f"cannot resume {plan.folder}: {'; '.join(changed)}. Resume with what the run was started with "
+            f"(scumble train --config {plan.folder / 'config.toml'} --resume), or choose another --name"
+        )
+
+
+def _steps(
+    plan: Plan, run: RunFolder, session: Session, material: Material, keeper: Keeper, tracker: Tracker
+) -> Iterator[Event]:
+    optimizer, train = plan.config.optimizer, plan.config.training
+    assert optimizer.learning_rate is not None
+    if session.step == 0 and not session.validations:
+        yield _validate(session, material, tracker)
+    while session.step < plan.num_steps and not _is_patience_over(plan, session):
+        rate = learning_rate_at(
+            session.step,
+            plan.num_steps,
+            optimizer.learning_rate,
+            optimizer.lr_scheduler,
+            optimizer.lr_warmup_steps,
+            optimizer.lr_min or 0.0,
+        )
+        started = monotonic()
+        loss = session.advance(
+            material.mixture, train.train_batch_size, train.gradient_accumulation_steps, rate, optimizer.max_grad_norm
+        )
+        tracker.step(session.step, loss, rate)
+        try:
+            yield Stepped(session.step, plan.num_steps, loss, rate, monotonic() - started)
+        except GeneratorExit:
+            _checkpoint(plan, run, session)
+            raise
+        yield from _at_intervals(plan, run, session, material, keeper, tracker)
+    if _is_patience_over(plan, session):
+        yield Noted(
+            f"stopped early at step {session.step}: {plan.config.validation.patience} validations in a row were not "
+            f"better than {session.best_loss:.4f} of step {session.best_step}"
+        )
+
+
+def _at_intervals(
+    plan: Plan, run: RunFolder, session: Session, material: Material, keeper: Keeper, tracker: Tracker
+) -> Iterator[Event]:
+    """What a step's number calls for: validation, sample pictures, a checkpoint."""
+    val, step, last = plan.config.validation, session.step, session.step == plan.num_steps
+    assert val.validation_steps is not None
+    assert plan.config.output.checkpointing_steps is not None
+    if step % val.validation_steps == 0 or last:
+        yield _validate(session, material, tracker)
+    is_saved = False
+    if val.sample_steps is not None and (step % val.sample_steps == 0 or last):
+        path = _save_lora(plan, run, session, keeper)
+        is_saved = True
+        yield Saved(step, path, "LoRA")
+        yield Sampled(step, draw_samples(plan, session, material.prompts, path, run.samples_at(step)))
+    if step % plan.config.output.checkpointing_steps == 0 and not last:
+        if not is_saved:
+            yield Saved(step, _save_lora(plan, run, session, keeper), "LoRA")
+        yield Saved(step, _checkpoint(plan, run, session), "checkpoint")
+
+
+def _is_patience_over(plan: Plan, session: Session) -> bool:
+    patience = plan.config.validation.patience
+    return patience is not None and session.validations_since_best() >= patience
+
+
+def _validate(session: Session, material: Material, tracker: Tracker) -> Validated:
+    loss = validation_loss(session, material.held_out)
+    best = session.keep_best(loss)
+    tracker.validation(session.step, loss)
+    return Validated(session.step, loss, best)
+
+
+def _save_lora(plan: Plan, run: RunFolder, session: Session, keeper: Keeper) -> Path:
+    path = run.lora_at(session.step)
+    output = plan.config.output
+    write_lora(keeper.lora_of(session, session.step), path, output.format, PRECISIONS[output.save_precision])
+    return path
+
+
+def _checkpoint(plan: Plan, run: RunFolder, session: Session) -> Path:
+    state = {**session.state(), "identity": _identity(plan)}
+    keep = plan.config.output.checkpoints_total_limit
+    return write_checkpoint(run.checkpoints, session.step, session.tensors(), state, keep)
+
+
+def _finish(plan: Plan, run: RunFolder, session: Session, material: Material, keeper: Keeper) -> Iterator[Event]:
+    """Write the last and the best LoRA, prove that each means what was trained, draw the curves."""
+    output = plan.config.output
+    write_json(run.history, {"history": session.history, "validations": session.validations})
+    draw_curves(session.history, session.validations, session.best_step, plan.name).save(run.curves)
+    last = keeper.lora_of(session, session.step)
+    best = keeper.lora_of(session, session.best_step, session.best)
+    files = {"LoRA": run.lora, "best LoRA": run.best_lora}
+    for path, lora in zip(files.values(), (last, best), strict=True):
+        write_lora(lora, path, output.format, PRECISIONS[output.save_precision])
+    yield Saved(session.step, run.lora, "LoRA")
+    yield Saved(session.best_step, run.best_lora, "best LoRA")
+    yield Saved(session.step, _checkpoint(plan, run, session), "checkpoint")
+    error = prove(session, material.held_out[0], run.lora)
+    yield Noted(
+        f"read back from the disk by diffusers' reader, on a fresh base: effect differs by {error:.1e} of itself"
+    )
+    figures = {"best_loss": session.best_loss, "last_loss": session.validations[-1][1], "effect_error": error}
+    yield Finished(session.step, {**files, "curves": run.curves, "settings": run.config}, figures)

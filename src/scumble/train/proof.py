@@ -1,0 +1,35 @@
+"""The proof after saving: the file, read by a foreign reader, does to a fresh base what training did."""
+
+from pathlib import Path
+
+import torch
+
+from scumble.adapters.inject import eject, set_strength
+from scumble.edit.verify import Probe, ask, effect_error
+from scumble.train.batches import Batch
+from scumble.train.objective import add_noise
+from scumble.train.session import Session
+from scumble.train.start import ADAPTER_NAME
+
+
+def prove(session: Session, batch: Batch, path: Path) -> float:
+    """The relative error of the saved file's effect; the session's denoiser is given up for the fresh base's room.
+
+    Args:
+        session: a finished run; not to be used afterwards.
+        batch: what the denoiser is asked about.
+        path: the LoRA file that was written.
+    Returns:
+        |file - trained| / |trained - plain|, root mean square over the denoiser's output.
+    """
+    device, dtype = session.device, session.dtype
+    timesteps = batch.timesteps.to(device)
+    alpha_bar = session.objective.alpha_bars[timesteps]
+    noisy = add_noise(batch.latents.to(device), batch.noise.to(device), alpha_bar).to(dtype)
+    text = {name: state.to(device, dtype) for name, state in batch.text.items()}
+    trained = ask(session.base, session.denoiser, noisy, timesteps, text)
+    set_strength(session.denoiser, ADAPTER_NAME, 0.0)
+    plain = ask(session.base, session.denoiser, noisy, timesteps, text)
+    eject(session.denoiser)
+    session.denoiser = torch.nn.Identity()
+    return effect_error(path, session.base, Probe(noisy, timesteps, text, trained, plain))

@@ -1,0 +1,127 @@
+"""The folder of one run: what lies in it, and that only one process writes there."""
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from scumble.errors import CheckpointError
+from scumble.files.atomic import write_atomically
+from scumble.train.checkpoint import list_checkpoints
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where the parts of a run lie.
+
+    Attributes:
+        path: the folder.
+        name: of the run and of the LoRA.
+    """
+
+    path: Path
+    name: str
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of checkpoints to resume from."""
+        return self.path / "checkpoints"
+
+    @property
+    def config(self) -> Path:
+        """The resolved settings: the same run again."""
+        return self.path / "config.toml"
+
+    @property
+    def curves(self) -> Path:
+        """Loss and validation over the steps, as a picture."""
+        return self.path / "curves.png"
+
+    @property
+    def history(self) -> Path:
+        """Loss and validation over the steps, as JSON."""
+        return self.path / "history.json"
+
+    @property
+    def sheet(self) -> Path:
+        """The training pictures with their captions."""
+        return self.path / "sheet.png"
+
+    @property
+    def class_pictures(self) -> Path:
+        """Class pictures that the base drew for this run."""
+        return self.path / "class_pictures"
+
+    @property
+    def tensorboard(self) -> Path:
+        """TensorBoard's event files."""
+        return self.path / "tensorboard"
+
+    @property
+    def lora(self) -> Path:
+        """The LoRA of the last step."""
+        return self.path / f"{self.name}.safetensors"
+
+    @property
+    def best_lora(self) -> Path:
+        """The LoRA of the lowest held-out loss."""
+        return self.path / f"{self.name}-best.safetensors"
+
+    def lora_at(self, step: int) -> Path:
+        """The LoRA of an earlier step."""
+        return self.path / f"{self.name}-{step:06d}.safetensors"
+
+    def samples_at(self, step: int) -> Path:
+        """The sample pictures of a step."""
+        return self.path / "samples" / f"{step:06d}.png"
+
+
+@contextmanager
+def open_run(folder: Path, name: str, resume: bool, overwrite: bool) -> Iterator[RunFolder]:
+    """Take a run folder for this process, until the with-block ends or the process does.
+
+    Args:
+        folder: of this run; made if needed.
+        name: of the run.
+        resume: an earlier run may lie there.
+        overwrite: an earlier run that lies there is removed.
+    Raises:
+        CheckpointError: another process is using the folder, or it holds a run.
+    """
+    run = RunFolder(folder, name)
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise CheckpointError(f"{folder} is in use by another process: wait for it, or choose another --name") from None
+    try:
+        if run.config.exists() and overwrite:
+            _remove_run(run)
+        if not resume and (list_checkpoints(run.checkpoints) or run.lora.exists()):
+            raise CheckpointError(
+                f"{folder} holds a run already: --resume goes on with it, --overwrite replaces it, --name gives another"
+            )
+        yield run
+    finally:
+        lock.release()
+
+
+def _remove_run(run: RunFolder) -> None:
+    """Remove what a run of this name wrote, and nothing else."""
+    for folder in (run.checkpoints, run.class_pictures, run.tensorboard, run.path / "samples"):
+        shutil.rmtree(folder, ignore_errors=True)
+    for file in (run.config, run.curves, run.history, run.sheet, run.lora, run.best_lora):
+        file.unlink(missing_ok=True)
+    for file in run.path.glob(f"{run.name}-[0-9]*.safetensors"):
+        file.unlink()
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write JSON text atomically."""
+    write_atomically(path, json.dumps(values, indent=1, ensure_ascii=False).encode())

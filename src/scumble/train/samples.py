@@ -1,0 +1,76 @@
+"""Sample pictures while training, drawn from the file just saved: what the person would get, not what is in memory."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from PIL import Image
+
+from scumble.adapters.inject import attach, detach, set_strength
+from scumble.families.base import TextState
+from scumble.files.read import read_lora
+from scumble.generate.draw import Settings, decode_images, draw_latents
+from scumble.train.plan import Plan
+from scumble.train.session import Session
+from scumble.train.start import ADAPTER_NAME, given_adapters
+
+FIRST_SEED = 1025
+STEPS = 25
+GUIDANCE_SCALE = 7.0
+SAMPLER = "DPM++ 2M Karras"
+FILE_NAME = "file"
+
+
+def sample_prompts(plan: Plan) -> list[str]:
+    """The prompts of the sample pictures."""
+    return split_prompts(plan.config.validation.validation_prompt)
+
+
+def split_prompts(text: str | None) -> list[str]:
+    """Prompts that one setting holds, separated by '|'."""
+    return [] if text is None else [prompt.strip() for prompt in text.split("|")]
+
+
+def draw_samples(plan: Plan, session: Session, states: Mapping[str, TextState], lora: Path, path: Path) -> Path:
+    """Draw every sample prompt with the LoRA read back from its file; a row a prompt, a column a seed.
+
+    Args:
+        plan: the run.
+        session: its denoiser draws; the adapter in training rests meanwhile.
+        states: prompt -> text state, the empty prompt included.
+        lora: the file just saved.
+        path: the picture to write.
+    """
+    denoiser = session.denoiser
+    adapters = given_adapters(read_lora(lora, plan.base.layer_paths()), denoiser)
+    set_strength(denoiser, ADAPTER_NAME, 0.0)
+    attach(denoiser, FILE_NAME, adapters)
+    try:
+        rows = [_row(plan, session, states, prompt) for prompt in sample_prompts(plan)]
+    finally:
+        detach(denoiser, FILE_NAME)
+        set_strength(denoiser, ADAPTER_NAME, 1.0)
+    path.parent.mkdir(exist_ok=True)
+    _tile(rows).save(path)
+    return path
+
+
+def _row(plan: Plan, session: Session, states: Mapping[str, TextState], prompt: str) -> list[Image.Image]:
+    count = plan.config.validation.num_validation_images or 1
+    side = plan.config.data.resolution
+    assert side is not None
+    settings = Settings(side, side, STEPS, GUIDANCE_SCALE, SAMPLER)
+    autoencoder = plan.base.load_autoencoder(session.device)  # not kept: training needs the room
+    images = []
+    for seed in range(FIRST_SEED, FIRST_SEED + count):
+        latents = draw_latents(plan.base, session.denoiser, [states[prompt]], [states[""]], [seed], settings)
+        images += decode_images(autoencoder, latents)
+    return images
+
+
+def _tile(rows: list[list[Image.Image]]) -> Image.Image:
+    width, height = rows[0][0].size
+    tiled = Image.new("RGB", (width * len(rows[0]), height * len(rows)))
+    for y, row in enumerate(rows):
+        for x, image in enumerate(row):
+            tiled.paste(image, (x * width, y * height))
+    return tiled
