@@ -44,11 +44,7 @@ def layer_paths(narrow_unet, narrow_text_encoder):
         for path, layer in narrow_text_encoder.named_modules()
         if isinstance(layer, torch.nn.Linear)
     ]
-    unet = [
-        path
-        for path, layer in narrow_unet.named_modules()
-        if isinstance(layer, torch.nn.Linear | torch.nn.Conv2d)
-    ]
+    unet = [path for path, layer in narrow_unet.named_modules() if isinstance(layer, torch.nn.Linear | torch.nn.Conv2d)]
     return {"unet": unet, "text_encoder": text}
 
 

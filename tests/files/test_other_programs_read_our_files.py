@@ -41,8 +41,7 @@ def _drawn(unet):
 def _ours(unet, file):
     layers = file.part("unet")
     adapters = {
-        path: from_tensors(unet.get_submodule(path), layer.tensors, layer.alpha, path)
-        for path, layer in layers.items()
+        path: from_tensors(unet.get_submodule(path), layer.tensors, layer.alpha, path) for path, layer in layers.items()
     }
     attach(unet, "lora", adapters)
     drawn = _drawn(unet)
@@ -98,7 +97,9 @@ def test_diffusers_takes_every_text_encoder_layer(format, pipe, layer_paths, new
         torch.testing.assert_close(theirs[path], delta(layer), rtol=1e-5, atol=1e-6)
 
 
-def test_what_diffusers_saves_with_alpha_in_its_settings_is_read_right(pipe, attention_paths, layer_paths, delta, tmp_path):
+def test_what_diffusers_saves_with_alpha_in_its_settings_is_read_right(
+    pipe, attention_paths, layer_paths, delta, tmp_path
+):
     from diffusers import StableDiffusionPipeline
     from diffusers.training_utils import _collate_lora_metadata
     from peft.utils import get_peft_model_state_dict
@@ -107,7 +108,7 @@ def test_what_diffusers_saves_with_alpha_in_its_settings_is_read_right(pipe, att
         r=4,
         lora_alpha=6,
         rank_pattern={attention_paths[0]: 2},
-        alpha_pattern={attention_paths[0]: 5, attention_paths[1]: 1},
+        alpha_pattern={attention_paths[0]: 5, attention_paths[4]: 1},
         init_lora_weights=False,
         target_modules=["to_q", "to_out.0"],
     )

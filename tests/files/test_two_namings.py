@@ -116,8 +116,6 @@ def test_text_encoder_attention_is_written_whole(module, new_layer, narrow_text_
     assert changed == [f"text_encoder.{path}"]
 
 
-
-
 def _processor(key: str) -> str:
     for name, side in (("A", "down"), ("B", "up")):
         for new, old in (("to_q", "to_q"), ("to_k", "to_k"), ("to_v", "to_v"), ("to_out.0", "to_out")):

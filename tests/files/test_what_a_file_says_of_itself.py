@@ -67,9 +67,7 @@ def test_the_fields_that_kohya_and_model_spec_demand_are_there():
 
 def test_the_webui_finds_tags_sizes_and_the_number_of_pictures():
     # as extensions-builtin/Lora/ui_edit_user_metadata.py of v1.10.1 looks at them
-    metadata = {
-        name: json.loads(text) if text.startswith("{") else text for name, text in metadata_of(FACTS).items()
-    }
+    metadata = {name: json.loads(text) if text.startswith("{") else text for name, text in metadata_of(FACTS).items()}
     tags = {tag: int(n) for tags in metadata["ss_tag_frequency"].values() for tag, n in tags.items()}
     sizes = [bucket["resolution"] for bucket in metadata["ss_bucket_info"]["buckets"].values()]
     assert tags == {"a photo of sks cat": 20, "sitting": 4}
@@ -127,7 +125,9 @@ def test_fingerprints_of_different_layers_are_not_compared():
         distance(fingerprint(_base(0, 4)), fingerprint(_base(0, 5)))
 
 
-@pytest.mark.parametrize("text", ["", "v1", "v2.0123456789abcdef.AAAA", "v1.0123456789abcdef.?", "v1.0123456789abcdef.AHw="])
+@pytest.mark.parametrize(
+    "text", ["", "v1", "v2.0123456789abcdef.AAAA", "v1.0123456789abcdef.?", "v1.0123456789abcdef.AHw="]
+)
 def test_a_text_that_is_no_fingerprint_is_an_error(text):
     good = fingerprint(_base(0, 1))
     with pytest.raises(LoraFileError):

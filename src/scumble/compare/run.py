@@ -14,15 +14,14 @@ from scumble.files.atomic import write_atomically
 from scumble.files.guard import read_metadata
 from scumble.generate.device import memory_advice
 from scumble.generate.events import Composed, Event, Noted
-from scumble.generate.fonts import undrawable_signs
 from scumble.generate.grid import labelled_grid
 from scumble.generate.infotext import png_texts
 from scumble.generate.loras import trained_on
 from scumble.generate.painter import Painter
-from scumble.generate.prepare import OUT_OF_MEMORY_ADVICE, check_settings, load_painter, note_prompts
+from scumble.generate.prepare import OUT_OF_MEMORY_ADVICE, check_settings, load_painter, note_boxes, note_prompts
 from scumble.generate.prompt import FoundLora, parse_tags
 from scumble.generate.recipe import LoraUse, Picture, Recipe, plain_number
-from scumble.generate.save import make_folder, png_bytes
+from scumble.generate.save import check_folder, png_bytes
 from scumble.generate.strip import picture_label
 
 
@@ -131,7 +130,7 @@ def _check_out(path: Path) -> None:
         raise ConfigError(f"out={path}: must be the name of a .png file, such as {path.with_suffix('.png')}")
     if path.is_dir():
         raise ConfigError(f"out={path}: is a folder; give the name of a .png file")
-    make_folder(path.parent)
+    check_folder(path.parent)
 
 
 def _recipes(config: CompareConfig, base: BaseModel, sampler: str) -> list[Recipe]:
@@ -159,17 +158,16 @@ def _save(config: CompareConfig, rows: Sequence[Sequence[Picture]], loras: Seque
     columns = ["base", *(f"{lora.name}{weight}" for lora in loras)]
     first = rows[0][0].recipe
     title = (
-        f"{Path(first.base).name} — {first.sampler}, {first.steps} steps, guidance {plain_number(first.guidance_scale)}, "
+        f"{Path(first.base).name}\n{first.sampler}, {first.steps} steps, guidance {plain_number(first.guidance_scale)}, "
         f"seed {first.seed}" + (f" to {rows[-1][0].recipe.seed}" if config.n > 1 else "")
     )
-    boxes = undrawable_signs([title, *columns, *config.prompt])
-    if boxes:
-        yield Noted(f"no font here has {boxes}: labels show boxes instead; install a font such as Noto Sans CJK", True)
+    yield from note_boxes([title, *columns, *config.prompt])
     image = comparison(rows, columns, title)
     if config.out.exists():
         yield Noted(f"replacing {config.out}")
     with_loras_first = [picture.recipe for row in rows for picture in (*row[1:], row[0])]
     try:
+        config.out.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(config.out, png_bytes(image, png_texts(*with_loras_first)))
     except OSError as error:
         raise ScumbleError(f"cannot write {config.out}: {error.strerror}") from error

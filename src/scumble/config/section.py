@@ -69,7 +69,7 @@ def from_values(schema: type[AnySection], values: Mapping[str, Any]) -> AnySecti
             *section, key = problem["loc"] or ("settings",)
             where = f" in [{'.'.join(map(str, section))}]" if section else ""
             found = f"={problem['input']!r}" if problem["type"] != "missing" else ""
-            lines.append(f"{key}{found}{where}: {_said(problem["msg"])}")
+            lines.append(f"{key}{found}{where}: {_said(problem['msg'])}")
         raise ConfigError("\n".join(lines)) from None
 
 

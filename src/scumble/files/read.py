@@ -1,7 +1,6 @@
 """Reading and writing LoRA files of any known naming."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -64,11 +63,6 @@ def write_lora(file: LoraFile, path: str | Path, format: str = "kohya", dtype: t
         write_atomically(path, encode(tensors, with_hashes(tensors, metadata)))
     except OSError as error:
         raise LoraFileError(f"{path}: cannot be written ({error}); an older file there is untouched") from error
-
-
-def with_metadata(file: LoraFile, metadata: Mapping[str, str]) -> LoraFile:
-    """The same LoRA with other metadata."""
-    return replace(file, metadata=dict(metadata))
 
 
 def _format_of(tensors: Mapping[str, Tensor]) -> Format:

@@ -63,7 +63,7 @@ def draw_latents(
 ) -> Tensor:
     """Draw one batch: [B, C, H, W], float32, scaled as the autoencoder takes them.
 
-    Every picture has its own CPU generator: its first noise and what an ancestral sampler adds depend on its seed
+    A picture's noise, and what an ancestral sampler adds, come from its own CPU generator: they depend on its seed
     alone, not on the device or its place in the batch.
 
     Args:
@@ -81,13 +81,13 @@ def draw_latents(
     assert len(positive) == len(negative) == len(seeds) > 0
     find_sampler(settings.sampler, settings.steps)
     check_size(base, settings.width, settings.height)
-    sampler = make_sampler(settings.sampler, base.scheduler_config())
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     weight = next(denoiser.parameters())
     noise = draw_noise(base, generators, settings).to(weight)
     if watch is not None:
         watch(0, noise.float())
-    latents: Tensor = base.pipeline(denoiser, sampler)(
+    pipeline = base.pipeline(denoiser, make_sampler(settings.sampler, base.scheduler_config()))
+    latents: Tensor = pipeline(
         **base.pipeline_inputs(positive, negative),
         width=settings.width,
         height=settings.height,
@@ -96,7 +96,7 @@ def draw_latents(
         generator=generators,
         latents=noise,
         output_type="latent",
-        callback_on_step_end=None if watch is None else _watching(watch),
+        callback_on_step_end=watch and _watching(watch),
     ).images
     if not torch.isfinite(latents).all():
         raise ScumbleError(

@@ -17,6 +17,7 @@ _PREFERRED = (
     "SimHei",
     "Arial Unicode",
 )
+_ONLY_BOXES = "Last Resort"  # comes with matplotlib; has every sign, each as a box that names its script
 
 
 def label_font(text: str, size_px: int, bold: bool = False) -> ImageFont.FreeTypeFont:
@@ -59,7 +60,8 @@ def _system_font(signs: frozenset[str]) -> Path | None:
     """The first font of the system that has all these signs, well-known ones for Chinese first."""
     from matplotlib import font_manager
 
-    fonts = [(entry.name, Path(entry.fname)) for entry in font_manager.fontManager.ttflist]
+    entries = [entry for entry in font_manager.fontManager.ttflist if not entry.name.startswith(_ONLY_BOXES)]
+    fonts = [(entry.name, Path(entry.fname)) for entry in entries]
     fonts.sort(key=lambda font: _rank(font[0]))
     text = "".join(signs)
     for _, path in fonts:

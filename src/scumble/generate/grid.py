@@ -1,5 +1,6 @@
 """One labelled picture of many: a table whose cells are pictures, and whose labels are pictures of text."""
 
+import re
 from collections.abc import Sequence
 
 from PIL import Image, ImageDraw, ImageFont
@@ -27,7 +28,7 @@ def labelled_grid(
         rows: pictures of any sizes; rows may differ in length.
         column_labels: above the columns, one each, or none at all.
         row_labels: left of the rows, one each, or none at all.
-        title: above everything.
+        title: above everything; lines after the first are written smaller.
         max_cell_px: pictures whose longer side is larger are made smaller; None = never.
     """
     assert any(rows), "a grid needs a picture"
@@ -39,16 +40,13 @@ def labelled_grid(
     if column_labels:
         table.insert(0, _heads(column_labels, cell_width, size_px))
     if row_labels:
-        sides = _sides(row_labels, max(12 * size_px, round(1.2 * cell_width)), size_px, 2 * gap)
+        heights = [max((image.height for image in row), default=0) for row in cells]
+        sides = _sides(row_labels, heights, max(12 * size_px, cell_width), size_px, 2 * gap)
         corner = [Image.new("RGB", (1, 1), PAPER)] if column_labels else []
         table = [[side, *row] for side, row in zip([*corner, *sides], table, strict=True)]
     sheet = _tabled(table, gap)
     if title:
-        width = max(sheet.width, 3 * cell_width)
-        above = text_picture(title, width, round(1.15 * size_px), INK, bold=True)
-        sheet = _tabled(
-            [[_padded(part, max(sheet.width, above.width), part.height, 0)] for part in (above, sheet)], 2 * gap
-        )
+        sheet = _titled(sheet, title, size_px, max(sheet.width, 3 * cell_width), 2 * gap)
     return _padded(sheet, sheet.width + 6 * gap, sheet.height + 6 * gap)
 
 
@@ -99,14 +97,18 @@ def wrapped(text: str, font: ImageFont.FreeTypeFont, max_width: int) -> list[str
 
 
 def _broken(word: str, font: ImageFont.FreeTypeFont, max_width: int) -> list[str]:
-    """Pieces of a word that fit the width, at least one sign each."""
-    pieces = [word[:1]]
-    for sign in word[1:]:
-        if font.getlength(pieces[-1] + sign) <= max_width:
+    """Pieces of a word that fit the width: broken after - _ / . where possible, else between signs."""
+    pieces = [""]
+    for part in re.findall(r"[^-_/.]*[-_/.]|[^-_/.]+", word):
+        if font.getlength(pieces[-1] + part) <= max_width:
+            pieces[-1] += part
+            continue
+        pieces.append("")
+        for sign in part:
+            if font.getlength(pieces[-1] + sign) > max_width:
+                pieces.append("")
             pieces[-1] += sign
-        else:
-            pieces.append(sign)
-    return pieces
+    return [piece for piece in pieces if piece]
 
 
 def _heads(labels: Sequence[str], width: int, size_px: int) -> list[Image.Image]:
@@ -116,11 +118,25 @@ def _heads(labels: Sequence[str], width: int, size_px: int) -> list[Image.Image]
     return [_padded(text, text.width, height, below=0) for text in texts]
 
 
-def _sides(labels: Sequence[str], max_width: int, size_px: int, gap: int) -> list[Image.Image]:
-    """Row labels, all of one width, with air towards the pictures."""
-    texts = [text_picture(label, max_width, size_px, FAINT_INK) for label in labels]
+def _sides(labels: Sequence[str], heights: Sequence[int], min_width: int, size_px: int, gap: int) -> list[Image.Image]:
+    """Row labels, all of one width, with air towards the pictures; wider where they would be higher than their row."""
+    for width in (min_width, 3 * min_width // 2, 2 * min_width, 3 * min_width):
+        texts = [text_picture(label, width, size_px, FAINT_INK) for label in labels]
+        if all(text.height <= height for text, height in zip(texts, heights, strict=True)):
+            break
     width = max(text.width for text in texts) + gap
     return [_padded(text, width, text.height, 0) for text in texts]
+
+
+def _titled(sheet: Image.Image, title: str, size_px: int, max_width: int, gap: int) -> Image.Image:
+    """A sheet with its title above: the first line bold, the others as plain as labels."""
+    first, _, rest = title.partition("\n")
+    parts = [text_picture(first, max_width, round(1.15 * size_px), INK, bold=True)]
+    if rest:
+        parts.append(text_picture(rest, max_width, size_px, FAINT_INK))
+    width = max(part.width for part in [*parts, sheet])
+    above = _tabled([[_padded(part, width, part.height, 0)] for part in parts], gap // 2)
+    return _tabled([[above], [_padded(sheet, width, sheet.height, 0)]], gap)
 
 
 def _tabled(rows: Sequence[Sequence[Image.Image]], gap: int) -> Image.Image:

@@ -57,8 +57,8 @@ def _open(found: FoundLora, base: BaseModel, paths: Mapping[str, Sequence[str]])
     if found.also:
         others = ", ".join(map(str, found.also))
         notes.append(f"LoRA {found.name}: taking {found.path}; not used is what has the same name: {others}")
-    use = LoraUse(found.name, found.weight, tensor_hash(found.path))
-    return OpenedLora(use, read_lora(found.path, paths), notes)
+    file = read_lora(found.path, paths)
+    return OpenedLora(LoraUse(found.name, found.weight, tensor_hash(found.path)), file, notes)
 
 
 def stranger_note(lora: OpenedLora, base: BaseModel, denoiser: nn.Module) -> Noted | None:
@@ -98,12 +98,7 @@ def trained_on(metadata: Mapping[str, str]) -> str | None:
 
 
 def tensor_hash(path: Path) -> str:
-    """SHA-256 in hex of all bytes after a safetensors file's header: the WebUI's hash, which metadata do not change.
-
-    "" for what is no single file.
-    """
-    if not path.is_file():
-        return ""
+    """SHA-256 in hex of all bytes after a safetensors file's header: the WebUI's hash, which metadata do not change."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         header_bytes = int.from_bytes(file.read(8), "little")

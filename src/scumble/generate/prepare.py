@@ -6,6 +6,7 @@ from scumble.errors import ConfigError
 from scumble.families.base import BaseModel
 from scumble.generate.device import choose_device, choose_dtype
 from scumble.generate.events import Noted
+from scumble.generate.fonts import undrawable_signs
 from scumble.generate.loras import OpenedLora, open_loras, stranger_note
 from scumble.generate.painter import Painter
 from scumble.generate.prompt import FoundLora, cut_off, emphasis, parse_tags
@@ -71,3 +72,11 @@ def note_prompts(painter: Painter, prompts: Iterable[str]) -> Generator[Noted, N
         weighted = emphasis(prompt)
         if weighted:
             yield Noted(f"'{weighted}' is taken as plain text: weights on words are not there yet", warning=True)
+
+
+def note_boxes(labels: Iterable[str]) -> Generator[Noted, None, None]:
+    """Warn of labels that no font here can write."""
+    boxes = undrawable_signs(labels)
+    if boxes:
+        text = f"no font here has {boxes}: labels show boxes there; a font such as Noto Sans CJK, installed, helps"
+        yield Noted(text, warning=True)

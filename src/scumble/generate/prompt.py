@@ -10,7 +10,7 @@ from scumble.errors import ConfigError, nearest
 
 SUFFIX = ".safetensors"
 
-_TAG = re.compile(r"[ \t]*<lora:([^<>]*)>")
+_TAG = re.compile(r"(?:[ \t]+(?=<lora:[^<>]*>(?:\s|$)))?<lora:([^<>]*)>")  # of blanks on both sides, one side goes too
 _WORD = re.compile(r"[\u2e80-\uffef]|[^\s\u2e80-\uffef]+")  # scripts without spaces: each sign is a word
 _EMPHASIS = re.compile(r"(?<!\\)\([^()]*:\s*\d*\.?\d+\s*\)")
 

@@ -12,10 +12,10 @@ from scumble.generate.draw import check_size
 from scumble.generate.events import Composed, Event, Noted, Painted
 from scumble.generate.infotext import png_texts
 from scumble.generate.painter import moment_steps
-from scumble.generate.prepare import OUT_OF_MEMORY_ADVICE, check_settings, load_painter, note_prompts
+from scumble.generate.prepare import OUT_OF_MEMORY_ADVICE, check_settings, load_painter, note_boxes, note_prompts
 from scumble.generate.prompt import find_loras, parse_tags
 from scumble.generate.recipe import LoraUse, Picture, Recipe, plain_number
-from scumble.generate.save import make_folder, save_new
+from scumble.generate.save import check_folder, save_new
 from scumble.generate.strip import strip
 
 MAX_STRIP_ROWS = 16
@@ -29,7 +29,7 @@ def generate(config: GenerateConfig) -> Iterator[Event]:
         LoraFileError, BaseModelError: a LoRA or the base cannot be used.
         OutOfMemoryError: the device has too little memory.
     """
-    make_folder(config.out)
+    check_folder(config.out)
     index = 0
     of_strip: list[Picture] = []
     for item in draw(config):
@@ -42,7 +42,7 @@ def generate(config: GenerateConfig) -> Iterator[Event]:
         if item.moments:
             of_strip.append(item)
     if of_strip:
-        yield _save_strip(config, of_strip)
+        yield from _save_strip(config, of_strip)
 
 
 def pictures(config: GenerateConfig) -> list[Picture]:
@@ -104,9 +104,10 @@ def _counted_up(first: Recipe, loras: Sequence[LoraUse], num: int) -> list[Recip
     return [replace(first, seed=first.seed + index, loras=tuple(loras)) for index in range(num)]
 
 
-def _save_strip(config: GenerateConfig, drawn: Sequence[Picture]) -> Composed:
+def _save_strip(config: GenerateConfig, drawn: Sequence[Picture]) -> Iterator[Event]:
     recipe, shown = drawn[0].recipe, drawn[:MAX_STRIP_ROWS]
-    image = strip(shown, f"{recipe.prompt} — {recipe.sampler}, guidance {plain_number(recipe.guidance_scale)}")
-    name = f"{recipe.seed}-strip"
-    path = save_new(config.out, name, image, png_texts(*(picture.recipe for picture in shown)))
-    return Composed(path, image, "strip")
+    how = f"{recipe.sampler}, {recipe.steps} steps, guidance {plain_number(recipe.guidance_scale)}"
+    yield from note_boxes([recipe.prompt])
+    image = strip(shown, f"{recipe.prompt}\n{how}")
+    path = save_new(config.out, f"{recipe.seed}-strip", image, png_texts(*(picture.recipe for picture in shown)))
+    yield Composed(path, image, "strip")

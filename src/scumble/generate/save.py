@@ -1,6 +1,7 @@
 """Putting pictures into a folder under names that never overwrite anything."""
 
 import io
+import os
 import re
 from pathlib import Path
 
@@ -12,24 +13,30 @@ from scumble.errors import ConfigError, ScumbleError
 _NUMBERED = re.compile(r"(\d{5,})-")
 
 
-def make_folder(folder: Path) -> None:
-    """Make a folder for pictures.
+def check_folder(folder: Path) -> None:
+    """Raise if pictures cannot go into a folder; it is not made yet.
 
     Raises:
-        ConfigError: it cannot be made, or is a file.
+        ConfigError: it is a file, or may not be written to.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"out={folder}: cannot be made a folder for pictures: {error.strerror}") from None
+    place = folder.absolute()
+    while not place.exists():
+        place = place.parent
+    if not place.is_dir():
+        raise ConfigError(f"out={folder}: {place} is a file; give a folder")
+    if not os.access(place, os.W_OK):
+        raise ConfigError(f"out={folder}: {place} may not be written to; give another folder")
 
 
 def save_new(folder: Path, name: str, image: Image.Image, texts: PngInfo) -> Path:
     """Write a picture as NUMBER-NAME.png, where the number is one more than the highest in the folder.
 
+    The folder is made if it is not there.
+
     Raises:
         ScumbleError: the disk does not take it; no partial file is left.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     taken = [int(match[1]) for path in folder.iterdir() if (match := _NUMBERED.match(path.name))]
     number = max(taken, default=0) + 1
     while True:

@@ -36,7 +36,7 @@ MEMORY_ADVICE = (
 def train(config: TrainConfig) -> Iterator[Event]:
     """Train a LoRA; the first Planned event comes before anything is written or loaded.
 
-    Closing the generator (or leaving the loop over it) after a Stepped event saves a checkpoint first, so that
+    Closing the generator (or leaving the loop over it) once the steps have begun saves a checkpoint first, so that
     `resume` goes on from there exactly.
 
     Args:
@@ -75,7 +75,11 @@ def _run(plan: Plan, run: RunFolder) -> Iterator[Event]:
     keeper = keeper_for(plan, session.denoiser)
     yield from _resume(plan, run, session)
     with open_tracker(run.tensorboard, plan.config.output.report_to) as tracker:
-        yield from _steps(plan, run, session, material, keeper, tracker)
+        try:
+            yield from _steps(plan, run, session, material, keeper, tracker)
+        except GeneratorExit:  # every event comes between two steps: the session is whole
+            _checkpoint(plan, run, session)
+            raise
     yield from _finish(plan, run, session, material, keeper)
 
 
@@ -125,8 +129,7 @@ def _steps(
 ) -> Iterator[Event]:
     optimizer, train = plan.config.optimizer, plan.config.training
     assert optimizer.learning_rate is not None
-    if session.step == 0 and not session.validations:
-        yield _validate(session, material, tracker)
+    yield from _at_intervals(plan, run, session, material, keeper, tracker)  # what a stop may have left undone
     while session.step < plan.num_steps and not _is_patience_over(plan, session):
         rate = learning_rate_at(
             session.step,
@@ -141,11 +144,7 @@ def _steps(
             material.mixture, train.train_batch_size, train.gradient_accumulation_steps, rate, optimizer.max_grad_norm
         )
         tracker.step(session.step, loss, rate)
-        try:
-            yield Stepped(session.step, plan.num_steps, loss, rate, monotonic() - started)
-        except GeneratorExit:
-            _checkpoint(plan, run, session)
-            raise
+        yield Stepped(session.step, plan.num_steps, loss, rate, monotonic() - started)
         yield from _at_intervals(plan, run, session, material, keeper, tracker)
     if _is_patience_over(plan, session):
         yield Noted(
@@ -157,21 +156,23 @@ def _steps(
 def _at_intervals(
     plan: Plan, run: RunFolder, session: Session, material: Material, keeper: Keeper, tracker: Tracker
 ) -> Iterator[Event]:
-    """What a step's number calls for: validation, sample pictures, a checkpoint."""
-    val, step, last = plan.config.validation, session.step, session.step == plan.num_steps
+    """What a step's number calls for and is not there yet: validation, sample pictures, a checkpoint."""
+    val, step, is_last = plan.config.validation, session.step, session.step == plan.num_steps
     assert val.validation_steps is not None
     assert plan.config.output.checkpointing_steps is not None
-    if step % val.validation_steps == 0 or last:
+    is_validated = bool(session.validations) and session.validations[-1][0] == step
+    if (step % val.validation_steps == 0 or is_last) and not is_validated:
         yield _validate(session, material, tracker)
-    is_saved = False
-    if val.sample_steps is not None and (step % val.sample_steps == 0 or last):
-        path = _save_lora(plan, run, session, keeper)
-        is_saved = True
-        yield Saved(step, path, "LoRA")
-        yield Sampled(step, draw_samples(plan, session, material.prompts, path, run.samples_at(step)))
-    if step % plan.config.output.checkpointing_steps == 0 and not last:
-        if not is_saved:
-            yield Saved(step, _save_lora(plan, run, session, keeper), "LoRA")
+    if step == 0:
+        return
+    samples = run.samples_at(step)
+    is_sampled = val.sample_steps is not None and (step % val.sample_steps == 0 or is_last)
+    is_checkpoint = step % plan.config.output.checkpointing_steps == 0 and not is_last
+    if is_sampled or is_checkpoint:
+        yield Saved(step, _save_lora(plan, run, session, keeper), "LoRA")
+    if is_sampled and not samples.exists():
+        yield Sampled(step, draw_samples(plan, session, material.prompts, run.lora_at(step), samples))
+    if is_checkpoint:
         yield Saved(step, _checkpoint(plan, run, session), "checkpoint")
 
 

@@ -1,0 +1,169 @@
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image, ImageChops
+
+from scumble.adapters.base import weight_of
+from scumble.config import GenerateConfig
+from scumble.errors import BaseModelError, ConfigError, LoraFileError, OutOfMemoryError
+from scumble.files.fingerprint import fingerprint
+from scumble.files.read import write_lora
+from scumble.generate.device import choose_device, choose_dtype, memory_advice
+from scumble.generate.events import Composed, Noted, Painted
+from scumble.generate.infotext import read_infotext, read_recipes
+from scumble.generate.run import generate, pictures
+
+
+@pytest.fixture
+def config(tmp_path, tiny_base):
+    """Settings of a quick drawing on the tiny base, some of them changed."""
+    plain = {"prompt": "a handwritten three", "base": str(tiny_base), "steps": 2, "device": "cpu"}
+    plain |= {"out": tmp_path / "out", "runs_dir": tmp_path / "runs"}
+    return lambda **settings: GenerateConfig(**{**plain, **settings})
+
+
+def events_of(kind, events):
+    return [event for event in events if isinstance(event, kind)]
+
+
+def test_each_picture_is_saved_with_the_recipe_that_draws_it_again(config, ink_file, painter, make_lora):
+    events = list(generate(config(prompt="a handwritten three <lora:ink:0.8>", n=2, batch_size=2)))
+    painted = events_of(Painted, events)
+    assert [(event.path.name, event.index, event.total) for event in painted] == [
+        ("00001-1025.png", 1, 2),
+        ("00002-1026.png", 2, 2),
+    ]
+    recipe = read_infotext(painted[1].path)
+    assert recipe == painted[1].recipe
+    assert (recipe.seed, recipe.prompt, recipe.loras[0].weight) == (1026, "a handwritten three", 0.8)
+    painter.add_lora("ink", make_lora())
+    [again] = painter.paint([recipe])
+    assert difference(again.image, Image.open(painted[1].path)) <= 1
+
+
+def difference(a, b):
+    return max(high for _, high in ImageChops.difference(a, b.convert("RGB")).getextrema())
+
+
+def test_pictures_never_overwrite_and_count_up(tmp_path, config):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "00041-7.png").write_text("mine")
+    [event] = events_of(Painted, generate(config()))
+    assert event.path.name == "00042-1025.png"
+    assert (tmp_path / "out" / "00041-7.png").read_text() == "mine"
+
+
+def test_the_lora_hash_is_that_of_the_tensors_alone(config, ink_file):
+    content = ink_file.read_bytes()
+    tensors = content[8 + int.from_bytes(content[:8], "little") :]
+    [event] = events_of(Painted, generate(config(lora=(ink_file,))))
+    assert event.recipe.loras[0].hash == hashlib.sha256(tensors).hexdigest()
+    assert event.recipe.loras[0].weight == 1.0
+
+
+def test_a_strip_is_saved_beside_the_pictures(tmp_path, config):
+    events = list(generate(config(n=2, steps=4, strip=5)))
+    [composed] = events_of(Composed, events)
+    assert (composed.path.name, composed.what) == ("00003-1025-strip.png", "strip")
+    assert [recipe.seed for recipe in read_recipes(composed.path)] == [1025, 1026]
+
+
+def test_a_prompt_that_is_too_long_says_which_words_are_cut(tmp_path, config):
+    [noted] = events_of(Noted, generate(config(prompt="one " * 75 + "two three")))
+    assert noted.warning
+    assert noted.text.endswith("not seen is: 'two three'")
+
+
+def test_pictures_are_drawn_from_python_without_a_file(tmp_path, config):
+    with pytest.warns(UserWarning, match="plain text"):
+        [picture] = pictures(config(prompt="a (red:1.2) three"))
+    assert picture.image.size == (32, 32)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "said"),
+    [
+        ({"prompt": "a <lora:gone:1>"}, ConfigError, "LoRA 'gone' not found"),
+        ({"lora": (Path("gone.safetensors"),)}, ConfigError, "no such file"),
+        ({"sampler": "Eular a"}, ConfigError, "did you mean 'Euler a'"),
+        ({"negative_prompt": "blue", "guidance_scale": 1}, ConfigError, "negative_prompt would have no effect"),
+        ({"negative_prompt": "<lora:ink:1>"}, ConfigError, "negative_prompt: a LoRA there has no effect"),
+        ({"strip": 20}, ConfigError, "20 moments of 2 steps"),
+        ({"height": 70}, ConfigError, "height=70: must be a multiple of 8"),
+        ({"base": "/no/such/base/folder"}, BaseModelError, "no such folder"),
+        ({"device": "cuda:99"}, ConfigError, "device=cuda:99: not to be had here"),
+        ({"device": "abacus"}, ConfigError, "device=abacus: not a device"),
+    ],
+)
+def test_bad_settings_are_refused_before_anything_is_made(tmp_path, config, settings, error, said):
+    with pytest.raises(error, match=said):
+        list(generate(config(**settings)))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_damaged_lora_is_refused(tmp_path, config):
+    path = tmp_path / "bad.safetensors"
+    path.write_bytes(b"not a LoRA at all")
+    with pytest.raises(LoraFileError, match=r"bad\.safetensors"):
+        list(generate(config(lora=(path,))))
+
+
+def test_a_file_in_place_of_the_folder_is_refused(tmp_path, config):
+    (tmp_path / "out").write_text("mine")
+    with pytest.raises(ConfigError, match="is a file; give a folder"):
+        list(generate(config()))
+
+
+def test_half_precision_draws_nearly_the_same_picture(tmp_path, config):
+    [full], [half] = (
+        pictures(config(mixed_precision=precision, sampler="DDIM", steps=4)) for precision in ("no", "bf16")
+    )
+    assert difference(full.image, half.image) < 40
+
+
+def test_memory_that_runs_out_comes_with_advice():
+    with pytest.raises(OutOfMemoryError, match=r"not enough memory: .*; draw less"), memory_advice("draw less"):
+        torch.empty(10**15)
+    with pytest.raises(RuntimeError, match="other"), memory_advice("draw less"):
+        raise RuntimeError("other")
+
+
+def test_the_device_is_chosen_and_its_precision_follows():
+    assert choose_device("cpu") == torch.device("cpu")
+    assert choose_device(None).type in ("cuda", "mps", "cpu")
+    assert choose_dtype(None, torch.device("cpu")) == torch.float32
+    assert choose_dtype(None, torch.device("cuda")) == torch.float16
+    assert choose_dtype("bf16", torch.device("cpu")) == torch.bfloat16
+
+
+def test_a_lora_of_another_base_is_told(tmp_path, config, make_lora):
+    path = tmp_path / "other.safetensors"
+    write_lora(replace(make_lora(), metadata={"ss_sd_model_name": "someone/else"}), path)
+    [noted] = events_of(Noted, generate(config(lora=(path,))))
+    assert "was trained on someone/else" in noted.text
+
+
+def fingerprint_of(painter, lora, noise=0.0):
+    """The fingerprint of the layers that a LoRA adapts, as it would be on a base that far away."""
+    generator = torch.Generator().manual_seed(0)
+    weights = {path: weight_of(painter.denoiser.get_submodule(path)) for path in lora.part("unet")}
+    return fingerprint(
+        {
+            path: weight + noise * weight.std() * torch.randn(weight.shape, generator=generator)
+            for path, weight in weights.items()
+        }
+    )
+
+
+@pytest.mark.parametrize(("noise", "warnings"), [(0.0, []), (0.1, [False]), (3.0, [True])])
+def test_how_far_the_base_is_from_that_of_training_is_told(tmp_path, config, painter, make_lora, noise, warnings):
+    path, lora = tmp_path / "ink.safetensors", make_lora()
+    known = {"scumble.base": "someone/else", "scumble.fingerprint": fingerprint_of(painter, lora, noise)}
+    write_lora(replace(lora, metadata=known), path)
+    noted = events_of(Noted, generate(config(lora=(path,))))
+    assert [note.warning for note in noted] == warnings
+    assert all("whose layers differ by" in note.text for note in noted)
