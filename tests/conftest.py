@@ -2,6 +2,7 @@
 
 import os
 
+os.environ["OMP_NUM_THREADS"] = "1"  # the models are tiny: threads would wait for each other, and tests run side by side
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
@@ -13,7 +14,7 @@ from PIL import Image
 
 from bases import write_base
 
-torch.set_num_threads(1)  # the models are tiny: threads would wait for each other, and tests run side by side
+torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)

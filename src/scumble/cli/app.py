@@ -65,7 +65,7 @@ def generate(
     scumble generate "photo of sks dog on the moon <lora:photos:0.8>" --n 4
     """
     settings = from_values(GenerateConfig, {"prompt": prompt, **nested(GenerateConfig, flags)})
-    from scumble.generate import generate as run
+    from scumble.generate.run import generate as run
 
     play(run(settings))
 
@@ -80,7 +80,7 @@ def compare(
     scumble compare --lora runs/photos/photos.safetensors --prompt "photo of sks dog" --seed 1025
     """
     settings = from_values(CompareConfig, nested(CompareConfig, flags))
-    from scumble.compare import compare as run
+    from scumble.compare.run import compare as run
 
     play(run(settings))
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from scumble import registry
 from scumble.errors import BaseModelError
-from scumble.families.base import BaseModel
+from scumble.families.base import BaseModel, PredictionType
 
 DEFAULT_BASE = "stable-diffusion-v1-5/stable-diffusion-v1-5"
 MOVED = {
@@ -24,13 +24,19 @@ IN_THE_BOX = {"mini": "mini/weights"}
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
-def open_base(name: str | None = None, revision: str | None = None, variant: str | None = None) -> BaseModel:
+def open_base(
+    name: str | None = None,
+    revision: str | None = None,
+    variant: str | None = None,
+    prediction_type: PredictionType | None = None,
+) -> BaseModel:
     """Open a base model; nothing heavy is read yet.
 
     Args:
         name: hub id, pipeline folder, or the name of a base in the box; None = Stable Diffusion 1.5.
         revision: revision on the hub.
         variant: variant of the weight files, such as "fp16".
+        prediction_type: what the denoiser predicts, where the base's own settings are wrong.
     Raises:
         BaseModelError: not found, not to be had offline, or of no known family.
     """
@@ -44,7 +50,7 @@ def open_base(name: str | None = None, revision: str | None = None, variant: str
     for family in registry.names("family"):
         plugin = registry.load("family", family)
         if index.get("_class_name") in plugin.PIPELINE_CLASSES:
-            base: BaseModel = plugin.open_folder(name, folder, variant, notes)
+            base: BaseModel = plugin.open_folder(name, folder, variant, prediction_type, notes)
             return base
     raise BaseModelError(f"{name} is a {index.get('_class_name')}: no family here reads that yet")
 

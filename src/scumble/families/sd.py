@@ -180,7 +180,9 @@ class StableDiffusion:
         return model.to(device).requires_grad_(False).eval()
 
 
-def open_folder(name: str, folder: Path, variant: str | None, notes: Sequence[str]) -> StableDiffusion:
+def open_folder(
+    name: str, folder: Path, variant: str | None, prediction_type: PredictionType | None, notes: Sequence[str]
+) -> StableDiffusion:
     """Read the small files of a pipeline folder.
 
     Raises:
@@ -193,6 +195,8 @@ def open_folder(name: str, folder: Path, variant: str | None, notes: Sequence[st
         "text_config": "text_encoder/config.json",
     }
     configs = {key: _read_json(folder / place, name) for key, place in places.items()}
+    if prediction_type is not None:
+        configs["scheduler"]["prediction_type"] = prediction_type
     advice = folder / ADVICE_FILE
     return StableDiffusion(
         name=name,

@@ -98,11 +98,7 @@ def draw_latents(
         output_type="latent",
         callback_on_step_end=watch and _watching(watch),
     ).images
-    if not torch.isfinite(latents).all():
-        raise ScumbleError(
-            f"drawing with {settings.sampler} in {weight.dtype} gave numbers that are not finite: "
-            "try mixed_precision = 'no' (or bf16), or a smaller LoRA weight"
-        )
+    _refuse_non_finite(latents, settings.sampler)
     return latents.float()
 
 
@@ -120,6 +116,14 @@ def draw_noise(base: BaseModel, generators: Sequence[torch.Generator], settings:
 def decode_images(autoencoder: Autoencoder, latents: Tensor) -> list[Image.Image]:
     """Latents [B, C, H, W] as RGB pictures, decoded one at a time to spare memory."""
     return [pixels_to_image(autoencoder.decode(latent[None])[0]) for latent in latents]
+
+
+def _refuse_non_finite(latents: Tensor, sampler: str) -> None:
+    if not torch.isfinite(latents).all():
+        raise ScumbleError(
+            f"drawing with {sampler} in {latents.dtype} gave numbers that are not finite: "
+            "try mixed_precision = 'no' (or bf16), or a smaller LoRA weight"
+        )
 
 
 def _watching(watch: Watch) -> Callable[[Any, int, Any, dict[str, Tensor]], dict[str, Tensor]]:

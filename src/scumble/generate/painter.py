@@ -123,10 +123,7 @@ class Painter:
             ConfigError: clip_skip goes beyond the text encoder's first layer.
         """
         unique = list(dict.fromkeys(prompts))
-        try:
-            states = dict(zip(unique, self.text_encoder.encode(unique, clip_skip), strict=True))
-        except IndexError:
-            raise ConfigError(f"clip_skip={clip_skip}: the text encoder of {self.base.name} has fewer layers") from None
+        states = dict(zip(unique, self.text_encoder.encode(unique, clip_skip), strict=True))
         return [states[prompt] for prompt in prompts]
 
     def _paint_batch(self, recipes: Sequence[Recipe], num_moments: int) -> Iterator[Picture]:

@@ -5,7 +5,6 @@ from pathlib import Path
 from time import monotonic
 
 from scumble.config import TrainConfig, write_toml
-from scumble.data.sheet import draw_sheet
 from scumble.errors import CheckpointError
 from scumble.files.atomic import write_atomically
 from scumble.files.read import write_lora
@@ -23,6 +22,7 @@ from scumble.train.runfolder import RunFolder, open_run, write_json
 from scumble.train.samples import draw_samples, sample_prompts
 from scumble.train.schedule import learning_rate_at
 from scumble.train.session import Session
+from scumble.train.sheet import draw_sheet
 from scumble.train.start import Material, prepare_material, start_session
 from scumble.train.tracker import Tracker, open_tracker
 from scumble.train.validation import validation_loss
@@ -56,8 +56,7 @@ def train(config: TrainConfig) -> Iterator[Event]:
 
 def _run(plan: Plan, run: RunFolder) -> Iterator[Event]:
     write_atomically(run.config, write_toml(_repeatable(plan.config)).encode())
-    sheet = draw_sheet(plan.scan.examples)
-    sheet.save(run.sheet)
+    draw_sheet(plan.scan.examples, f"{plan.name}: {len(plan.scan.examples)} pictures").save(run.sheet)
     classes = None
     for item in class_scan(plan, run):
         if isinstance(item, Noted | Prepared):

@@ -92,7 +92,7 @@ def make_plan(config: TrainConfig) -> Plan:
         raise ConfigError("no folder of pictures: scumble train FOLDER (or --train_data_dir FOLDER)")
     scan = scan_folder(data.folder, data.trigger, data.caption)
     classes = _scan_classes(config)
-    base = open_base(config.model.base, config.model.revision, config.model.variant)
+    base = open_base(config.model.base, config.model.revision, config.model.variant, config.model.prediction_type)
     denoiser = base.empty_denoiser()
     init = None if config.output.init_lora is None else _read_init(config.output.init_lora, base)
     targets = find_targets(denoiser, config.adapter.targets) if init is None else list(init.part("unet"))
@@ -157,7 +157,7 @@ def _resolve(
     rate *= per_step if optimizer.scale_lr else 1
     assert config.data.folder is not None
     chosen: dict[str, Mapping[str, object]] = {
-        "model": {"base": base.name, "prediction_type": config.model.prediction_type or base.prediction_type},
+        "model": {"base": base.name, "prediction_type": base.prediction_type},
         "data": {"folder": config.data.folder.resolve(), "resolution": _resolution(config.data.resolution, base)},
         "adapter": {"rank": rank, "alpha": alpha},
         "optimizer": {"learning_rate": rate, "scale_lr": False},

@@ -9,6 +9,7 @@ from scumble.adapters.inject import attach, detach, set_strength
 from scumble.families.base import TextState
 from scumble.files.read import read_lora
 from scumble.generate.draw import Settings, decode_images, draw_latents
+from scumble.generate.grid import labelled_grid
 from scumble.train.plan import Plan
 from scumble.train.session import Session
 from scumble.train.start import ADAPTER_NAME, given_adapters
@@ -50,7 +51,9 @@ def draw_samples(plan: Plan, session: Session, states: Mapping[str, TextState], 
         detach(denoiser, FILE_NAME)
         set_strength(denoiser, ADAPTER_NAME, 1.0)
     path.parent.mkdir(exist_ok=True)
-    _tile(rows).save(path)
+    seeds = [f"seed {FIRST_SEED + index}" for index in range(len(rows[0]))]
+    title = f"{plan.name}, step {session.step}"
+    labelled_grid(rows, seeds, sample_prompts(plan), title).save(path)
     return path
 
 
@@ -65,12 +68,3 @@ def _row(plan: Plan, session: Session, states: Mapping[str, TextState], prompt: 
         latents = draw_latents(plan.base, session.denoiser, [states[prompt]], [states[""]], [seed], settings)
         images += decode_images(autoencoder, latents)
     return images
-
-
-def _tile(rows: list[list[Image.Image]]) -> Image.Image:
-    width, height = rows[0][0].size
-    tiled = Image.new("RGB", (width * len(rows[0]), height * len(rows)))
-    for y, row in enumerate(rows):
-        for x, image in enumerate(row):
-            tiled.paste(image, (x * width, y * height))
-    return tiled
