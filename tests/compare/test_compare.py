@@ -8,7 +8,7 @@ from PIL import Image
 
 from scumble.adapters.base import weight_of
 from scumble.adapters.targets import find_targets
-from scumble.compare.run import base_of, compare, named_apart
+from scumble.compare.run import compare, named_apart
 from scumble.config import CompareConfig
 from scumble.errors import ConfigError
 from scumble.families.find import DEFAULT_BASE, open_base
@@ -16,6 +16,7 @@ from scumble.files.lorafile import LoraFile, LoraLayer
 from scumble.files.read import write_lora
 from scumble.generate.events import Composed, Noted
 from scumble.generate.infotext import read_infotext, read_recipes
+from scumble.generate.loras import base_of
 
 
 @pytest.fixture

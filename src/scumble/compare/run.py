@@ -9,16 +9,20 @@ from PIL import Image
 from scumble.config.generate import CompareConfig
 from scumble.errors import ConfigError, ScumbleError
 from scumble.families.base import BaseModel
-from scumble.families.find import DEFAULT_BASE, open_base
 from scumble.files.atomic import write_atomically
-from scumble.files.guard import read_metadata
 from scumble.generate.device import memory_advice
 from scumble.generate.events import Composed, Event, Noted
 from scumble.generate.grid import labelled_grid
 from scumble.generate.infotext import png_texts
-from scumble.generate.loras import trained_on
 from scumble.generate.painter import Painter
-from scumble.generate.prepare import OUT_OF_MEMORY_ADVICE, check_settings, load_painter, note_boxes, note_prompts
+from scumble.generate.prepare import (
+    OUT_OF_MEMORY_ADVICE,
+    check_settings,
+    load_painter,
+    note_boxes,
+    note_prompts,
+    open_base_for,
+)
 from scumble.generate.prompt import FoundLora, parse_tags
 from scumble.generate.recipe import LoraUse, Picture, Recipe, plain_number
 from scumble.generate.save import check_folder, png_bytes
@@ -42,12 +46,7 @@ def _compare(config: CompareConfig) -> Iterator[Event]:
     _refuse_tags(config.prompt)
     _check_out(config.out)
     found = named_apart(config.lora, config.weight)
-    if config.base is None:
-        base_name, note = base_of([lora.path for lora in found])
-        yield Noted(note)
-        base = open_base(base_name)
-    else:
-        base = open_base(config.base)
+    base = yield from open_base_for(config.base, found)
     painter, loras = yield from load_painter(base, found, config.device, config.mixed_precision)
     yield from note_prompts(painter, [*config.prompt, config.negative_prompt])
     uses = [lora.use for lora in loras]
@@ -96,25 +95,6 @@ def named_apart(files: Sequence[Path], weight: float) -> list[FoundLora]:
 def _alone(ending: tuple[str, ...], path: Path, files: Sequence[Path]) -> bool:
     others = (other.absolute().with_suffix("").parts for other in files if other != path)
     return all(other[-len(ending) :] != ending for other in others)
-
-
-def base_of(files: Sequence[Path]) -> tuple[str, str]:
-    """The base that LoRA files were trained on, and what to say about the choice.
-
-    Raises:
-        ConfigError: they were trained on several bases.
-        LoraFileError: a file cannot be read.
-    """
-    bases = {path: trained_on(read_metadata(path)) for path in files}
-    names = sorted({name for name in bases.values() if name is not None})
-    if len(names) > 1:
-        said = ", ".join(f"{path.name} on {name}" for path, name in bases.items() if name is not None)
-        raise ConfigError(f"the LoRAs were trained on different bases ({said}): say by --base which to compare on")
-    if not names:
-        return DEFAULT_BASE, f"no LoRA says what it was trained on: taking {DEFAULT_BASE}; --base names another"
-    if names[0].lower().endswith((".safetensors", ".ckpt")):
-        return DEFAULT_BASE, f"trained on the checkpoint file {names[0]}: taking {DEFAULT_BASE}; --base names another"
-    return names[0], f"base: {names[0]}, which the LoRA was trained on"
 
 
 def _refuse_tags(prompts: Sequence[str]) -> None:

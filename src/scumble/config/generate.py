@@ -16,7 +16,9 @@ class GenerateConfig(Section):
     base: Annotated[
         str | None,
         Also("pretrained_model_name_or_path"),
-        Field(description="base model: hub id or pipeline folder; none = Stable Diffusion 1.5"),
+        Field(
+            description="base model: hub id or pipeline folder; none = the one the LoRAs were trained on, else Stable Diffusion 1.5"
+        ),
     ] = None
     lora: Annotated[
         tuple[Path, ...], Field(description="LoRA file, repeatable; weight 1 unless the prompt names it")

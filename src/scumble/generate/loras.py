@@ -8,9 +8,12 @@ from pathlib import Path
 from torch import nn
 
 from scumble.adapters.base import weight_of
-from scumble.errors import LoraFileError
+from scumble.config import read_toml
+from scumble.errors import ConfigError, LoraFileError
 from scumble.families.base import BaseModel
+from scumble.families.find import DEFAULT_BASE
 from scumble.files.fingerprint import distance, fingerprint
+from scumble.files.guard import read_metadata
 from scumble.files.lorafile import LoraFile
 from scumble.files.read import read_lora
 from scumble.generate.events import Noted
@@ -95,6 +98,36 @@ def _distance(known: str | None, lora: LoraFile, base: BaseModel, denoiser: nn.M
 def trained_on(metadata: Mapping[str, str]) -> str | None:
     """The base that a LoRA was trained on, as its metadata names it."""
     return metadata.get("scumble.base") or metadata.get("ss_sd_model_name") or None
+
+
+def base_of(files: Sequence[Path]) -> tuple[str, str]:
+    """The base that LoRA files were trained on, and what to say about the choice.
+
+    A file in the folder of its run is asked for by the run's settings, which know where a local base lies.
+
+    Raises:
+        ConfigError: they were trained on several bases.
+        LoraFileError: a file cannot be read.
+    """
+    bases = {path: _base_of_run(path) or trained_on(read_metadata(path)) for path in files}
+    names = sorted({name for name in bases.values() if name is not None})
+    if len(names) > 1:
+        said = ", ".join(f"{path.name} on {name}" for path, name in bases.items() if name is not None)
+        raise ConfigError(f"the LoRAs were trained on different bases ({said}): say by --base which to take")
+    if not names:
+        return DEFAULT_BASE, f"no LoRA says what it was trained on: taking {DEFAULT_BASE}; --base names another"
+    if names[0].lower().endswith((".safetensors", ".ckpt")):
+        return DEFAULT_BASE, f"trained on the checkpoint file {names[0]}: taking {DEFAULT_BASE}; --base names another"
+    return names[0], f"base: {names[0]}, which the LoRA was trained on"
+
+
+def _base_of_run(lora: Path) -> str | None:
+    """The base as the settings beside a LoRA of this program name it; None where there are none."""
+    settings = lora.parent / "config.toml"
+    if not settings.is_file():
+        return None
+    base = read_toml(settings).get("model", {}).get("base")
+    return base if isinstance(base, str) else None
 
 
 def tensor_hash(path: Path) -> str:

@@ -4,10 +4,11 @@ from collections.abc import Generator, Iterable, Sequence
 
 from scumble.errors import ConfigError
 from scumble.families.base import BaseModel
+from scumble.families.find import open_base
 from scumble.generate.device import choose_device, choose_dtype
 from scumble.generate.events import Noted
 from scumble.generate.fonts import undrawable_signs
-from scumble.generate.loras import OpenedLora, open_loras, stranger_note
+from scumble.generate.loras import OpenedLora, base_of, open_loras, stranger_note
 from scumble.generate.painter import Painter
 from scumble.generate.prompt import FoundLora, cut_off, emphasis, parse_tags
 from scumble.generate.samplers import find_sampler
@@ -30,6 +31,20 @@ def check_settings(negative_prompt: str, guidance_scale: float, sampler: str, st
             "negative_prompt would have no effect: it needs guidance_scale above 1; set that or leave negative_prompt out"
         )
     return find_sampler(sampler, steps)
+
+
+def open_base_for(name: str | None, found: Sequence[FoundLora]) -> Generator[Noted, None, BaseModel]:
+    """Open the base that was asked for, else the one that the LoRAs were trained on, saying so.
+
+    Raises:
+        ConfigError: no base was asked for, and the LoRAs were trained on different ones.
+        LoraFileError: a LoRA file cannot be read.
+        BaseModelError: the base cannot be found.
+    """
+    if name is None and found:
+        name, note = base_of([lora.path for lora in found])
+        yield Noted(note)
+    return open_base(name)
 
 
 def load_painter(

@@ -6,13 +6,19 @@ from dataclasses import replace
 
 from scumble.config.generate import GenerateConfig
 from scumble.families.base import BaseModel
-from scumble.families.find import open_base
 from scumble.generate.device import memory_advice
 from scumble.generate.draw import check_size
 from scumble.generate.events import Composed, Event, Noted, Painted
 from scumble.generate.infotext import png_texts
 from scumble.generate.painter import moment_steps
-from scumble.generate.prepare import OUT_OF_MEMORY_ADVICE, check_settings, load_painter, note_boxes, note_prompts
+from scumble.generate.prepare import (
+    OUT_OF_MEMORY_ADVICE,
+    check_settings,
+    load_painter,
+    note_boxes,
+    note_prompts,
+    open_base_for,
+)
 from scumble.generate.prompt import find_loras, parse_tags
 from scumble.generate.recipe import LoraUse, Picture, Recipe, plain_number
 from scumble.generate.save import check_folder, save_new
@@ -71,7 +77,7 @@ def _draw(config: GenerateConfig) -> Iterator[Noted | Picture]:
     sampler = check_settings(config.negative_prompt, config.guidance_scale, config.sampler, config.steps)
     moment_steps(config.steps, config.strip or 0)
     found = find_loras(tags, config.lora, config.lora_dir, config.runs_dir)
-    base = open_base(config.base)
+    base = yield from open_base_for(config.base, found)
     first = _recipe(config, base, prompt, sampler)
     check_size(base, first.width, first.height)
     painter, loras = yield from load_painter(base, found, config.device, config.mixed_precision)

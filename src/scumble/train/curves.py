@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 from PIL import Image
 
+HELD_OUT = "#c0562a"
+
 
 def draw_curves(
     history: Sequence[tuple[int, float]], validations: Sequence[tuple[int, float]], best_step: int, title: str
@@ -31,15 +33,13 @@ def draw_curves(
         )
     if validations:
         at, held_out = zip(*validations, strict=True)
-        axes.plot(at, held_out, color="#c0562a", marker="o", markersize=3, label="held out, fixed noise")
         best = dict(validations).get(best_step)
+        label = "held out, fixed noise" + (f" (best {best:.4f} at step {best_step})" if best is not None else "")
+        axes.plot(at, held_out, color=HELD_OUT, marker="o", markersize=3, label=label)
         if best is not None:
-            axes.annotate(
-                f"best {best:.4f}\nstep {best_step}", (best_step, best), (0, 24), textcoords="offset points",
-                ha="center", fontsize=8, color="#c0562a", arrowprops={"arrowstyle": "-", "color": "#c0562a"},
-            )  # fmt: skip
+            axes.plot([best_step], [best], color=HELD_OUT, marker="o", markersize=9, fillstyle="none")
     if history or validations:
-        axes.legend(frameon=False, loc="upper right")
+        figure.legend(frameon=False, loc="outside lower center", ncols=3)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", alpha=0.25)
     axes.set_ylim(bottom=0)
