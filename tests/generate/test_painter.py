@@ -112,7 +112,7 @@ def test_guidance_1_needs_one_pass_of_the_denoiser_a_step(painter):
 def test_clip_skip_chooses_another_layer_and_too_much_of_it_is_refused(painter):
     [last], [earlier] = painter.text_states(["three"], 1), painter.text_states(["three"], 2)
     assert not torch.allclose(last["hidden"], earlier["hidden"], atol=1e-2)
-    with pytest.raises(ConfigError, match=r"clip_skip=12: .* fewer layers"):
+    with pytest.raises(ConfigError, match=r"clip_skip=12: .* 2 layers"):
         painter.paint([replace(RECIPE, clip_skip=12)])
 
 

@@ -13,6 +13,7 @@ from scumble.cli.foreign import notes_on, translate
 from scumble.cli.run import play, report
 from scumble.config import CompareConfig, GenerateConfig, TrainConfig, from_values, merged, read_toml
 from scumble.errors import ConfigError, ScumbleError
+from scumble.mini.config import DemoConfig
 
 app = App(
     name="scumble",
@@ -24,6 +25,7 @@ app = App(
 TrainFlags = flags_model(TrainConfig, without=frozenset({"folder"}))
 GenerateFlags = flags_model(GenerateConfig, without=frozenset({"prompt"}))
 CompareFlags = flags_model(CompareConfig)
+DemoFlags = flags_model(DemoConfig)
 
 
 @app.command
@@ -81,6 +83,21 @@ def compare(
     """
     settings = from_values(CompareConfig, nested(CompareConfig, flags))
     from scumble.compare.run import compare as run
+
+    play(run(settings))
+
+
+@app.command
+def demo(
+    *,
+    flags: Annotated[DemoFlags, Parameter(name="*")] = DemoFlags(),  # type: ignore[valid-type]  # noqa: B008
+) -> None:
+    """Train two LoRAs on the model in the box, judge them and write a report: minutes on a CPU, offline.
+
+    scumble demo --out demo --seed 0
+    """
+    settings = from_values(DemoConfig, nested(DemoConfig, flags))
+    from scumble.mini.demo import demo as run
 
     play(run(settings))
 

@@ -69,6 +69,15 @@ class Screen:
         self.console.print(table)
         self.console.print()
 
+    def _show_tabled(self, event: Any) -> None:
+        table = Table(title=event.title, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 1))
+        for index, column in enumerate(event.columns):
+            table.add_column(column, justify="left" if index == 0 else "right")
+        for row in event.rows:
+            table.add_row(*row)
+        self.line("")
+        self.console.print(table)
+
     def _show_prepared(self, event: Any) -> None:
         self._progress(f"{event.what}: {event.done} of {event.total}", event.done == event.total)
 

@@ -24,7 +24,9 @@ class Also:
 class Section(BaseModel):
     """A frozen group of settings that refuses unknown keys and names the nearest known one."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, protected_namespaces=())
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, protected_namespaces=(), allow_inf_nan=False
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -32,24 +34,37 @@ class Section(BaseModel):
         if isinstance(values, Mapping):
             for key in values:
                 if key not in cls.model_fields:
-                    known = [*cls.model_fields, *_also_names(cls)]
-                    raise ConfigError(f"unknown setting '{key}' in {section_title(cls)}{nearest(str(key), known)}")
+                    raise ConfigError(f"unknown setting '{key}' in {section_title(cls)}{_meant(cls, str(key))}")
         return values
 
 
 def section_title(section: type[Section]) -> str:
     """How messages call a section: its name in the TOML file."""
-    return f"[{section.__name__.removesuffix('Config').lower() or 'settings'}]"
+    return f"[{section.__name__.removesuffix('Config').lower()}]"
 
 
-def _also_names(section: type[Section]) -> list[str]:
-    return [
-        flag
-        for field in section.model_fields.values()
-        for m in field.metadata
-        if isinstance(m, Also)
-        for flag in m.flags
-    ]
+def spellings(section: type[Section]) -> dict[str, str]:
+    """Every name of a section's settings, those of `Also` included -> the setting's own name."""
+    own = {name: name for name in section.model_fields}
+    others = {
+        flag: name
+        for name, field in section.model_fields.items()
+        for extra in field.metadata
+        if isinstance(extra, Also)
+        for flag in extra.flags
+    }
+    return {**others, **own}
+
+
+def _meant(section: type[Section], key: str) -> str:
+    """The end of an 'unknown setting' message: its name here, the section it belongs in, or the nearest name."""
+    here = spellings(section)
+    if key in here:
+        return f": it is called '{here[key]}' here"
+    for other in Section.__subclasses__():
+        if other.__module__ == section.__module__ and key in spellings(other):
+            return f": '{spellings(other)[key]}' belongs in {section_title(other)}"
+    return nearest(key, here)
 
 
 AnySection = TypeVar("AnySection", bound=Section)
@@ -64,13 +79,42 @@ def from_values(schema: type[AnySection], values: Mapping[str, Any]) -> AnySecti
     try:
         return schema.model_validate(values)
     except ValidationError as error:
-        lines = []
-        for problem in error.errors(include_url=False):
-            *section, key = problem["loc"] or ("settings",)
-            where = f" in [{'.'.join(map(str, section))}]" if section else ""
-            found = f"={problem['input']!r}" if problem["type"] != "missing" else ""
-            lines.append(f"{key}{found}{where}: {_said(problem['msg'])}")
-        raise ConfigError("\n".join(lines)) from None
+        raise ConfigError(in_words(error)) from None
+
+
+def in_words(error: ValidationError) -> str:
+    """What pydantic complains of, a line a setting: what was found, where, and what was expected."""
+    lines = []
+    for problem in error.errors(include_url=False):
+        *section, key = problem["loc"] or ("settings",)
+        where = f" in [{'.'.join(map(str, section))}]" if section else ""
+        found = f"={problem['input']!r}" if problem["type"] != "missing" else ""
+        expected = _EXPECTED.get(problem["type"])
+        said = expected.format(**problem.get("ctx", {})) if expected else problem["msg"].removeprefix("Value error, ")
+        lines.append(f"{key}{found}{where}: {said}")
+    return "\n".join(lines)
+
+
+_EXPECTED = {
+    "missing": "must be given",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "int_type": "must be a whole number",
+    "float_parsing": "must be a number",
+    "float_type": "must be a number",
+    "finite_number": "must be a finite number",
+    "bool_parsing": "must be true or false",
+    "bool_type": "must be true or false",
+    "string_type": "must be text",
+    "path_type": "must be a path",
+    "greater_than": "must be above {gt:g}",
+    "greater_than_equal": "must be {ge:g} or more",
+    "less_than": "must be below {lt:g}",
+    "less_than_equal": "must be {le:g} or less",
+    "literal_error": "must be {expected}",
+    "too_short": "must have at least {min_length}",
+}
+"""Pydantic's kinds of complaint -> our words."""
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -101,8 +145,3 @@ def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
         old = result.get(key)
         result[key] = merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
     return result
-
-
-def _said(message: str) -> str:
-    """Pydantic's complaint in our tone."""
-    return message.replace("Input should be", "must be").removeprefix("Value error, ")

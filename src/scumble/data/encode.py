@@ -32,55 +32,68 @@ class EncodesText(Protocol):
 
 
 @dataclass(frozen=True)
-class Latents:
-    """The moments of one picture's latents, upright and mirrored; four tensors [C, H, W], float32."""
+class Moments:
+    """Mean and standard deviation of one picture's latents, each [C, H, W], float32."""
 
     mean: Tensor
     std: Tensor
-    mean_flipped: Tensor
-    std_flipped: Tensor
 
 
-def encode_pictures(
-    examples: Sequence[Example],
-    size_px: int,
-    latent_shape: tuple[int, int, int],
-    cache: TensorCache,
-    autoencoder_hash: str,
-    load_autoencoder: Callable[[], EncodesPixels],
-    device: torch.device,
-) -> Iterator[Latents]:
-    """The latents of each picture, in order; both flips, each picture on its own so that no other touches it.
+@dataclass(frozen=True)
+class Latents:
+    """One picture's latents: upright, and mirrored where mirroring was asked for."""
 
-    Args:
-        examples: the pictures.
+    upright: Moments
+    mirrored: Moments | None
+
+
+@dataclass(frozen=True)
+class PictureEncoder:
+    """Pictures to latents, through the cache.
+
+    Attributes:
         size_px: side of the training square.
         latent_shape: (C, H, W) that the latents must have.
+        is_mirrored: encode the mirror image too.
         cache: where they are kept.
         autoencoder_hash: of the weights that encode.
         load_autoencoder: called once, at the first picture that is not in the cache.
         device: where it encodes.
     """
-    loaded: list[EncodesPixels] = []
-    shapes = dict.fromkeys(("mean", "std", "mean_flipped", "std_flipped"), latent_shape)
-    for example in examples:
-        key = content_key({"picture": example.content, "size_px": size_px, "fit": "middle", "vae": autoencoder_hash})
 
-        def make(example: Example = example) -> dict[str, Tensor]:
+    size_px: int
+    latent_shape: tuple[int, int, int]
+    is_mirrored: bool
+    cache: TensorCache
+    autoencoder_hash: str
+    load_autoencoder: Callable[[], EncodesPixels]
+    device: torch.device
+
+    def encode(self, examples: Sequence[Example]) -> Iterator[Latents]:
+        """The latents of each picture, in order; each picture on its own, so that no other touches it."""
+        loaded: list[EncodesPixels] = []
+        for example in examples:
+            mirrored = self._moments(example, True, loaded) if self.is_mirrored else None
+            yield Latents(self._moments(example, False, loaded), mirrored)
+
+    def _moments(self, example: Example, is_mirrored: bool, loaded: list[EncodesPixels]) -> Moments:
+        ingredients: dict[str, str | int | float] = {
+            "picture": example.content,
+            "size_px": self.size_px,
+            "fit": "middle",
+            "mirrored": is_mirrored,
+            "vae": self.autoencoder_hash,
+        }
+
+        def make() -> dict[str, Tensor]:
             if not loaded:
-                loaded.append(load_autoencoder())
-            pixels = fit_square(read_picture(example.path), size_px)[None].to(device)
-            mean, std = _encode(loaded[0], pixels)
-            mean_flipped, std_flipped = _encode(loaded[0], pixels.flip(-1))
-            return {"mean": mean, "std": std, "mean_flipped": mean_flipped, "std_flipped": std_flipped}
+                loaded.append(self.load_autoencoder())
+            pixels = fit_square(read_picture(example.path), self.size_px)[None].to(self.device)
+            mean, std = loaded[0].encode(pixels.flip(-1) if is_mirrored else pixels)
+            return {"mean": mean[0], "std": std[0]}
 
-        tensors = cache.get_or_make(key, shapes, make)
-        yield Latents(**tensors)
-
-
-def _encode(autoencoder: EncodesPixels, pixels: Tensor) -> tuple[Tensor, Tensor]:
-    mean, std = autoencoder.encode(pixels)
-    return mean[0], std[0]
+        shapes = {"mean": self.latent_shape, "std": self.latent_shape}
+        return Moments(**self.cache.get_or_make(content_key(ingredients), shapes, make))
 
 
 def encode_captions(

@@ -16,31 +16,39 @@ _BATCH = 54
 _SEED = 2026
 
 
-def examine(
-    model: MiniModel, tokenizer: CLIPTokenizer, judge: Judge, classes: range, unseen: Handwriting, rounds: int = 2
-) -> dict[str, float]:
-    """Figures 0..1 by name.
+def examine_judge(judge: Judge, unseen: Handwriting) -> dict[str, float]:
+    """The share of digits that the judge reads rightly, 0..1, plain and outlined white on dark.
 
     Args:
-        classes: the digits that the base knows; each is drawn in each pair of colours, `rounds` times.
-        unseen: handwriting that neither the base nor the judge learnt from.
+        unseen: handwriting that the judge did not learn from.
     """
-    plain, outlined = render_plain(unseen), render_outlined(unseen)
     words = [DIGIT_WORDS[digit] for digit in unseen.digits]
-    figures = {
-        "judge, plain": score(judge, plain).share("digit", words),
-        "judge, outlined": score(judge, outlined).share("digit", words),
+    return {
+        "judge, plain": score(judge, render_plain(unseen)).share("digit", words),
+        "judge, outlined": score(judge, render_outlined(unseen)).share("digit", words),
     }
+
+
+def examine_base(
+    model: MiniModel, tokenizer: CLIPTokenizer, judge: Judge, classes: range, rounds: int
+) -> dict[str, float]:
+    """How often the model's pictures show what was asked for, 0..1, by question and by digit.
+
+    Args:
+        classes: digits to ask for; each is drawn in each pair of colours, `rounds` times.
+    """
     asked = [(d, i, p) for _ in range(rounds) for d in classes for i, p in readable_pairs(INKS, PAPERS)]
     scores = score(judge, draw(model, tokenizer, [caption(*facts) for facts in asked]))
     digits = [DIGIT_WORDS[digit] for digit, _, _ in asked]
-    figures["digit"] = scores.share("digit", digits)
-    figures["ink"] = scores.share("ink", [ink for _, ink, _ in asked])
-    figures["paper"] = scores.share("paper", [paper for _, _, paper in asked])
-    right = [a == b for a, b in zip(scores.answers("digit"), digits, strict=True)]
-    for digit in classes:
-        mine = [ok for ok, word in zip(right, digits, strict=True) if word == DIGIT_WORDS[digit]]
-        figures[DIGIT_WORDS[digit]] = sum(mine) / len(mine)
+    figures = {
+        "digit": scores.share("digit", digits),
+        "ink": scores.share("ink", [ink for _, ink, _ in asked]),
+        "paper": scores.share("paper", [paper for _, _, paper in asked]),
+    }
+    right = [given == word for given, word in zip(scores.answers("digit"), digits, strict=True)]
+    for name in (DIGIT_WORDS[digit] for digit in classes):
+        mine = [ok for ok, word in zip(right, digits, strict=True) if word == name]
+        figures[name] = sum(mine) / len(mine)
     return figures
 
 

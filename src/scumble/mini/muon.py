@@ -58,7 +58,7 @@ class Muon:
 def orthogonalised(matrices_KRC: Tensor) -> Tensor:
     """Each matrix U S V^T as about U V^T, by a quintic Newton-Schulz iteration; shape [K, R, C] in and out."""
     wide = matrices_KRC if matrices_KRC.shape[1] <= matrices_KRC.shape[2] else matrices_KRC.mT
-    x = wide / (wide.norm(dim=(1, 2), keepdim=True) + 1e-7)
+    x: Tensor = wide / (wide.norm(dim=(1, 2), keepdim=True) + 1e-7)
     a, b, c = _NEWTON_SCHULZ
     for _ in range(_NUM_ITERATIONS):
         gram = x @ x.mT

@@ -23,7 +23,7 @@ from scumble.mini.architecture import (
 from scumble.mini.autoencoder import autoencoder_batch, autoencoder_loss, ease_the_start, fold_normalisation
 from scumble.mini.captions import CaptionShares
 from scumble.mini.denoiser import Pool, denoiser_batch, denoiser_loss, encode_chunk, join_pools, paint_scenes
-from scumble.mini.examine import examine
+from scumble.mini.examine import examine_base, examine_judge
 from scumble.mini.handwriting import Handwriting, read_handwriting, split
 from scumble.mini.judge import Judge, build_judge, judge_loss, save_judge
 from scumble.mini.judge_data import judge_batch
@@ -55,6 +55,7 @@ class PretrainConfig(Section):
     judge_steps: Annotated[int, Field(ge=1, description="optimizer steps of the judge")] = 4000
     judge_batch_size: Annotated[int, Field(ge=1)] = 64
     judge_learning_rate: Annotated[float, Field(gt=0)] = 2e-3
+    examine_rounds: Annotated[int, Field(ge=0, description="how often each digit is drawn in each pair of colours")] = 2
     bf16: Annotated[bool, Field(description="autoencoder and denoiser train in bfloat16 autocast")] = True
     checkpoint_minutes: Annotated[float, Field(ge=0, description="how often a checkpoint is written")] = 4.0
 
@@ -89,7 +90,10 @@ def pretrain(config: PretrainConfig) -> Iterator[Event]:
     save_pipeline(model, config.out)
     save_judge(judge, config.out)
     yield Saved(config.denoiser_steps, config.out, "pipeline and judge")
-    figures = examine(model, read_tokenizer(config.out / "tokenizer"), judge, classes, split(everyone, "demo"))
+    figures = examine_judge(judge, split(everyone, "demo"))
+    if config.examine_rounds:
+        tokenizer = read_tokenizer(config.out / "tokenizer")
+        figures |= examine_base(model, tokenizer, judge, classes, config.examine_rounds)
     yield Finished(config.denoiser_steps, {"pipeline": config.out}, figures)
 
 
@@ -160,7 +164,7 @@ def _alphas() -> Tensor:
 
 def _recipe(config: PretrainConfig) -> str:
     """The settings that decide the weights, as text."""
-    return config.model_dump_json(exclude={"out", "mnist", "checkpoint_minutes"})
+    return config.model_dump_json(exclude={"out", "mnist", "checkpoint_minutes", "examine_rounds"})
 
 
 def _card(config: PretrainConfig, base: Handwriting) -> dict[str, str]:

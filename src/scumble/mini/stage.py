@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from scumble.errors import CheckpointError, DivergedError
+from scumble.mini.muon import Muon
 from scumble.train.checkpoint import read_newest_checkpoint, write_checkpoint
 from scumble.train.events import Event, Saved, Stepped
 from scumble.train.optimizer import build_adamw, restore_state, state_tensors
@@ -21,6 +22,14 @@ WARMUP_STEPS = 100
 FLOOR = 0.02  # of the peak learning rate
 MAX_AVERAGE_DECAY = 0.999
 MAX_GRADIENT_NORM = 1.0
+MUON_RATE = 20.0  # Muon's learning rate in AdamW's
+NOT_MATRICES = (
+    "embedding",
+    "conv_in",
+    "conv_out",
+    "quant_conv",
+    "heads",
+)  # first and last layers: AdamW's, as Muon advises
 
 
 @dataclass(frozen=True)
@@ -57,21 +66,38 @@ def run_stage(stage: Stage, folder: Path, checkpoint_seconds: float, recipe: str
     """
     parameters = dict(stage.module.named_parameters())
     average = copy.deepcopy(stage.module).requires_grad_(False)
-    optimizer = build_adamw(parameters, stage.learning_rate, BETAS, EPSILON, stage.weight_decay)
-    done = _restore(stage, average, optimizer, folder / stage.name, recipe)
+    optimizers = _build_optimizers(stage)
+    done = _restore(stage, average, optimizers, folder / stage.name, recipe)
     saved_at = time.monotonic()
     for step in range(done, stage.num_steps):
         started = time.monotonic()
         rate = _rate(stage, step)
-        loss = _advance(stage, optimizer, step, rate)
+        loss = _advance(stage, optimizers, step, rate)
         decay = min(MAX_AVERAGE_DECAY, (1 + step) / (10 + step))
         torch._foreach_lerp_(list(average.parameters()), list(parameters.values()), 1 - decay)
         yield Stepped(step + 1, stage.num_steps, loss, rate, time.monotonic() - started)
         if step + 1 == stage.num_steps or time.monotonic() - saved_at > checkpoint_seconds:
-            yield _save(stage, average, optimizer, folder / stage.name, step + 1, recipe)
+            yield _save(stage, average, optimizers, folder / stage.name, step + 1, recipe)
             saved_at = time.monotonic()
     stage.module.load_state_dict(average.state_dict())
     stage.module.eval()
+
+
+@dataclass(frozen=True)
+class _Optimizers:
+    """Muon over the inner matrices, AdamW over the rest."""
+
+    muon: Muon
+    adamw: torch.optim.AdamW
+    rest: dict[str, nn.Parameter]
+
+
+def _build_optimizers(stage: Stage) -> _Optimizers:
+    named = dict(stage.module.named_parameters())
+    inner = {name: p for name, p in named.items() if p.ndim > 1 and not any(part in name for part in NOT_MATRICES)}
+    rest = {name: p for name, p in named.items() if name not in inner}
+    adamw = build_adamw(rest, stage.learning_rate, BETAS, EPSILON, stage.weight_decay)
+    return _Optimizers(Muon(inner), adamw, rest)
 
 
 def _rate(stage: Stage, step: int) -> float:
@@ -79,33 +105,33 @@ def _rate(stage: Stage, step: int) -> float:
     return learning_rate_at(step, stage.num_steps, stage.learning_rate, "cosine", WARMUP_STEPS, floor)
 
 
-def _advance(stage: Stage, optimizer: torch.optim.Optimizer, step: int, rate: float) -> float:
-    for group in optimizer.param_groups:
+def _advance(stage: Stage, optimizers: _Optimizers, step: int, rate: float) -> float:
+    for group in optimizers.adamw.param_groups:
         group["lr"] = rate
     stage.module.train()
-    optimizer.zero_grad(set_to_none=True)
+    stage.module.zero_grad(set_to_none=True)
     loss = stage.loss(step)
     if not torch.isfinite(loss):
         raise DivergedError(f"the loss of step {step + 1} of {stage.name} is {float(loss)}; try a lower learning rate")
     loss.backward()  # type: ignore[no-untyped-call]
     nn.utils.clip_grad_norm_(stage.module.parameters(), MAX_GRADIENT_NORM)
-    optimizer.step()
+    optimizers.adamw.step()
+    optimizers.muon.step(MUON_RATE * rate)
     return float(loss)
 
 
-def _save(
-    stage: Stage, average: nn.Module, optimizer: torch.optim.Optimizer, folder: Path, step: int, recipe: str
-) -> Saved:
+def _save(stage: Stage, average: nn.Module, optimizers: _Optimizers, folder: Path, step: int, recipe: str) -> Saved:
     groups = {
         "weights": stage.module.state_dict(),
         "average": average.state_dict(),
-        "optimizer": state_tensors(optimizer, dict(stage.module.named_parameters())),
+        "adamw": state_tensors(optimizers.adamw, optimizers.rest),
+        "muon": optimizers.muon.state_tensors(),
     }
     path = write_checkpoint(folder, step, groups, {"recipe": recipe}, keep=2)
     return Saved(step, path, f"checkpoint of {stage.name}")
 
 
-def _restore(stage: Stage, average: nn.Module, optimizer: torch.optim.Optimizer, folder: Path, recipe: str) -> int:
+def _restore(stage: Stage, average: nn.Module, optimizers: _Optimizers, folder: Path, recipe: str) -> int:
     """Load the newest checkpoint of the stage, if there is one; returns the number of steps done."""
     checkpoint = read_newest_checkpoint(folder)
     if checkpoint is None:
@@ -114,5 +140,6 @@ def _restore(stage: Stage, average: nn.Module, optimizer: torch.optim.Optimizer,
         raise CheckpointError(f"{checkpoint.path} was made with other settings: use those, or another folder")
     stage.module.load_state_dict(dict(checkpoint.tensors["weights"]))
     average.load_state_dict(dict(checkpoint.tensors["average"]))
-    restore_state(optimizer, dict(stage.module.named_parameters()), checkpoint.tensors["optimizer"])
+    restore_state(optimizers.adamw, optimizers.rest, checkpoint.tensors["adamw"])
+    optimizers.muon.restore(checkpoint.tensors["muon"])
     return checkpoint.step

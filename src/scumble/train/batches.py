@@ -54,7 +54,6 @@ class Mixture:
         classes: the class pictures of prior preservation, or None.
         class_share: share of class samples, in (0, 1), where there are class pictures.
         class_weight: weight of their loss.
-        flip: mirror at random.
         noise_offset: deviation of the constant noise of each channel.
         num_timesteps: length of the noise schedule.
         seed: the run's seed.
@@ -64,7 +63,6 @@ class Mixture:
     classes: Pool | None
     class_share: float
     class_weight: float
-    flip: bool
     noise_offset: float
     num_timesteps: int
     seed: int
@@ -95,11 +93,11 @@ class Mixture:
         noise = draws.noise_at(self.seed, position, tuple(latents.shape), self.noise_offset)
         return latents, noise, pool.states[pool.captions[index]], weight
 
-    def _draw(self, moments: Latents, position: int) -> Tensor:
-        flipped = self.flip and draws.is_flipped(self.seed, position)
-        mean = moments.mean_flipped if flipped else moments.mean
-        std = moments.std_flipped if flipped else moments.std
-        return mean + std * draws.posterior_at(self.seed, position, tuple(mean.shape))
+    def _draw(self, latents: Latents, position: int) -> Tensor:
+        moments = latents.upright
+        if latents.mirrored is not None and draws.is_flipped(self.seed, position):
+            moments = latents.mirrored
+        return moments.mean + moments.std * draws.posterior_at(self.seed, position, tuple(moments.mean.shape))
 
 
 def stack_states(states: Sequence[TextState]) -> TextState:

@@ -1,6 +1,6 @@
 """What training says while it runs. The command line prints these, the run folder stores them, a page streams them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -70,4 +70,13 @@ class Finished:
     figures: Mapping[str, float] = field(default_factory=dict)
 
 
-Event = Noted | Planned | Prepared | Stepped | Validated | Sampled | Saved | Finished
+@dataclass(frozen=True)
+class Tabled:
+    """Figures as a table: one row a thing, one column a figure."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+Event = Noted | Planned | Prepared | Stepped | Validated | Sampled | Saved | Finished | Tabled

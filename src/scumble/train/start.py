@@ -9,7 +9,7 @@ from scumble import registry
 from scumble.adapters.base import Adapter
 from scumble.adapters.inject import attach
 from scumble.data.cache import TensorCache, default_cache_dir
-from scumble.data.encode import Latents, encode_captions, encode_pictures
+from scumble.data.encode import Latents, PictureEncoder, encode_captions
 from scumble.data.scan import Example, Scan
 from scumble.families.base import TextEncoder, TextState
 from scumble.files.lorafile import LoraFile
@@ -53,7 +53,7 @@ def prepare_material(plan: Plan, classes: Scan | None, prompts: Sequence[str]) -
     cache = TensorCache(config.data.cache_dir or default_cache_dir())
     examples = [*plan.scan.examples, *(classes.examples if classes is not None else ())]
     latents: list[Latents] = []
-    for item in _latents(plan, examples, cache):
+    for item in _encoder(plan, cache).encode(examples):
         latents.append(item)
         yield Prepared("latents", len(latents), len(examples))
     captions = [example.caption for example in examples]
@@ -79,7 +79,6 @@ def prepare_material(plan: Plan, classes: Scan | None, prompts: Sequence[str]) -
         classes=pool(rest) if classes is not None else None,
         class_share=config.prior.prior_share or 0.0,
         class_weight=config.prior.prior_loss_weight or 1.0,
-        flip=config.data.random_flip,
         noise_offset=config.training.noise_offset,
         num_timesteps=num_timesteps,
         seed=seed,
@@ -89,17 +88,17 @@ def prepare_material(plan: Plan, classes: Scan | None, prompts: Sequence[str]) -
     yield Material(mixture, batches, {prompt: states[prompt] for prompt in [*prompts, ""]})
 
 
-def _latents(plan: Plan, examples: Sequence[Example], cache: TensorCache) -> Iterator[Latents]:
+def _encoder(plan: Plan, cache: TensorCache) -> PictureEncoder:
     assert plan.config.data.resolution is not None
     side = plan.config.data.resolution // plan.base.pixels_per_latent
-    return encode_pictures(
-        examples,
-        plan.config.data.resolution,
-        (plan.base.latent_channels, side, side),
-        cache,
-        plan.base.hashes()["vae"],
-        lambda: plan.base.load_autoencoder(plan.device),
-        plan.device,
+    return PictureEncoder(
+        size_px=plan.config.data.resolution,
+        latent_shape=(plan.base.latent_channels, side, side),
+        is_mirrored=plan.config.data.random_flip,
+        cache=cache,
+        autoencoder_hash=plan.base.hashes()["vae"],
+        load_autoencoder=lambda: plan.base.load_autoencoder(plan.device),
+        device=plan.device,
     )
 
 

@@ -50,7 +50,7 @@ def validation_batches(pool: Pool, num_timesteps: int, batch_size: int, seed: in
     batches = []
     for start in range(0, len(samples), batch_size):
         part = samples[start : start + batch_size]
-        latents = torch.stack([pool.latents[index].mean for index, _ in part])
+        latents = torch.stack([pool.latents[index].upright.mean for index, _ in part])
         noise = [
             torch.randn(latents.shape[1:], generator=draws.generator(seed, "validation", *sample)) for sample in part
         ]

@@ -1,0 +1,172 @@
+"""The demonstration: from two folders of pictures to two proven LoRAs and a report, on the model in the box."""
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from time import monotonic
+
+import torch
+
+from scumble.config import TrainConfig, from_values
+from scumble.errors import ScumbleError
+from scumble.families.find import open_base
+from scumble.files.atomic import write_atomically
+from scumble.files.read import read_lora
+from scumble.generate.grid import labelled_grid
+from scumble.generate.painter import Painter
+from scumble.generate.strip import strip
+from scumble.mini.config import DemoConfig
+from scumble.mini.demo_report import write_report
+from scumble.mini.exam import CONCEPT, VARIANTS, Marks, as_tensor, examine_variants, recipe
+from scumble.mini.handwriting import read_handwriting, split
+from scumble.mini.judge import load_judge
+from scumble.mini.lessons import NEW_DIGIT, OLD_DIGITS, plain_prompts, style_prompt, write_concept, write_style
+from scumble.generate.events import Noted
+from scumble.train.events import Event, Finished, Saved, Tabled
+from scumble.train.loop import train
+
+BASE = "mini"
+SETTINGS = {"rank": 8, "alpha": 8.0, "learning_rate": 1e-3, "batch_size": 8}
+NUM_CLASS_IMAGES = 36
+PRIOR_SHARE = 0.35
+MOMENTS = 20
+PARTS = ("concept", "style", "pictures")
+FIRST_SEED = 5000
+COLUMNS_SHOWN = (9, 3, 5, 0)
+"""The digits of the side-by-side picture."""
+
+
+def demo(config: DemoConfig) -> Iterator[Event]:
+    """Train a concept and a style, mix them, judge every variant, write the report.
+
+    Yields:
+        What training yields, then a table of the judge's figures, and at the end Finished.
+    Raises:
+        ScumbleError: the folder holds something else, or a part of the demonstration failed.
+    """
+    started = monotonic()
+    out = config.out
+    _make_room(out)
+    unseen = split(read_handwriting(), "demo")
+    write_concept(out / "pictures" / "nines", unseen, config.seed)
+    write_style(out / "pictures" / "chalk", unseen, config.seed)
+    yield Noted(f"{out / 'pictures'}: two folders of 24 pictures of handwriting that the base never saw")
+    yield from train(_concept(config))
+    yield from train(_style(config))
+    painter = _painter(config)
+    marks: dict[str, Marks] = {}
+    judge = load_judge()
+    first_seed = FIRST_SEED + 1000 * config.seed
+    for name, mark in examine_variants(painter, judge, config.pictures_per_score, first_seed):
+        marks[name] = mark
+        yield Noted(f"judged: {name}")
+    files = _draw(painter, out, first_seed)
+    error = _folding_error(painter, first_seed)
+    for what, path in files.items():
+        yield Saved(0, path, what)
+    yield _table(marks)
+    seconds = monotonic() - started
+    files |= {"concept LoRA": _lora(out, "concept"), "style LoRA": _lora(out, "style")}
+    _write_json(out / "report.json", marks, seconds, files, error)
+    write_report(out / "report.html", config, marks, seconds, files, error)
+    files |= {"report": out / "report.html", "figures": out / "report.json"}
+    yield Finished(
+        config.concept_steps + config.style_steps, files, {"seconds": seconds, "folded_pixels_differ_by": error}
+    )
+
+
+def _make_room(out: Path) -> None:
+    """Remove what an earlier demonstration wrote; anything else that lies there is not touched."""
+    if out.exists() and any(out.iterdir()) and not (out / "pictures" / "nines").is_dir():
+        raise ScumbleError(f"{out} holds something else: give --out another folder")
+    for part in PARTS:
+        shutil.rmtree(out / part, ignore_errors=True)
+
+
+def _lora(out: Path, name: str) -> Path:
+    return out / name / f"{name}.safetensors"
+
+
+def _train_config(config: DemoConfig, name: str, pictures: Path, steps: int, more: Mapping[str, object]) -> TrainConfig:
+    values = {
+        "model": {"base": BASE},
+        "data": {"folder": pictures, "cache_dir": config.out / "cache"},
+        "adapter": {"rank": SETTINGS["rank"], "alpha": SETTINGS["alpha"]},
+        "optimizer": {"learning_rate": SETTINGS["learning_rate"]},
+        "training": {
+            "max_train_steps": steps,
+            "train_batch_size": SETTINGS["batch_size"],
+            "seed": config.seed,
+            "device": "cpu",
+        },
+        "validation": {"validation_steps": max(1, steps // 4)},
+        "output": {"output_dir": config.out, "name": name, "checkpointing_steps": steps},
+        **more,
+    }
+    return from_values(TrainConfig, values)
+
+
+def _concept(config: DemoConfig) -> TrainConfig:
+    """Nines, with pictures of the old digits, drawn by the base, beside them."""
+    old = " | ".join(prompt for _, prompt in plain_prompts(OLD_DIGITS, NUM_CLASS_IMAGES))
+    prior = {"class_prompt": old, "num_class_images": NUM_CLASS_IMAGES, "prior_share": PRIOR_SHARE}
+    return _train_config(config, "concept", config.out / "pictures" / "nines", config.concept_steps, {"prior": prior})
+
+
+def _style(config: DemoConfig) -> TrainConfig:
+    return _train_config(config, "style", config.out / "pictures" / "chalk", config.style_steps, {})
+
+
+def _painter(config: DemoConfig) -> Painter:
+    base = open_base(BASE)
+    painter = Painter.load(base, torch.device("cpu"), torch.float32)
+    for name in ("concept", "style"):
+        painter.add_lora(name, read_lora(_lora(config.out, name), base.layer_paths()))
+    return painter
+
+
+def _draw(painter: Painter, out: Path, first_seed: int) -> dict[str, Path]:
+    """The side-by-side picture and the strip."""
+    rows, labels = [], []
+    for index, digit in enumerate(COLUMNS_SHOWN):
+        for prompt in (plain_prompts([digit], 3)[index % 3][1], style_prompt(digit)):
+            recipes = [recipe(prompt, first_seed + index, loras) for loras in VARIANTS.values()]
+            rows.append([picture.image for picture in painter.paint(recipes)])
+            labels.append(prompt)
+    side_by_side = labelled_grid(rows, list(VARIANTS), labels, "base, each LoRA, both: the same noise in each row")
+    known = [recipe(plain_prompts([digit], 4)[digit % 4][1], first_seed + digit, ()) for digit in OLD_DIGITS]
+    nine = recipe(plain_prompts([NEW_DIGIT], 1)[0][1], first_seed + NEW_DIGIT, (CONCEPT,))
+    painted = painter.paint([*known, nine], batch_size=10, num_moments=MOMENTS)
+    process = strip(painted, "from noise to picture: 20 moments, ten digits (the nine through its LoRA)")
+    files = {"side by side": out / "side-by-side.png", "reverse process": out / "strip.png"}
+    side_by_side.save(files["side by side"])
+    process.save(files["reverse process"])
+    return files
+
+
+def _folding_error(painter: Painter, first_seed: int) -> float:
+    """Largest difference of a pixel, 0..1, between drawing with adapters and with them folded into the weights."""
+    recipes = [recipe(style_prompt(NEW_DIGIT), first_seed + index, VARIANTS["both"]) for index in range(4)]
+    plain, folded = (painter.paint(recipes, batch_size=4, folded=is_folded) for is_folded in (False, True))
+    pictures = [as_tensor([picture.image for picture in pictures]) for pictures in (plain, folded)]
+    return float((pictures[0] - pictures[1]).abs().max())
+
+
+def _table(marks: Mapping[str, Marks]) -> Tabled:
+    columns = ["variant", "nine", "old digits", "style", "nine in style"]
+    rows = [[name, *(f"{100 * value:.1f} %" for value in asdict(mark).values())] for name, mark in marks.items()]
+    return Tabled("what the judge sees", columns, rows)
+
+
+def _write_json(
+    path: Path, marks: Mapping[str, Marks], seconds: float, files: Mapping[str, Path], error: float
+) -> None:
+    values = {
+        "scores": {name: asdict(mark) for name, mark in marks.items()},
+        "seconds": round(seconds, 1),
+        "folding_error": error,
+        "files": {what: file.relative_to(path.parent).as_posix() for what, file in files.items()},
+    }
+    write_atomically(path, (json.dumps(values, indent=1) + "\n").encode())

@@ -1,0 +1,32 @@
+"""The page of settings is what the settings say."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from scumble.cli.flags import leaves
+
+SCRIPT = Path(__file__).parents[2] / "docs" / "make_reference.py"
+
+
+@pytest.fixture(scope="module")
+def reference():
+    spec = importlib.util.spec_from_file_location("make_reference", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_committed_page_is_current(reference):
+    assert reference.PAGE.read_text(encoding="utf-8") == reference.page(), "run `make docs`"
+
+
+def test_every_setting_has_a_row_and_a_description(reference):
+    rows = 0
+    for schema in reference.COMMANDS.values():
+        for path, field in leaves(schema):
+            assert field.description, path
+            assert f"| `{path[-1]}` |" in reference.page()
+            rows += 1
+    assert rows > 80
