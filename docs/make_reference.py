@@ -11,9 +11,15 @@ from pydantic.fields import FieldInfo
 
 from scumble.cli.flags import flag_names
 from scumble.config import CompareConfig, GenerateConfig, Section, TrainConfig
+from scumble.mini.config import DemoConfig
 
 PAGE = Path(__file__).parent / "reference" / "settings.md"
-COMMANDS: dict[str, type[Section]] = {"train": TrainConfig, "generate": GenerateConfig, "compare": CompareConfig}
+COMMANDS: dict[str, type[Section]] = {
+    "train": TrainConfig,
+    "generate": GenerateConfig,
+    "compare": CompareConfig,
+    "demo": DemoConfig,
+}
 """Command -> its settings."""
 
 FIRST_ARGUMENTS = {"train": "folder", "generate": "prompt"}

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from scumble.cli.app import app
 from scumble.cli.flags import leaves
 
 SCRIPT = Path(__file__).parents[2] / "docs" / "make_reference.py"
@@ -20,6 +21,10 @@ def reference():
 
 def test_the_committed_page_is_current(reference):
     assert reference.PAGE.read_text(encoding="utf-8") == reference.page(), "run `make docs`"
+
+
+def test_the_page_has_every_command(reference):
+    assert set(reference.COMMANDS) == {name for name in app if not name.startswith("-")}
 
 
 def test_every_setting_has_a_row_and_a_description(reference):

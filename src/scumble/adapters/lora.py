@@ -38,10 +38,9 @@ class LoraAdapter(Adapter):
     def added_to(self, output: Tensor, x: Tensor, strength: float) -> Tensor:
         """One addmm adds the scaled change to the output: no kernel is spent on scaling."""
         thin = functional.linear(x, self.down.to(x.dtype))
-        changed = torch.addmm(
-            output.flatten(0, -2), thin.flatten(0, -2), self.up.to(x.dtype).t(), alpha=strength * self.scale
-        )
-        return changed.view_as(output)
+        up = self.up.to(x.dtype)
+        rows, thin_rows = output.reshape(-1, up.shape[0]), thin.reshape(-1, self.rank)
+        return torch.addmm(rows, thin_rows, up.t(), alpha=strength * self.scale).view_as(output)
 
     def delta(self) -> Tensor:
         """(alpha / r) B A, [out, in]."""

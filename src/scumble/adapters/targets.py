@@ -40,7 +40,7 @@ def find_targets(model: nn.Module, targets: Iterable[str]) -> list[str]:
             hint = (
                 f": it names {others[0]}, a {type(modules[others[0]]).__name__}, which cannot be adapted"
                 if others
-                else nearest(target, [*PRESETS, *layers] if len(layers) < 8 else [*PRESETS, *_examples(layers, target)])
+                else nearest(target, [*PRESETS, *_patterns(layers)])
             )
             raise TargetError(f"target '{target}' matches no layer{hint}")
         found.update(matches)
@@ -56,7 +56,7 @@ def _inside_adapted(path: str, model: nn.Module) -> bool:
     return False
 
 
-def _examples(layers: list[str], target: str) -> list[str]:
-    """A few layer paths for a message: those that share the pattern's last word, else the first ones."""
-    last = target.rpartition(".")[2]
-    return ([path for path in layers if path.endswith(last)] or layers)[:4]
+def _patterns(layers: Iterable[str]) -> list[str]:
+    """The short patterns by which a person may mean these layers: "*.attn1.to_q", "*.to_out.0", "*.proj"."""
+    ends = {".".join(path.split(".")[-length:]) for path in layers for length in (1, 2)}
+    return sorted(f"*.{end}" for end in ends if not end.isdigit() and not end[0].isdigit())

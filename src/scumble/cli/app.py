@@ -7,11 +7,12 @@ from typing import Annotated, Any
 
 import cyclopts
 from cyclopts import App, Parameter
+from pydantic import ValidationError
 
 from scumble.cli.flags import flags_model, nested
 from scumble.cli.foreign import notes_on, translate
 from scumble.cli.run import play, report
-from scumble.config import CompareConfig, GenerateConfig, TrainConfig, from_values, merged, read_toml
+from scumble.config import CompareConfig, GenerateConfig, TrainConfig, from_values, in_words, merged, read_toml
 from scumble.errors import ConfigError, ScumbleError
 from scumble.mini.config import DemoConfig
 
@@ -117,6 +118,8 @@ def exit_code(arguments: list[str]) -> int:
         run_command(translate(arguments))
     except ScumbleError as error:
         return report(error)
+    except OSError as error:  # the disk or a permission: the system's words say which file
+        return report(ScumbleError(str(error)))
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130
@@ -132,4 +135,9 @@ def run_command(arguments: list[str]) -> Any:
     try:
         return app(arguments, exit_on_error=False, print_error=False)
     except cyclopts.CycloptsError as error:
-        raise ConfigError(f"{str(error).strip()} (see: scumble {' '.join(arguments[:1])} --help)") from None
+        values = error.__cause__
+        text = in_words(values) if isinstance(values, ValidationError) else str(error).strip()
+        if isinstance(error, cyclopts.UnusedCliTokensError):
+            text += ' Put a value with spaces in quotes; a switch takes none, or one after "=".'
+        command = next((f" {name}" for name in arguments[:1] if name in app), "")
+        raise ConfigError(f"{text} (see: scumble{command} --help)") from None

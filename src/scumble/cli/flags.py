@@ -40,7 +40,11 @@ def flags_model(schema: type[Section], without: frozenset[str] = frozenset()) ->
         group = path[0].capitalize() if len(path) > 1 else "Settings"
         default = "" if field.is_required() or field.default is None else f" (default: {_shown(field.default)})"
         parameter = Parameter(
-            name=flag_names(name, field), help=f"{field.description}{default}", show_default=False, group=group
+            name=flag_names(name, field),
+            help=f"{field.description}{default}",
+            show_default=False,
+            group=group,
+            negative_iterable=(),
         )
         fields[name] = (Annotated[field.annotation | None, parameter], None)  # type: ignore[operator]
     model: type[Any] = create_model(f"{schema.__name__}Flags", **fields)

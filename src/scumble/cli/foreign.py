@@ -8,18 +8,38 @@ NOT_THERE_YET = {
     "caption_column": "caption columns are not there yet: write a .txt caption beside each picture",
     "image_column": "image columns are not there yet: save the pictures as a folder",
     "push_to_hub": "sending to the hub is not there yet: 'hf upload' sends the file",
-    "hub_token": "sending to the hub is not there yet",
-    "hub_model_id": "sending to the hub is not there yet",
+    "hub_token": "sending to the hub is not there yet: 'hf upload' sends the file",
+    "hub_model_id": "sending to the hub is not there yet: 'hf upload' sends the file",
     "use_8bit_adam": "8-bit AdamW is not there yet: leave it out",
     "enable_xformers_memory_efficient_attention": "not needed: PyTorch's own fused attention is always used; leave it out",
-    "non_ema_revision": "not there yet: give --revision",
+    "non_ema_revision": "a second revision is not there yet: give --revision",
+    "with_prior_preservation": "--class_prompt or --class_data_dir alone turns it on; leave it out",
+    "train_text_encoder": "training the text encoder is not there yet; leave it out",
+    "use_dora": "DoRA is not there yet; leave it out",
     "image_interpolation_mode": "pictures are always resized with Lanczos; leave it out",
-    "max_train_samples": "not there yet: train on a folder with fewer pictures",
+    "max_train_samples": "choosing some of the pictures is not there yet: train on a folder with fewer pictures",
     "validation_epochs": "validation goes by steps here: give --sample_steps",
-    "local_rank": "several processes are not there yet",
+    "local_rank": "several processes are not there yet; leave it out",
     "logging_dir": "logs lie in the run's folder; leave it out",
 }
 """Flag -> why it is refused, and what to do instead."""
+
+CALLED_HERE = {
+    "instance_data_dir": "train_data_dir",
+    "instance_prompt": "caption",
+    "output_name": "name",
+    "network_weights": "init_lora",
+    "max_train_epochs": "num_train_epochs",
+    "save_every_n_steps": "checkpointing_steps",
+    "min_snr_gamma": "snr_gamma",
+}
+"""Flags of diffusers' DreamBooth script and of kohya's scripts -> what the same thing is called here."""
+
+VALUES_NOT_THERE_YET = {
+    "lr_scheduler": ("linear", "polynomial", "cosine_with_restarts", "piecewise_constant"),
+    "report_to": ("wandb", "comet_ml", "clearml", "all"),
+}
+"""Flag -> values of the diffusers script that are refused by name."""
 
 WITHOUT_EFFECT = {
     "dataloader_num_workers": "pictures are encoded once and kept: there is no loader to give workers to",
@@ -27,6 +47,8 @@ WITHOUT_EFFECT = {
 }
 """Flag -> why it changes nothing here; said, and accepted, because the result is the same."""
 
+SWITCHES = {"allow_tf32"}
+"""Those of the flags above that take no value."""
 
 RESUME = "resume_from_checkpoint"
 
@@ -35,7 +57,7 @@ def translate(arguments: list[str]) -> list[str]:
     """The same command line in our own flags, `_` as `-`.
 
     Raises:
-        ConfigError: a flag that diffusers has and we do not, with what to do instead.
+        ConfigError: a flag or value that diffusers has and we do not, with what to do instead.
     """
     translated: list[str] = []
     rest = list(arguments)
@@ -45,26 +67,36 @@ def translate(arguments: list[str]) -> list[str]:
         if not name.startswith("--"):
             translated.append(argument)
             continue
-        key = name.removeprefix("--").replace("-", "_")
-        if key in NOT_THERE_YET:
-            raise ConfigError(f"--{key}: {NOT_THERE_YET[key]}")
+        key = _key(name)
+        if not is_joined and key not in SWITCHES and rest and not rest[0].startswith("--"):
+            value = rest[0]
+        _refuse_not_there_yet(key, value)
         if key in WITHOUT_EFFECT or key == RESUME:
-            if not is_joined and rest and not rest[0].startswith("--"):
-                value = rest.pop(0)
+            if value and not is_joined:
+                rest.pop(0)
             translated += [_resume_flag(value)] if key == RESUME else []
         else:
-            translated.append("--" + key.replace("_", "-") + is_joined + value)
+            translated.append("--" + key.replace("_", "-") + is_joined + (value if is_joined else ""))
     return translated
 
 
 def notes_on(arguments: list[str]) -> list[str]:
     """What to say of the flags that change nothing here."""
-    keys = [
-        argument.partition("=")[0].removeprefix("--").replace("-", "_")
-        for argument in arguments
-        if argument.startswith("--")
-    ]
+    keys = [_key(argument.partition("=")[0]) for argument in arguments if argument.startswith("--")]
     return [f"--{key} is not needed: {WITHOUT_EFFECT[key]}" for key in keys if key in WITHOUT_EFFECT]
+
+
+def _key(flag: str) -> str:
+    return flag.removeprefix("--").replace("-", "_")
+
+
+def _refuse_not_there_yet(key: str, value: str) -> None:
+    if key in NOT_THERE_YET:
+        raise ConfigError(f"--{key}: {NOT_THERE_YET[key]}")
+    if key in CALLED_HERE:
+        raise ConfigError(f"--{key}: it is called --{CALLED_HERE[key]} here")
+    if value in VALUES_NOT_THERE_YET.get(key, ()):
+        raise ConfigError(f"--{key}={value} is not there yet; 'scumble train --help' lists what is")
 
 
 def _resume_flag(value: str) -> str:

@@ -1,7 +1,7 @@
 """The settings: one frozen schema that is the TOML file, the flags, the Python arguments and the reference page."""
 
 from scumble.config.generate import CompareConfig, GenerateConfig
-from scumble.config.section import Also, Section, from_values, merged, read_toml, write_toml
+from scumble.config.section import Also, Section, from_values, in_words, merged, read_toml, write_toml
 from scumble.config.train import (
     AdapterConfig,
     DataConfig,
@@ -29,6 +29,7 @@ __all__ = [
     "TrainingConfig",
     "ValidationConfig",
     "from_values",
+    "in_words",
     "merged",
     "read_toml",
     "write_toml",

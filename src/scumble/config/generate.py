@@ -1,11 +1,14 @@
 """The settings of drawing pictures and of comparing LoRAs by them."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from scumble.config.section import Also, Section
+from scumble.errors import ConfigError
+
+DEFAULT_MOMENTS = 20
 
 
 class GenerateConfig(Section):
@@ -47,9 +50,21 @@ class GenerateConfig(Section):
     ] = None
     device: Annotated[str | None, Field(description="cuda, mps or cpu; none = the best there is")] = None
     out: Annotated[Path, Field(description="folder for the pictures")] = Path("pictures")
-    strip: Annotated[
-        int | None, Field(ge=2, description="also draw the reverse process in this many moments (20 is usual)")
+    strip: Annotated[bool, Field(description="also draw the reverse process, from noise to picture")] = False
+    moments: Annotated[
+        int | None, Field(ge=2, description="moments of the strip; none = 20, or fewer with few steps")
     ] = None
+
+    @model_validator(mode="after")
+    def _refuse_settings_without_effect(self) -> Self:
+        if self.moments is not None and not self.strip:
+            raise ConfigError("moments would have no effect: it needs strip; set that or leave moments out")
+        return self
+
+    @property
+    def num_moments(self) -> int:
+        """Moments of the reverse process to draw; 0 = none."""
+        return 0 if not self.strip else self.moments or min(DEFAULT_MOMENTS, self.steps + 1)
 
 
 class CompareConfig(Section):

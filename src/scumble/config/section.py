@@ -40,7 +40,8 @@ class Section(BaseModel):
 
 def section_title(section: type[Section]) -> str:
     """How messages call a section: its name in the TOML file."""
-    return f"[{section.__name__.removesuffix('Config').lower()}]"
+    has_sections = any(isinstance(field.default, Section) for field in section.model_fields.values())
+    return "the settings" if has_sections else f"[{section.__name__.removesuffix('Config').lower()}]"
 
 
 def spellings(section: type[Section]) -> dict[str, str]:

@@ -3,10 +3,22 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from scumble.config.section import Also, Section
 from scumble.errors import ConfigError
+
+
+def _file_name(name: str | None) -> str | None:
+    """Refuse a name that is not a plain file name on every system; ".." would write outside the folder of the runs."""
+    if name is None:
+        return None
+    odd = sorted({sign for sign in name if sign in '/\\:*?"<>|' or ord(sign) < 32})
+    if odd:
+        raise ValueError(f"must be a plain file name, without {' '.join(odd)}")
+    if not name or name[-1] in " .":
+        raise ValueError("must be a plain file name, and not end in a dot or a space")
+    return name
 
 
 class ModelConfig(Section):
@@ -78,7 +90,7 @@ class AdapterConfig(Section):
         tuple[str, ...],
         Field(
             min_length=1,
-            description="layers to adapt: a preset (attention, cross-attention) or path patterns such as '*.attn2.to_q'",
+            description="layers to adapt, repeatable: a preset (attention, self-attention, cross-attention) or a path pattern such as '*.attn2.to_q'",
         ),
     ] = ("attention",)
     init: Annotated[
@@ -154,7 +166,7 @@ class PriorConfig(Section):
     class_prompt: Annotated[
         str | None,
         Field(
-            description="prompts of the class pictures, several separated by '|'; the base draws them unless class_data_dir has enough"
+            description="prompts of the class pictures, several separated by '|'; the base draws these pictures unless class_data_dir gives some"
         ),
     ] = None
     class_data_dir: Annotated[
@@ -202,9 +214,8 @@ class OutputConfig(Section):
     )
     name: Annotated[
         str | None,
-        Field(
-            pattern=r"^[^/\\:*?\"<>|]+$", description="name of the run and of the LoRA; none = the data folder's name"
-        ),
+        AfterValidator(_file_name),
+        Field(description="name of the run and of the LoRA; none = the data folder's name"),
     ] = None
     format: Annotated[Literal["kohya", "diffusers"], Field(description="naming of the tensors in the LoRA file")] = (
         "kohya"
@@ -251,6 +262,7 @@ def refuse_without_effect(config: TrainConfig) -> None:
         ConfigError: names the setting and what it needs.
     """
     opt, prior, val, data, train = config.optimizer, config.prior, config.validation, config.data, config.training
+    adapter, init_lora = config.adapter, config.output.init_lora is not None
     has_prior = prior.class_prompt is not None or prior.class_data_dir is not None
     rules = [
         (opt.lr_min is not None and opt.lr_scheduler != "cosine", "lr_min", "lr_scheduler = 'cosine'"),
@@ -259,7 +271,11 @@ def refuse_without_effect(config: TrainConfig) -> None:
             "lr_warmup_steps",
             "lr_scheduler = 'constant_with_warmup' or 'cosine'",
         ),
-        (prior.num_class_images is not None and prior.class_prompt is None, "num_class_images", "class_prompt"),
+        (
+            prior.num_class_images is not None and (prior.class_prompt is None or prior.class_data_dir is not None),
+            "num_class_images",
+            "class_prompt, and class_data_dir left out",
+        ),
         (prior.prior_share is not None and not has_prior, "prior_share", "class_prompt or class_data_dir"),
         (prior.prior_loss_weight is not None and not has_prior, "prior_loss_weight", "class_prompt or class_data_dir"),
         (
@@ -268,12 +284,22 @@ def refuse_without_effect(config: TrainConfig) -> None:
             "validation_prompt",
         ),
         (val.sample_steps is not None and val.validation_prompt is None, "sample_steps", "validation_prompt"),
-        (config.output.resume and config.output.overwrite, "overwrite", "a run that does not resume"),
-        (config.output.resume and config.output.init_lora is not None, "init_lora", "a run that does not resume"),
+        (config.output.resume and config.output.overwrite, "overwrite", "resume left out"),
+        (
+            train.purpose is not None and (adapter.rank is not None or init_lora),
+            "purpose",
+            "rank left out, because it sets the rank",
+        ),
+        (
+            init_lora and adapter.targets != AdapterConfig().targets,
+            "targets",
+            "init_lora left out, which has its own layers",
+        ),
+        (init_lora and adapter.init != AdapterConfig().init, "init", "init_lora left out, which has its own weights"),
     ]
     for broken, setting, needs in rules:
         if broken:
-            raise ConfigError(f"{setting} would have no effect: it needs {needs}; set that or leave {setting} out")
+            raise ConfigError(f"{setting} would have no effect: it needs {needs}; change that or leave {setting} out")
     if train.max_train_steps is not None and train.num_train_epochs is not None:
         raise ConfigError("max_train_steps and num_train_epochs both say how long to train: give one of them")
     if not data.center_crop:

@@ -1,15 +1,33 @@
 """Reading one picture and making it the square that training sees."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from scumble.errors import DataError
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
+SUFFIXES = {".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
+OTHER_PICTURES = {
+    ".avif",
+    ".heic",
+    ".heif",
+    ".jxl",
+    ".psd",
+    ".svg",
+    ".tga",
+    ".cr2",
+    ".cr3",
+    ".nef",
+    ".arw",
+    ".dng",
+}
+"""Suffixes of pictures that are not read here; naming them helps more than calling them no pictures."""
+
 MAX_PIXELS = 100_000_000
 BACKGROUND = (255, 255, 255)
 """What shows through transparency."""
@@ -24,31 +42,46 @@ def read_picture(path: Path) -> Image.Image:
         DataError: not a picture, damaged, animated, or too large to be decoded safely.
     """
     try:
-        with Image.open(path) as image:
+        with (
+            warnings.catch_warnings(category=Image.DecompressionBombWarning, action="ignore"),
+            Image.open(path) as image,
+        ):
+            # Pillow's warning at a smaller size is answered by our own limit
             if image.width * image.height > MAX_PIXELS:
                 raise DataError(f"{image.width} x {image.height} pixels, more than {MAX_PIXELS // 1_000_000} million")
             if getattr(image, "n_frames", 1) > 1 and image.format in {"GIF", "WEBP", "PNG"}:
                 raise DataError("an animation; save the frame you want as a picture")
             image.load()
-            upright = ImageOps.exif_transpose(image)
+            return _to_rgb(ImageOps.exif_transpose(image))
     except UnidentifiedImageError:
         raise DataError("empty file" if path.stat().st_size == 0 else "not a picture that can be read") from None
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+    # Pillow's TIFF reader answers some damage with a TypeError
+    except (OSError, SyntaxError, ValueError, TypeError, EOFError, Image.DecompressionBombError) as error:
         raise DataError(f"cannot be decoded: {error}") from None
-    return _to_rgb(upright)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I;16") or image.mode in {"I", "F"}:
         # Pillow's own conversion clips at 255 instead of scaling
         values = np.asarray(image).astype(np.float64)
-        top = 65535.0 if values.max(initial=0) > 255 else 255.0
-        return Image.fromarray((values / top * 255).round().clip(0, 255).astype(np.uint8)).convert("RGB")
+        return Image.fromarray(
+            (values / _white(image.mode, values) * 255).round().clip(0, 255).astype(np.uint8)
+        ).convert("RGB")
     if "transparency" in image.info or image.mode in {"RGBA", "LA", "PA", "La", "RGBa"}:
         layer = image.convert("RGBA")
         paper = Image.new("RGBA", layer.size, (*BACKGROUND, 255))
         return Image.alpha_composite(paper, layer).convert("RGB")
     return image.convert("RGB")
+
+
+def _white(mode: str, values: NDArray[np.float64]) -> float:
+    """The value that is white: a 16-bit mode says so itself, 32-bit ones hold 8 bits, 16 bits, or reals up to 1."""
+    if not np.isfinite(values).all():
+        raise DataError("has values that are not finite")
+    highest = values.max(initial=0)
+    if mode == "F" and highest <= 1:
+        return 1.0
+    return 65535.0 if mode.startswith("I;16") or highest > 255 else 255.0
 
 
 def fit_square(image: Image.Image, size_px: int) -> Tensor:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from scumble.data.pictures import SUFFIXES, read_picture
+from scumble.data.pictures import OTHER_PICTURES, SUFFIXES, read_picture
 from scumble.errors import DataError
 
 CaptionSource = Literal["sidecar", "trigger", "given"]
@@ -33,7 +33,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Rejected:
-    """A file that is not learnt from, and why."""
+    """A file, or a folder of pictures, that is not learnt from, and why."""
 
     path: Path
     reason: str
@@ -41,7 +41,7 @@ class Rejected:
 
 @dataclass(frozen=True)
 class Scan:
-    """What was found in a folder. len(examples) + len(rejected) + len(sidecars) files were seen."""
+    """What was found in a folder: every visible file is an example, rejected, or one of the sidecars."""
 
     folder: Path
     examples: tuple[Example, ...]
@@ -64,15 +64,14 @@ def scan_folder(folder: Path, trigger: str | None = None, caption: str | None = 
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder")
-    files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    files = _visible_files(folder)
     pictures = [path for path in files if path.suffix.lower() in SUFFIXES]
     stems = {path.stem for path in pictures}
-    sidecars = [path for path in files if path.suffix.lower() == ".txt" and path.stem in stems]
+    sidecars = {path.stem: path for path in files if path.suffix.lower() == ".txt" and path.stem in stems}
     rejected = [
-        Rejected(path, "no picture goes with this caption" if path.suffix.lower() == ".txt" else "not a picture")
-        for path in files
-        if path not in pictures and path not in sidecars
+        Rejected(path, _why_not(path)) for path in files if path not in pictures and path not in sidecars.values()
     ]
+    rejected += [Rejected(path, "a folder: name it to use its pictures") for path in _folders_of_pictures(folder)]
     examples: list[Example] = []
     uncaptioned: list[Path] = []
     for path in pictures:
@@ -81,7 +80,7 @@ def scan_folder(folder: Path, trigger: str | None = None, caption: str | None = 
         except DataError as error:
             rejected.append(Rejected(path, str(error)))
             continue
-        text, source = _caption_of(path, trigger, caption)
+        text, source = _caption_of(sidecars.get(path.stem), trigger, caption)
         if text is None:
             uncaptioned.append(path)
         else:
@@ -102,9 +101,30 @@ def hash_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _caption_of(path: Path, trigger: str | None, caption: str | None) -> tuple[str | None, CaptionSource]:
-    sidecar = path.with_suffix(".txt")
-    if sidecar.is_file():
+def _visible_files(folder: Path) -> list[Path]:
+    """The files of a folder by name; links to nothing too, so that they are reported."""
+    found = (path for path in folder.iterdir() if not path.name.startswith("."))
+    return sorted(path for path in found if path.is_file() or (path.is_symlink() and not path.exists()))
+
+
+def _folders_of_pictures(folder: Path) -> list[Path]:
+    inside = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return [path for path in inside if any(file.suffix.lower() in SUFFIXES for file in path.iterdir())]
+
+
+def _why_not(path: Path) -> str:
+    suffix = path.suffix.lower()
+    if suffix == ".txt":
+        return "no picture goes with this caption"
+    if suffix == ".caption":
+        return "captions are .txt files: rename it"
+    if suffix in OTHER_PICTURES:
+        return f"{suffix} pictures are not read: save it as PNG or JPEG"
+    return "not a picture"
+
+
+def _caption_of(sidecar: Path | None, trigger: str | None, caption: str | None) -> tuple[str | None, CaptionSource]:
+    if sidecar is not None:
         return _read_caption(sidecar), "sidecar"
     if caption is not None:
         return caption, "given"
@@ -125,9 +145,13 @@ def _named(paths: Sequence[Path]) -> str:
 
 
 def _nothing_found(folder: Path, rejected: Sequence[Rejected]) -> str:
+    inside = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    files = [item for item in rejected if not item.path.is_dir()]
+    if inside and not files:
+        return f"{folder}: no picture in it; it has the folders {', '.join(inside[:3])}: name one of them"
     if not rejected:
-        inside = [path.name for path in folder.iterdir() if path.is_dir()]
-        hint = f"; it has the folders {', '.join(sorted(inside)[:3])}: name one of them" if inside else ""
-        return f"{folder}: the folder is empty{hint}" if not inside else f"{folder}: no picture in it{hint}"
+        return f"{folder}: the folder is empty"
     reasons = "; ".join(f"{item.path.name}: {item.reason}" for item in rejected[:3])
-    return f"{folder}: none of its {len(rejected)} files can be used ({reasons}). Pictures are {', '.join(sorted(SUFFIXES))}"
+    return (
+        f"{folder}: none of its {len(files)} files can be used ({reasons}). Pictures are {', '.join(sorted(SUFFIXES))}"
+    )

@@ -3,7 +3,8 @@
 Shapes: B batch, C latent channels, H W latent height and width.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +16,14 @@ from scumble.edit.independent import read_independently
 from scumble.errors import LoraFileError
 from scumble.families.base import BaseModel, TextState
 
-TOLERANCE = {torch.float32: 1e-3, torch.float16: 0.05, torch.bfloat16: 0.15}
-"""Largest relative error of the effect, by precision of the weights: what rounding explains, and no more."""
+WEIGHT_TOLERANCE = {torch.float32: 1e-5, torch.float16: 2e-3, torch.bfloat16: 2e-2}
+"""Largest relative error of the weight change, by precision of the file: what storing the factors in it explains."""
+
+EFFECT_TOLERANCE = 0.01
+"""Largest relative error of the effect, beyond the rounding of the denoiser itself."""
+
+ROUNDING_STEPS = 8.0
+"""How many roundings of the output's size a run through a denoiser may differ by, in the precision of its weights."""
 
 
 @dataclass(frozen=True)
@@ -38,37 +45,72 @@ class Probe:
     plain: Tensor
 
 
-@torch.no_grad()
-def effect_error(path: Path, base: BaseModel, probe: Probe) -> float:
-    """How far the file's effect is from the trained one: |file - trained| / |trained - plain|, root mean square.
+@dataclass(frozen=True)
+class Proof:
+    """How far a file is from what was trained; root mean squares, relative.
 
-    The file's keys are resolved by diffusers' own reader, and its change is added to a base loaded anew.
+    Attributes:
+        weight_error: |change in the file - trained change| / |trained change|, over all layers, in float32.
+        effect_error: |file's answer - trained answer| / |trained answer - plain answer|, on a base loaded anew.
+        rounding: the part of effect_error that the rounding of the denoiser's own precision can make.
+    """
+
+    weight_error: float
+    effect_error: float
+    rounding: float
+
+
+@torch.no_grad()
+def prove_file(
+    path: Path, base: BaseModel, probe: Probe, trained: Iterable[tuple[str, Tensor]], stored: torch.dtype
+) -> Proof:
+    """Read a LoRA file with diffusers' own reader, put its change on a base loaded anew, and compare.
 
     Args:
         path: the LoRA file.
         base: the base it was trained on.
         probe: on the device and in the precision to compare in.
+        trained: layer path -> the weight change that was trained, [out, in] float32; of every adapted layer.
+        stored: precision of the file.
     Raises:
-        LoraFileError: the foreign reader does not understand the file, or the error is more than rounding explains.
+        LoraFileError: the foreign reader does not understand the file, or it differs by more than rounding explains.
     """
     denoiser = base.load_denoiser(probe.noisy.dtype, probe.noisy.device)
     changes = read_independently(path, denoiser.config)
+    weight_error = _weight_error(path, changes, trained)
     hooks = [_hook_change(denoiser, layer, change) for layer, change in changes.items()]
     answer = base.predict(denoiser, probe.noisy, probe.timesteps, probe.text)
     for hook in hooks:
         hook.remove()
-    effect = _norm(probe.trained - probe.plain)
-    difference = _norm(answer - probe.trained)
-    if effect == 0:
-        return float(difference)
-    error = float(difference / effect)
-    limit = TOLERANCE[probe.noisy.dtype]
+    effect = max(float(_norm(probe.trained - probe.plain)), torch.finfo(torch.float32).tiny)
+    rounding = ROUNDING_STEPS * torch.finfo(probe.noisy.dtype).eps * float(_norm(probe.plain)) / effect
+    proof = Proof(weight_error, float(_norm(answer - probe.trained)) / effect, rounding)
+    _refuse(path, "weight change", proof.weight_error, WEIGHT_TOLERANCE[stored])
+    _refuse(path, "effect", proof.effect_error, EFFECT_TOLERANCE + WEIGHT_TOLERANCE[stored] + rounding)
+    return proof
+
+
+def _weight_error(path: Path, changes: Mapping[str, Tensor], trained: Iterable[tuple[str, Tensor]]) -> float:
+    difference, size, layers = 0.0, 0.0, set()
+    for layer, change in trained:
+        if layer not in changes:
+            raise LoraFileError(f"{path}: read back by diffusers, {layer} is missing")
+        layers.add(layer)
+        difference += float((changes[layer] - change.cpu()).double().square().sum())
+        size += float(change.double().square().sum())
+    if set(changes) != layers:
+        raise LoraFileError(
+            f"{path}: read back by diffusers, it changes layers that were not trained: {set(changes) - layers}"
+        )
+    return math.sqrt(difference / size if size > 0 else difference)
+
+
+def _refuse(path: Path, what: str, error: float, limit: float) -> None:
     if not error <= limit:
         raise LoraFileError(
-            f"{path}: read back by diffusers, its effect differs from what was trained by {error:.2g} of the effect "
-            f"(limit {limit:g}); do not use this file, and please report it"
+            f"{path}: read back by diffusers, its {what} differs from what was trained by {error:.2g} of itself "
+            f"(limit {limit:.2g}); do not use this file, and please report it"
         )
-    return error
 
 
 def _hook_change(denoiser: nn.Module, layer: str, change: Tensor) -> torch.utils.hooks.RemovableHandle:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from scumble import registry
-from scumble.errors import BaseModelError
+from scumble.errors import BaseModelError, ConfigError
 from scumble.families.base import BaseModel, PredictionType
 
 DEFAULT_BASE = "stable-diffusion-v1-5/stable-diffusion-v1-5"
@@ -45,14 +45,20 @@ def open_base(
     if name in MOVED:
         notes.append(f"base {name} has moved: taking {MOVED[name]}, the same weights")
         name = MOVED[name]
-    folder = find_folder(name, revision, variant)
+    try:
+        folder = find_folder(name, revision, variant)
+    except BaseModelError as error:
+        raise BaseModelError("; ".join([*notes, str(error)])) from error.__cause__
     index = _read_index(folder, name)
     for family in registry.names("family"):
         plugin = registry.load("family", family)
         if index.get("_class_name") in plugin.PIPELINE_CLASSES:
             base: BaseModel = plugin.open_folder(name, folder, variant, prediction_type, notes)
             return base
-    raise BaseModelError(f"{name} is a {index.get('_class_name')}: no family here reads that yet")
+    readable = ", ".join(
+        kind for family in registry.names("family") for kind in registry.load("family", family).PIPELINE_CLASSES
+    )
+    raise BaseModelError(f"base {name} is a {index.get('_class_name')}, which is not there yet; expected {readable}")
 
 
 def find_folder(name: str, revision: str | None, variant: str | None) -> Path:
@@ -60,11 +66,14 @@ def find_folder(name: str, revision: str | None, variant: str | None) -> Path:
 
     Raises:
         BaseModelError: not found here, and not to be had from the hub.
+        ConfigError: a revision of something that is not on the hub.
     """
-    if name in IN_THE_BOX:
-        return Path(str(resources.files("scumble"))) / IN_THE_BOX[name]
     path = Path(name).expanduser()
+    if name in IN_THE_BOX:
+        path = Path(str(resources.files("scumble"))) / IN_THE_BOX[name]
     if path.is_dir():
+        if revision is not None:
+            raise ConfigError(f"revision={revision} would have no effect: base {name} is a folder; leave revision out")
         return path
     if path.suffix in {".safetensors", ".ckpt"}:
         raise BaseModelError(
@@ -77,7 +86,7 @@ def find_folder(name: str, revision: str | None, variant: str | None) -> Path:
 
 def _from_hub(name: str, revision: str | None, variant: str | None) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     tag = f".{variant}" if variant else ""
     wanted = ["model_index.json", "*/config.json", "scheduler/*.json", "tokenizer*/*"]
@@ -85,10 +94,13 @@ def _from_hub(name: str, revision: str | None, variant: str | None) -> Path:
     wanted += [f"text_encoder*/model{tag}.safetensors"]
     try:
         return Path(snapshot_download(name, revision=revision, allow_patterns=wanted))
+    except HFValidationError:
+        raise BaseModelError(f"base {name}: no such folder, and not a hub id (owner/name)") from None
     except LocalEntryNotFoundError as error:
         raise BaseModelError(
-            f"base {name}: not in the hub cache, and the hub cannot be reached. On a machine with internet run "
-            f"'hf download {name}', or give --base a pipeline folder. --base mini is in the box and needs no download."
+            f"base {name}: no such folder here, not in the hub cache, and the hub cannot be reached. On a machine with "
+            f"internet run 'hf download {name}', or give --base a pipeline folder. --base mini is in the box and needs "
+            "no download."
         ) from error
     except (HfHubHTTPError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
@@ -100,11 +112,13 @@ def _from_hub(name: str, revision: str | None, variant: str | None) -> Path:
 def _read_index(folder: Path, name: str) -> Mapping[str, Any]:
     path = folder / "model_index.json"
     try:
-        index: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        index = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise BaseModelError(
             f"base {name}: {folder} has no model_index.json, so it is not a diffusers pipeline folder"
         ) from None
     except ValueError as error:
         raise BaseModelError(f"base {name}: {path} is not JSON: {error}") from None
+    if not isinstance(index, dict):
+        raise BaseModelError(f"base {name}: {path} is not a pipeline's index: expected a JSON object")
     return index

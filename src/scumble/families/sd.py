@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from scumble.errors import BaseModelError
@@ -104,7 +105,12 @@ class StableDiffusion:
 
         logging.disable_progress_bar()
         model = self._load(CLIPTextModel, "text_encoder", torch.float32, device)
-        return ClipText(CLIPTokenizer.from_pretrained(self.folder / "tokenizer"), model, self.max_tokens)
+        try:
+            tokenizer = CLIPTokenizer.from_pretrained(self.folder / "tokenizer")
+        except (OSError, ValueError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise BaseModelError(f"base {self.name}: cannot read {self.folder / 'tokenizer'}: {reason}") from error
+        return ClipText(tokenizer, model, self.max_tokens)
 
     def text_shapes(self) -> Mapping[str, Sequence[int]]:
         return {"hidden": (self.max_tokens + 2, int(self.text_config["hidden_size"]))}
@@ -155,8 +161,11 @@ class StableDiffusion:
 
     @cached_property
     def _hashes(self) -> Mapping[str, str]:
-        parts = {"vae": "vae", "text_encoder": "text_encoder"}
-        return {part: _hash_folder(self.folder / place) for part, place in parts.items()}
+        parts = {"vae": ("vae",), "text_encoder": ("tokenizer", "text_encoder")}
+        return {
+            part: _hash_folders([self.folder / place for place in places], self.variant or "")
+            for part, places in parts.items()
+        }
 
     def hashes(self) -> Mapping[str, str]:
         return self._hashes
@@ -170,13 +179,23 @@ class StableDiffusion:
 
     def _load(self, model_class: Any, part: str, dtype: torch.dtype, device: torch.device) -> Any:
         """A part of the pipeline, frozen. float16 files become the dtype asked for; pickles are never read."""
+        folder = self.folder / part
         try:
-            model = model_class.from_pretrained(
-                self.folder / part, torch_dtype=dtype, variant=self.variant, use_safetensors=True
+            model, report = model_class.from_pretrained(
+                folder, torch_dtype=dtype, variant=self.variant, use_safetensors=True, output_loading_info=True
             )
-        except (OSError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
             reason = str(error).strip().splitlines()[0]
-            raise BaseModelError(f"base {self.name}: cannot load {self.folder / part}: {reason}") from error
+            if any(folder.glob("*.bin")) and not any(folder.glob("*.safetensors")):
+                reason = (
+                    "its weights are a pickle (.bin), which can run code and is never read: convert it to .safetensors"
+                )
+            raise BaseModelError(f"base {self.name}: cannot load {folder}: {reason}") from error
+        missing = sorted(report["missing_keys"])
+        if missing:  # the libraries would make them up
+            raise BaseModelError(
+                f"base {self.name}: {folder} lacks {len(missing)} of its weights, first {missing[0]}: get it again"
+            )
         return model.to(device).requires_grad_(False).eval()
 
 
@@ -188,6 +207,8 @@ def open_folder(
     Raises:
         BaseModelError: one is missing or not JSON.
     """
+    if not (folder / "tokenizer").is_dir():
+        raise BaseModelError(f"base {name}: {folder} has no tokenizer folder, so it is not a whole pipeline folder")
     places = {
         "scheduler": "scheduler/scheduler_config.json",
         "config": "unet/config.json",
@@ -216,10 +237,10 @@ def _read_json(path: Path, name: str) -> dict[str, Any]:
     return values
 
 
-def _hash_folder(folder: Path) -> str:
-    """SHA-256 over the names and bytes of a part's files."""
-    digest = hashlib.sha256()
-    for path in sorted(folder.iterdir()):
+def _hash_folders(folders: Sequence[Path], variant: str) -> str:
+    """SHA-256 over the names and bytes of a part's files, and which variant of them is read."""
+    digest = hashlib.sha256(variant.encode())
+    for path in (path for folder in folders for path in sorted(folder.iterdir())):
         if path.suffix in {".json", ".safetensors", ".txt"}:
             digest.update(path.name.encode())
             with path.open("rb") as file:

@@ -75,7 +75,7 @@ def draw(config: GenerateConfig) -> Iterator[Noted | Picture]:
 def _draw(config: GenerateConfig) -> Iterator[Noted | Picture]:
     prompt, tags = parse_tags(config.prompt)
     sampler = check_settings(config.negative_prompt, config.guidance_scale, config.sampler, config.steps)
-    moment_steps(config.steps, config.strip or 0)
+    moment_steps(config.steps, config.num_moments)
     found = find_loras(tags, config.lora, config.lora_dir, config.runs_dir)
     base = yield from open_base_for(config.base, found)
     first = _recipe(config, base, prompt, sampler)
@@ -86,7 +86,7 @@ def _draw(config: GenerateConfig) -> Iterator[Noted | Picture]:
         yield Noted(f"the strip shows the first {MAX_STRIP_ROWS} of {config.n} pictures")
     recipes = _counted_up(first, [lora.use for lora in loras], config.n)
     for start in range(0, config.n, config.batch_size):
-        moments = config.strip or 0 if start < MAX_STRIP_ROWS else 0
+        moments = config.num_moments if start < MAX_STRIP_ROWS else 0
         yield from painter.paint(recipes[start : start + config.batch_size], config.batch_size, moments)
 
 

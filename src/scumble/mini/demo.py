@@ -14,6 +14,7 @@ from scumble.errors import ScumbleError
 from scumble.families.find import open_base
 from scumble.files.atomic import write_atomically
 from scumble.files.read import read_lora
+from scumble.generate.events import Noted
 from scumble.generate.grid import labelled_grid
 from scumble.generate.painter import Painter
 from scumble.generate.strip import strip
@@ -23,7 +24,6 @@ from scumble.mini.exam import CONCEPT, VARIANTS, Marks, as_tensor, examine_varia
 from scumble.mini.handwriting import read_handwriting, split
 from scumble.mini.judge import load_judge
 from scumble.mini.lessons import NEW_DIGIT, OLD_DIGITS, plain_prompts, style_prompt, write_concept, write_style
-from scumble.generate.events import Noted
 from scumble.train.events import Event, Finished, Saved, Tabled
 from scumble.train.loop import train
 

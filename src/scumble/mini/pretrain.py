@@ -44,17 +44,17 @@ class PretrainConfig(Section):
     mnist: Annotated[Path | None, Field(description="folder of MNIST idx files; none = scikit-learn's digits")] = None
     classes: Annotated[str, Field(description="digits that the base learns, such as 0-8 or 0-9")] = "0-8"
     seed: Annotated[int, Field(ge=0, description="of weights, data and noise")] = 0
-    vae_steps: Annotated[int, Field(ge=1, description="optimizer steps of the autoencoder")] = 7000
+    vae_steps: Annotated[int, Field(ge=1, description="optimizer steps of the autoencoder")] = 4000
     vae_batch_size: Annotated[int, Field(ge=1)] = 12
     vae_learning_rate: Annotated[float, Field(gt=0)] = 1e-3
-    kl_weight: Annotated[float, Field(ge=0, description="pull of the latents towards a normal distribution")] = 5e-4
-    pool_size: Annotated[int, Field(ge=1, description="pictures that the denoiser learns from")] = 16000
-    denoiser_steps: Annotated[int, Field(ge=1, description="optimizer steps of denoiser and text encoder")] = 9000
+    kl_weight: Annotated[float, Field(ge=0, description="pull of the latents towards a normal distribution")] = 3e-4
+    pool_size: Annotated[int, Field(ge=1, description="pictures that the denoiser learns from")] = 10000
+    denoiser_steps: Annotated[int, Field(ge=1, description="optimizer steps of denoiser and text encoder")] = 4000
     denoiser_batch_size: Annotated[int, Field(ge=1)] = 64
     denoiser_learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     judge_steps: Annotated[int, Field(ge=1, description="optimizer steps of the judge")] = 4000
     judge_batch_size: Annotated[int, Field(ge=1)] = 64
-    judge_learning_rate: Annotated[float, Field(gt=0)] = 2e-3
+    judge_learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     examine_rounds: Annotated[int, Field(ge=0, description="how often each digit is drawn in each pair of colours")] = 2
     bf16: Annotated[bool, Field(description="autoencoder and denoiser train in bfloat16 autocast")] = True
     checkpoint_minutes: Annotated[float, Field(ge=0, description="how often a checkpoint is written")] = 4.0
@@ -71,11 +71,11 @@ def pretrain(config: PretrainConfig) -> Iterator[Event]:
     classes = parse_classes(config.classes)
     everyone = read_handwriting(config.mnist)
     base = split(everyone, "base").of_classes(classes)
-    checkpoints, recipe = config.out / "checkpoints", _recipe(config)
+    checkpoints, pause = config.out / "checkpoints", 60 * config.checkpoint_minutes
     yield Planned("pretrain the model in the box", _card(config, base))
     model = build(config.seed)
     work = _Work(config, model, base)
-    yield from run_stage(work.autoencoder_stage(), checkpoints, 60 * config.checkpoint_minutes, recipe)
+    yield from run_stage(work.autoencoder_stage(), checkpoints, pause)
     _normalise(model, base, config.seed)
     pools: list[Pool] = []
     for first in range(0, config.pool_size, _POOL_CHUNK):
@@ -83,10 +83,10 @@ def pretrain(config: PretrainConfig) -> Iterator[Event]:
         pools.append(encode_chunk(model.vae, *paint_scenes(base, config.seed + _SCENES, first, count)))
         yield Prepared("painting and encoding", first + count, config.pool_size)
     write_tokenizer(config.out / "tokenizer")
-    yield from run_stage(work.denoiser_stage(join_pools(pools)), checkpoints, 60 * config.checkpoint_minutes, recipe)
+    yield from run_stage(work.denoiser_stage(join_pools(pools)), checkpoints, pause)
     judge = build_judge(config.seed)
     judging = work.judge_stage(judge, split(everyone, "judge"))
-    yield from run_stage(judging, checkpoints, 60 * config.checkpoint_minutes, recipe)
+    yield from run_stage(judging, checkpoints, pause)
     save_pipeline(model, config.out)
     save_judge(judge, config.out)
     yield Saved(config.denoiser_steps, config.out, "pipeline and judge")
@@ -127,7 +127,8 @@ class _Work:
             with torch.autocast("cpu", torch.bfloat16, enabled=config.bf16):
                 return autoencoder_loss(vae, pictures, torch.Generator().manual_seed(step), config.kl_weight)
 
-        return Stage("autoencoder", vae, loss, config.vae_steps, config.vae_learning_rate, weight_decay=1e-4)
+        recipe = _recipe(config, ("vae_", "kl_"))
+        return Stage("autoencoder", vae, loss, config.vae_steps, config.vae_learning_rate, 1e-4, recipe)
 
     def denoiser_stage(self, pool: Pool) -> Stage:
         config, model = self.config, self.model
@@ -139,7 +140,8 @@ class _Work:
                 return denoiser_loss(model, tokenizer, batch)
 
         both = nn.ModuleDict({"unet": model.unet, "text_encoder": model.text_encoder})
-        return Stage("denoiser", both, loss, config.denoiser_steps, config.denoiser_learning_rate, weight_decay=1e-2)
+        recipe = _recipe(config, ("vae_", "kl_", "pool_", "denoiser_"))
+        return Stage("denoiser", both, loss, config.denoiser_steps, config.denoiser_learning_rate, 1e-2, recipe)
 
     def judge_stage(self, judge: Judge, handwriting: Handwriting) -> Stage:
         config = self.config
@@ -149,7 +151,8 @@ class _Work:
             torch.manual_seed(step)  # dropout knows no explicit generator
             return judge_loss(judge, pictures, labels)
 
-        return Stage("judge", judge, loss, config.judge_steps, config.judge_learning_rate, weight_decay=2e-2)
+        recipe = _recipe(config, ("judge_",))
+        return Stage("judge", judge, loss, config.judge_steps, config.judge_learning_rate, 2e-2, recipe)
 
 
 def _normalise(model: MiniModel, base: Handwriting, seed: int) -> None:
@@ -162,9 +165,11 @@ def _alphas() -> Tensor:
     return alphas
 
 
-def _recipe(config: PretrainConfig) -> str:
-    """The settings that decide the weights, as text."""
-    return config.model_dump_json(exclude={"out", "mnist", "checkpoint_minutes", "examine_rounds"})
+def _recipe(config: PretrainConfig, prefixes: tuple[str, ...]) -> str:
+    """The settings that decide a stage's weights, as text: the common ones and those with these prefixes."""
+    values = config.model_dump(mode="json")
+    common = ("seed", "classes", "mnist", "bf16")
+    return ", ".join(f"{name}={value}" for name, value in values.items() if name in common or name.startswith(prefixes))
 
 
 def _card(config: PretrainConfig, base: Handwriting) -> dict[str, str]:

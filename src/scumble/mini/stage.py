@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from scumble.errors import CheckpointError, DivergedError
 from scumble.mini.muon import Muon
@@ -43,6 +44,7 @@ class Stage:
         num_steps: of the optimizer.
         learning_rate: the highest of the cosine.
         weight_decay: of AdamW.
+        recipe: text of the settings that decide the weights; a checkpoint made with other ones is refused.
     """
 
     name: str
@@ -51,15 +53,15 @@ class Stage:
     num_steps: int
     learning_rate: float
     weight_decay: float
+    recipe: str
 
 
-def run_stage(stage: Stage, folder: Path, checkpoint_seconds: float, recipe: str) -> Iterator[Event]:
+def run_stage(stage: Stage, folder: Path, checkpoint_seconds: float) -> Iterator[Event]:
     """Train a stage, going on from its newest checkpoint; afterwards `stage.module` holds the averaged weights.
 
     Args:
         folder: checkpoints lie in `folder`/<stage name>.
         checkpoint_seconds: how often one is written; one always is at the end.
-        recipe: text of the settings; a checkpoint of other settings is refused.
     Raises:
         CheckpointError: the checkpoint is of other settings, or damaged.
         DivergedError: the loss is not finite.
@@ -67,7 +69,7 @@ def run_stage(stage: Stage, folder: Path, checkpoint_seconds: float, recipe: str
     parameters = dict(stage.module.named_parameters())
     average = copy.deepcopy(stage.module).requires_grad_(False)
     optimizers = _build_optimizers(stage)
-    done = _restore(stage, average, optimizers, folder / stage.name, recipe)
+    done = _restore(stage, average, optimizers, folder / stage.name)
     saved_at = time.monotonic()
     for step in range(done, stage.num_steps):
         started = time.monotonic()
@@ -77,7 +79,7 @@ def run_stage(stage: Stage, folder: Path, checkpoint_seconds: float, recipe: str
         torch._foreach_lerp_(list(average.parameters()), list(parameters.values()), 1 - decay)
         yield Stepped(step + 1, stage.num_steps, loss, rate, time.monotonic() - started)
         if step + 1 == stage.num_steps or time.monotonic() - saved_at > checkpoint_seconds:
-            yield _save(stage, average, optimizers, folder / stage.name, step + 1, recipe)
+            yield _save(stage, average, optimizers, folder / stage.name, step + 1)
             saved_at = time.monotonic()
     stage.module.load_state_dict(average.state_dict())
     stage.module.eval()
@@ -110,33 +112,36 @@ def _advance(stage: Stage, optimizers: _Optimizers, step: int, rate: float) -> f
         group["lr"] = rate
     stage.module.train()
     stage.module.zero_grad(set_to_none=True)
-    loss = stage.loss(step)
+    with sdpa_kernel(SDPBackend.MATH):  # the fused kernel's backward takes a third of a step on a CPU, this a tenth
+        loss = stage.loss(step)
     if not torch.isfinite(loss):
-        raise DivergedError(f"the loss of step {step + 1} of {stage.name} is {float(loss)}; try a lower learning rate")
+        raise DivergedError(
+            f"the loss of step {step + 1} of {stage.name} is {float(loss.detach())}; try a lower learning rate"
+        )
     loss.backward()  # type: ignore[no-untyped-call]
     nn.utils.clip_grad_norm_(stage.module.parameters(), MAX_GRADIENT_NORM)
     optimizers.adamw.step()
     optimizers.muon.step(MUON_RATE * rate)
-    return float(loss)
+    return float(loss.detach())
 
 
-def _save(stage: Stage, average: nn.Module, optimizers: _Optimizers, folder: Path, step: int, recipe: str) -> Saved:
+def _save(stage: Stage, average: nn.Module, optimizers: _Optimizers, folder: Path, step: int) -> Saved:
     groups = {
         "weights": stage.module.state_dict(),
         "average": average.state_dict(),
         "adamw": state_tensors(optimizers.adamw, optimizers.rest),
         "muon": optimizers.muon.state_tensors(),
     }
-    path = write_checkpoint(folder, step, groups, {"recipe": recipe}, keep=2)
+    path = write_checkpoint(folder, step, groups, {"recipe": stage.recipe}, keep=2)
     return Saved(step, path, f"checkpoint of {stage.name}")
 
 
-def _restore(stage: Stage, average: nn.Module, optimizers: _Optimizers, folder: Path, recipe: str) -> int:
+def _restore(stage: Stage, average: nn.Module, optimizers: _Optimizers, folder: Path) -> int:
     """Load the newest checkpoint of the stage, if there is one; returns the number of steps done."""
     checkpoint = read_newest_checkpoint(folder)
     if checkpoint is None:
         return 0
-    if checkpoint.state["recipe"] != recipe:
+    if checkpoint.state["recipe"] != stage.recipe:
         raise CheckpointError(f"{checkpoint.path} was made with other settings: use those, or another folder")
     stage.module.load_state_dict(dict(checkpoint.tensors["weights"]))
     average.load_state_dict(dict(checkpoint.tensors["average"]))

@@ -213,9 +213,15 @@ def _finish(plan: Plan, run: RunFolder, session: Session, material: Material, ke
     yield Saved(session.step, run.lora, "LoRA")
     yield Saved(session.best_step, run.best_lora, "best LoRA")
     yield Saved(session.step, _checkpoint(plan, run, session), "checkpoint")
-    error = prove(session, material.held_out[0], run.lora)
+    proof = prove(session, material.held_out[0], run.lora, PRECISIONS[output.save_precision])
     yield Noted(
-        f"read back from the disk by diffusers' reader, on a fresh base: effect differs by {error:.1e} of itself"
+        f"proved: diffusers' own reader finds the trained change in the file (differs by {proof.weight_error:.0e}), and on "
+        f"a base loaded anew it does the same (differs by {proof.effect_error:.0e} of the effect; rounding {proof.rounding:.0e})"
     )
-    figures = {"best_loss": session.best_loss, "last_loss": session.validations[-1][1], "effect_error": error}
+    figures = {
+        "best_loss": session.best_loss,
+        "last_loss": session.validations[-1][1],
+        "weight_error": proof.weight_error,
+        "effect_error": proof.effect_error,
+    }
     yield Finished(session.step, {**files, "curves": run.curves, "settings": run.config}, figures)

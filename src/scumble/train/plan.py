@@ -157,11 +157,12 @@ def _resolve(
     rate *= per_step if optimizer.scale_lr else 1
     assert config.data.folder is not None
     chosen: dict[str, Mapping[str, object]] = {
-        "model": {"base": base.name, "prediction_type": base.prediction_type},
+        "model": {"base": _from_anywhere(base.name), "prediction_type": base.prediction_type},
         "data": {"folder": config.data.folder.resolve(), "resolution": _resolution(config.data.resolution, base)},
         "adapter": {"rank": rank, "alpha": alpha},
         "optimizer": {"learning_rate": rate, "scale_lr": False},
         "training": {
+            "purpose": None,  # it has said its word: the rank
             "max_train_steps": steps,
             "num_train_epochs": None,
             "mixed_precision": train.mixed_precision or default_precision(device),
@@ -171,6 +172,7 @@ def _resolve(
         "output": {
             "name": output.name or config.data.folder.resolve().name,
             "output_dir": output.output_dir.resolve(),
+            "init_lora": output.init_lora and output.init_lora.resolve(),
             "checkpointing_steps": output.checkpointing_steps or max(1, -(-steps // 4)),
         },
     }
@@ -183,6 +185,7 @@ def _resolve(
         chosen["prior"] = {
             "prior_share": prior.prior_share or PRIOR_SHARE,
             "prior_loss_weight": prior.prior_loss_weight or 1.0,
+            "class_data_dir": prior.class_data_dir and prior.class_data_dir.resolve(),
         }
         if prior.class_prompt is not None and prior.class_data_dir is None:
             chosen["prior"] = {**chosen["prior"], "num_class_images": prior.num_class_images or NUM_CLASS_IMAGES}
@@ -193,6 +196,12 @@ def _resolve(
             "sample_steps": val.sample_steps or max(1, -(-steps // 4)),
         }
     return from_values(TrainConfig, merged(config.model_dump(), chosen))
+
+
+def _from_anywhere(base_name: str) -> str:
+    """The base's name so that the resolved settings find it from any working directory."""
+    folder = Path(base_name).expanduser()
+    return str(folder.resolve()) if folder.is_dir() else base_name
 
 
 def default_precision(device: torch.device) -> str:

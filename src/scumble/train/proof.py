@@ -5,22 +5,24 @@ from pathlib import Path
 import torch
 
 from scumble.adapters.inject import eject, set_strength
-from scumble.edit.verify import Probe, ask, effect_error
+from scumble.edit.verify import Probe, Proof, ask, prove_file
 from scumble.train.batches import Batch
+from scumble.train.keep import trained_adapters
 from scumble.train.objective import add_noise
 from scumble.train.session import Session
 from scumble.train.start import ADAPTER_NAME
 
 
-def prove(session: Session, batch: Batch, path: Path) -> float:
-    """The relative error of the saved file's effect; the session's denoiser is given up for the fresh base's room.
+def prove(session: Session, batch: Batch, path: Path, stored: torch.dtype) -> Proof:
+    """Compare the saved file with the session; the session's denoiser is given up for the fresh base's room.
 
     Args:
         session: a finished run; not to be used afterwards.
         batch: what the denoiser is asked about.
         path: the LoRA file that was written.
-    Returns:
-        |file - trained| / |trained - plain|, root mean square over the denoiser's output.
+        stored: its precision.
+    Raises:
+        LoraFileError: the file is not what was trained.
     """
     device, dtype = session.device, session.dtype
     timesteps = batch.timesteps.to(device)
@@ -30,6 +32,8 @@ def prove(session: Session, batch: Batch, path: Path) -> float:
     trained = ask(session.base, session.denoiser, noisy, timesteps, text)
     set_strength(session.denoiser, ADAPTER_NAME, 0.0)
     plain = ask(session.base, session.denoiser, noisy, timesteps, text)
+    adapters = trained_adapters(session.denoiser)
     eject(session.denoiser)
     session.denoiser = torch.nn.Identity()
-    return effect_error(path, session.base, Probe(noisy, timesteps, text, trained, plain))
+    changes = ((layer, adapter.delta().detach()) for layer, adapter in adapters)
+    return prove_file(path, session.base, Probe(noisy, timesteps, text, trained, plain), changes, stored)

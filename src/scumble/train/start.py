@@ -10,7 +10,7 @@ from scumble.adapters.base import Adapter
 from scumble.adapters.inject import attach
 from scumble.data.cache import TensorCache, default_cache_dir
 from scumble.data.encode import Latents, PictureEncoder, encode_captions
-from scumble.data.scan import Example, Scan
+from scumble.data.scan import Scan
 from scumble.families.base import TextEncoder, TextState
 from scumble.files.lorafile import LoraFile
 from scumble.generate.events import Noted
