@@ -46,4 +46,4 @@ docs: setup
 # .venv and runs stay: the one takes minutes, the other is yours
 clean:
 	rm -rf demo dist .mypy_cache .ruff_cache .pytest_cache
-	find src tests docs examples bench -name __pycache__ -type d -prune -exec rm -rf {} +
+	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -32,10 +32,10 @@ def tiny_base(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def narrow_base(tmp_path_factory):
-    """Stable Diffusion 1.5's block structure and its 128 attention layers, with narrow channels."""
+    """Stable Diffusion 1.5's block structure and its UNet's exact keys, 128 attention layers, with narrow channels."""
     folder = tmp_path_factory.mktemp("bases") / "narrow"
     return write_base(
-        folder, channels=(32, 64, 64, 64), layers_per_block=2, cross_attention_dim=32, sample_size=8, seed=1
+        folder, channels=(16, 32, 64, 64), layers_per_block=2, cross_attention_dim=32, sample_size=8, seed=1
     )
 
 

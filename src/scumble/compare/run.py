@@ -122,7 +122,7 @@ def _recipes(config: CompareConfig, base: BaseModel, sampler: str) -> list[Recip
             height=base.resolution,
             negative_prompt=config.negative_prompt,
             steps=config.steps,
-            guidance_scale=config.guidance_scale,
+            guidance_scale=config.guidance_scale or base.advice.guidance_scale,
             sampler=sampler,
             seed=config.seed + index,
             clip_skip=config.clip_skip,

@@ -33,8 +33,10 @@ class GenerateConfig(Section):
     runs_dir: Annotated[Path, Field(description="folder of the runs, in which <lora:name> is looked up")] = Path("runs")
     steps: Annotated[int, Also("num_inference_steps"), Field(ge=1, le=1000, description="denoising steps")] = 25
     guidance_scale: Annotated[
-        float, Also("cfg_scale"), Field(ge=1, le=30, description="classifier-free guidance; 1 = none")
-    ] = 7.0
+        float | None,
+        Also("cfg_scale"),
+        Field(ge=1, le=30, description="classifier-free guidance; 1 = no guidance; none = as the base advises, else 7"),
+    ] = None
     sampler: Annotated[str, Field(description="sampler by its WebUI name")] = "Euler a"
     seed: Annotated[int, Field(ge=0, lt=2**63, description="seed of the first picture; the next ones count up")] = 1025
     n: Annotated[int, Also("num_images"), Field(ge=1, le=1000, description="number of pictures")] = 1
@@ -83,8 +85,10 @@ class CompareConfig(Section):
     ] = None
     steps: Annotated[int, Also("num_inference_steps"), Field(ge=1, le=1000, description="denoising steps")] = 25
     guidance_scale: Annotated[
-        float, Also("cfg_scale"), Field(ge=1, le=30, description="classifier-free guidance; 1 = none")
-    ] = 7.0
+        float | None,
+        Also("cfg_scale"),
+        Field(ge=1, le=30, description="classifier-free guidance; 1 = no guidance; none = as the base advises, else 7"),
+    ] = None
     sampler: Annotated[str, Field(description="sampler by its WebUI name")] = "Euler a"
     seed: Annotated[int, Field(ge=0, lt=2**63, description="seed of the noise")] = 1025
     n: Annotated[int, Field(ge=1, le=16, description="pictures per prompt, with seeds counting up")] = 1

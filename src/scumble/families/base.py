@@ -19,9 +19,10 @@ TextState = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class Advice:
-    """What a base model's author advises for training on it; a file beside the weights may say so."""
+    """What a base model's author advises for working with it; the file scumble.json beside the weights may say so."""
 
     learning_rate: float | None = None
+    guidance_scale: float = 7.0
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from scumble.generate.samplers import find_sampler
 OUT_OF_MEMORY_ADVICE = "take a smaller batch_size, width or height, or mixed_precision = 'fp16'"
 
 
-def check_settings(negative_prompt: str, guidance_scale: float, sampler: str, steps: int) -> str:
+def check_settings(negative_prompt: str, guidance_scale: float | None, sampler: str, steps: int) -> str:
     """Refuse settings that cannot be or would have no effect.
 
     Returns:

@@ -97,7 +97,7 @@ def _recipe(config: GenerateConfig, base: BaseModel, prompt: str, sampler: str) 
         height=config.height or base.resolution,
         negative_prompt=config.negative_prompt,
         steps=config.steps,
-        guidance_scale=config.guidance_scale,
+        guidance_scale=config.guidance_scale or base.advice.guidance_scale,
         sampler=sampler,
         seed=config.seed,
         clip_skip=config.clip_skip,

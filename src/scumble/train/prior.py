@@ -17,7 +17,6 @@ from scumble.train.samples import split_prompts
 BATCH_SIZE = 4
 """Fixed: the last bit of a picture depends on how many are drawn together, and a resumed run must get the same ones."""
 STEPS = 30
-GUIDANCE_SCALE = 5.0
 SAMPLER = "DDIM"
 SEED_BASE = 1_000_000
 
@@ -47,7 +46,7 @@ def _recipes(plan: Plan) -> list[Recipe]:
             width=side,
             height=side,
             steps=STEPS,
-            guidance_scale=GUIDANCE_SCALE,
+            guidance_scale=plan.base.advice.guidance_scale,
             sampler=SAMPLER,
             seed=first_seed + index,
             clip_skip=plan.config.model.clip_skip,

@@ -16,7 +16,6 @@ from scumble.train.start import ADAPTER_NAME, given_adapters
 
 FIRST_SEED = 1025
 STEPS = 25
-GUIDANCE_SCALE = 7.0
 SAMPLER = "DPM++ 2M Karras"
 FILE_NAME = "file"
 
@@ -61,7 +60,7 @@ def _row(plan: Plan, session: Session, states: Mapping[str, TextState], prompt: 
     count = plan.config.validation.num_validation_images or 1
     side = plan.config.data.resolution
     assert side is not None
-    settings = Settings(side, side, STEPS, GUIDANCE_SCALE, SAMPLER)
+    settings = Settings(side, side, STEPS, plan.base.advice.guidance_scale, SAMPLER)
     autoencoder = plan.base.load_autoencoder(session.device)  # not kept: training needs the room
     images = []
     for seed in range(FIRST_SEED, FIRST_SEED + count):
