@@ -65,7 +65,7 @@ def test_an_unknown_pattern_names_the_nearest(skeleton, target, meant):
 
 
 def test_one_bad_pattern_among_good_ones_is_not_passed_over(skeleton):
-    with pytest.raises(TargetError, match="'nothing.like.it' matches no layer"):
+    with pytest.raises(TargetError, match=r"'nothing\.like\.it' matches no layer"):
         find_targets(skeleton, ["attention", "nothing.like.it"])
 
 

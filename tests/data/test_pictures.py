@@ -108,7 +108,9 @@ def test_an_animation_is_refused(tmp_path, suffix):
         read_picture(tmp_path / f"a.{suffix}")
 
 
-@pytest.mark.parametrize(("width", "reason"), [(20_000, "20000 x 6000 pixels, more than 100 million"), (60_000, "limit")])
+@pytest.mark.parametrize(
+    ("width", "reason"), [(20_000, "20000 x 6000 pixels, more than 100 million"), (60_000, "limit")]
+)
 def test_a_picture_too_large_is_refused_before_it_is_decoded(tmp_path, width, reason):
     path = tmp_path / "huge.png"
     path.write_bytes(png_bytes(width, 6000, 8, 2, b""))  # no pixels at all: decoding would say so

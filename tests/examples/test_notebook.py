@@ -40,7 +40,7 @@ def test_it_runs_from_top_to_bottom(cells, tiny_base, tmp_path, monkeypatch):
         for line, shorter in SHORTER.items():
             code = code.replace(line, shorter.format(base=str(tiny_base)))
         exec(compile(code, str(NOTEBOOK), "exec"), names)
-    assert (tmp_path / "runs" / "nines" / "nines.safetensors").is_file()
+    assert (tmp_path / "runs" / "night" / "night.safetensors").is_file()
     assert names["with_lora"].shape == names["without"].shape
     assert (names["with_lora"] != names["without"]).any()
 

@@ -128,7 +128,9 @@ def test_a_damaged_index_is_said(broken_base, text):
 def test_an_unknown_pipeline_class_is_named_with_what_is_expected(broken_base):
     index = broken_base / "model_index.json"
     index.write_text(json.dumps({"_class_name": "FluxPipeline"}))
-    with pytest.raises(BaseModelError, match="is a FluxPipeline, which is not there yet; expected StableDiffusionPipeline"):
+    with pytest.raises(
+        BaseModelError, match="is a FluxPipeline, which is not there yet; expected StableDiffusionPipeline"
+    ):
         open_base(str(broken_base))
 
 
@@ -153,7 +155,7 @@ def test_pickled_weights_are_refused(broken_base, cpu, part):
     name = "pytorch_model.bin" if part == "text_encoder" else "diffusion_pytorch_model.bin"
     torch.save({}, weights.with_name(name))
     weights.unlink()
-    with pytest.raises(BaseModelError, match="pickle.*never read"):
+    with pytest.raises(BaseModelError, match=r"pickle.*never read"):
         PARTS[part](open_base(str(broken_base)), cpu)
 
 

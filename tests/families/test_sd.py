@@ -180,4 +180,8 @@ def test_the_schedulers_prediction_type_is_taken_and_can_be_overruled(changed_ba
 
 def test_files_for_it_say_sd_v1(base):
     identity = base.file_identity()
-    assert (identity.base_version, identity.is_v2, identity.architecture) == ("sd_v1", False, "stable-diffusion-v1/lora")
+    assert (identity.base_version, identity.is_v2, identity.architecture) == (
+        "sd_v1",
+        False,
+        "stable-diffusion-v1/lora",
+    )

@@ -139,5 +139,7 @@ def run_command(arguments: list[str]) -> Any:
         text = in_words(values) if isinstance(values, ValidationError) else str(error).strip()
         if isinstance(error, cyclopts.UnusedCliTokensError):
             text += ' Put a value with spaces in quotes; a switch takes none, or one after "=".'
+        if any(word.startswith("-") and " " in word for word in arguments):
+            text += ' Text that begins with "-" needs its flag before it: --prompt "-5 dogs".'
         command = next((f" {name}" for name in arguments[:1] if name in app), "")
         raise ConfigError(f"{text} (see: scumble{command} --help)") from None

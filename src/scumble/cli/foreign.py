@@ -75,8 +75,10 @@ def translate(arguments: list[str]) -> list[str]:
             if value and not is_joined:
                 rest.pop(0)
             translated += [_resume_flag(value)] if key == RESUME else []
-        else:
-            translated.append("--" + key.replace("_", "-") + is_joined + (value if is_joined else ""))
+            continue
+        if not is_joined and rest and rest[0].startswith("-") and " " in rest[0]:  # text, not a flag: "-5 dogs"
+            is_joined, value = "=", rest.pop(0)
+        translated.append("--" + key.replace("_", "-") + is_joined + (value if is_joined else ""))
     return translated
 
 

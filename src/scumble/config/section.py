@@ -118,6 +118,22 @@ _EXPECTED = {
 """Pydantic's kinds of complaint -> our words."""
 
 
+def file_name(name: str | None) -> str | None:
+    """The name, if it is a plain file name on every system: ".." would write outside the folder it is meant for.
+
+    Raises:
+        ValueError: it is not; inside a validator, pydantic collects it.
+    """
+    if name is None:
+        return None
+    odd = sorted({sign for sign in name if sign in '/\\:*?"<>|' or ord(sign) < 32})
+    if odd:
+        raise ValueError(f"must be a plain file name, without {' '.join(odd)}")
+    if not name or name[-1] in " .":
+        raise ValueError("must be a plain file name, and not end in a dot or a space")
+    return name
+
+
 def read_toml(path: Path) -> dict[str, Any]:
     """The values of a TOML file of settings.
 

@@ -5,20 +5,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from scumble.config.section import Also, Section
+from scumble.config.section import Also, Section, file_name
 from scumble.errors import ConfigError
-
-
-def _file_name(name: str | None) -> str | None:
-    """Refuse a name that is not a plain file name on every system; ".." would write outside the folder of the runs."""
-    if name is None:
-        return None
-    odd = sorted({sign for sign in name if sign in '/\\:*?"<>|' or ord(sign) < 32})
-    if odd:
-        raise ValueError(f"must be a plain file name, without {' '.join(odd)}")
-    if not name or name[-1] in " .":
-        raise ValueError("must be a plain file name, and not end in a dot or a space")
-    return name
 
 
 class ModelConfig(Section):
@@ -214,7 +202,7 @@ class OutputConfig(Section):
     )
     name: Annotated[
         str | None,
-        AfterValidator(_file_name),
+        AfterValidator(file_name),
         Field(description="name of the run and of the LoRA; none = the data folder's name"),
     ] = None
     format: Annotated[Literal["kohya", "diffusers"], Field(description="naming of the tensors in the LoRA file")] = (

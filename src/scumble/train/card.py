@@ -23,9 +23,7 @@ def planned(plan: Plan) -> Planned:
         "rate": f"{optimizer.learning_rate:g}, {optimizer.lr_scheduler}"
         + (f" to {optimizer.lr_min:g}" if optimizer.lr_min is not None else "")
         + (f", {optimizer.lr_warmup_steps} warm-up steps" if optimizer.lr_warmup_steps else ""),
-        "steps": f"{plan.num_steps} of {train.train_batch_size}"
-        + (f" x {train.gradient_accumulation_steps}" if train.gradient_accumulation_steps > 1 else "")
-        + f" pictures, {_epochs(plan):.1f} epochs",
+        "steps": f"{plan.num_steps}, {_pictures_a_step(plan)} a step, {_epochs(plan):.1f} epochs",
         "resolution": f"{config.data.resolution} px" + (", mirrored at random" if config.data.random_flip else ""),
         "precision": f"{PRECISION[train.mixed_precision or 'no']} weights, fp32 adapter, on {plan.device}",
         "seed": str(train.seed),
@@ -43,6 +41,13 @@ def _pictures(plan: Plan) -> str:
         f"{len(plan.scan.examples)} used, {len(plan.scan.rejected)} left out; sides {min(sizes)} to {max(sizes)} px; "
         + (f"{held} held out for validation" if held else "none held out")
     )
+
+
+def _pictures_a_step(plan: Plan) -> str:
+    train = plan.config.training
+    if train.gradient_accumulation_steps > 1:
+        return f"{train.train_batch_size} x {train.gradient_accumulation_steps} pictures"
+    return "1 picture" if train.train_batch_size == 1 else f"{train.train_batch_size} pictures"
 
 
 def _captions(plan: Plan) -> str:

@@ -1,11 +1,16 @@
 """Loss and held-out loss over the steps, as one picture."""
 
 import io
+import warnings
 from collections.abc import Sequence
+from pathlib import Path
 
 from PIL import Image
 
+from scumble.generate.fonts import label_font
+
 HELD_OUT = "#c0562a"
+TITLE_PX = 12
 
 
 def draw_curves(
@@ -24,7 +29,9 @@ def draw_curves(
 
     figure = Figure(figsize=(9, 4.5), dpi=110, layout="constrained")
     canvas = FigureCanvasAgg(figure)
-    axes = figure.add_subplot(title=title, xlabel="optimizer step", ylabel="loss (mean squared error)")
+    axes = figure.add_subplot(xlabel="optimizer step", ylabel="loss (mean squared error)")
+    # a run's name is no formula, and may need another font
+    axes.set_title(title, font=Path(str(label_font(title, TITLE_PX).path)), fontsize=TITLE_PX, parse_math=False)
     if history:
         steps, losses = zip(*history, strict=True)
         axes.plot(steps, losses, color="#9fb8d4", linewidth=0.7, alpha=0.7, label="training, each step")
@@ -44,7 +51,9 @@ def draw_curves(
     axes.grid(axis="y", alpha=0.25)
     axes.set_ylim(bottom=0)
     buffer = io.BytesIO()
-    canvas.print_png(buffer)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")  # no font here has it: a box in the title
+        canvas.print_png(buffer)
     return Image.open(buffer)
 
 

@@ -188,6 +188,7 @@ def _validate(session: Session, material: Material, tracker: Tracker) -> Validat
 
 
 def _save_lora(plan: Plan, run: RunFolder, session: Session, keeper: Keeper) -> Path:
+    session.refuse_non_finite()
     path = run.lora_at(session.step)
     output = plan.config.output
     write_lora(keeper.lora_of(session, session.step), path, output.format, PRECISIONS[output.save_precision])
@@ -195,6 +196,7 @@ def _save_lora(plan: Plan, run: RunFolder, session: Session, keeper: Keeper) -> 
 
 
 def _checkpoint(plan: Plan, run: RunFolder, session: Session) -> Path:
+    session.refuse_non_finite()
     state = {**session.state(), "identity": _identity(plan)}
     keep = plan.config.output.checkpoints_total_limit
     return write_checkpoint(run.checkpoints, session.step, session.tensors(), state, keep)

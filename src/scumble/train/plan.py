@@ -8,7 +8,7 @@ import torch
 
 from scumble.adapters.base import weight_of
 from scumble.adapters.targets import find_targets
-from scumble.config import TrainConfig, from_values, merged
+from scumble.config import PriorConfig, TrainConfig, from_values, merged
 from scumble.data.scan import Scan, scan_folder
 from scumble.errors import ConfigError, DataError
 from scumble.families.base import BaseModel
@@ -158,7 +158,11 @@ def _resolve(
     assert config.data.folder is not None
     chosen: dict[str, Mapping[str, object]] = {
         "model": {"base": _from_anywhere(base.name), "prediction_type": base.prediction_type},
-        "data": {"folder": config.data.folder.resolve(), "resolution": _resolution(config.data.resolution, base)},
+        "data": {
+            "folder": config.data.folder.resolve(),
+            "cache_dir": config.data.cache_dir and config.data.cache_dir.resolve(),
+            "resolution": _resolution(config.data.resolution, base),
+        },
         "adapter": {"rank": rank, "alpha": alpha},
         "optimizer": {"learning_rate": rate, "scale_lr": False},
         "training": {
@@ -177,18 +181,10 @@ def _resolve(
         },
     }
     if optimizer.lr_scheduler == "cosine":
-        chosen["optimizer"] = {
-            **chosen["optimizer"],
-            "lr_min": rate / 100 if optimizer.lr_min is None else optimizer.lr_min,
-        }
+        floor = rate / 100 if optimizer.lr_min is None else optimizer.lr_min
+        chosen["optimizer"] = {**chosen["optimizer"], "lr_min": floor}
     if prior.class_prompt is not None or prior.class_data_dir is not None:
-        chosen["prior"] = {
-            "prior_share": prior.prior_share or PRIOR_SHARE,
-            "prior_loss_weight": prior.prior_loss_weight or 1.0,
-            "class_data_dir": prior.class_data_dir and prior.class_data_dir.resolve(),
-        }
-        if prior.class_prompt is not None and prior.class_data_dir is None:
-            chosen["prior"] = {**chosen["prior"], "num_class_images": prior.num_class_images or NUM_CLASS_IMAGES}
+        chosen["prior"] = _resolved_prior(prior)
     if val.validation_prompt is not None:
         chosen["validation"] = {
             **chosen["validation"],
@@ -196,6 +192,16 @@ def _resolve(
             "sample_steps": val.sample_steps or max(1, -(-steps // 4)),
         }
     return from_values(TrainConfig, merged(config.model_dump(), chosen))
+
+
+def _resolved_prior(prior: PriorConfig) -> dict[str, object]:
+    drawn = prior.class_data_dir is None
+    return {
+        "prior_share": prior.prior_share or PRIOR_SHARE,
+        "prior_loss_weight": prior.prior_loss_weight or 1.0,
+        "class_data_dir": prior.class_data_dir and prior.class_data_dir.resolve(),
+        "num_class_images": (prior.num_class_images or NUM_CLASS_IMAGES) if drawn else None,
+    }
 
 
 def _from_anywhere(base_name: str) -> str:

@@ -1,5 +1,6 @@
 """The moving parts of a run: denoiser with its adapter, optimizer, loss scaler; one step forward; its state as tensors."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -115,8 +116,23 @@ class Session:
             f"Try a lower learning rate than {rate:g}, or mixed_precision bf16 or no."
         )
 
+    def refuse_non_finite(self) -> None:
+        """Raise rather than let the adapter be saved with a number that is not finite.
+
+        Raises:
+            DivergedError: there is one.
+        """
+        if not all(torch.isfinite(parameter).all() for parameter in self.adapter.values()):
+            raise DivergedError(self._diverged(f"the adapter after step {self.step} has numbers that are not finite"))
+
     def keep_best(self, loss: float) -> bool:
-        """Record a validation; keep the adapter if it is the best so far."""
+        """Record a validation; keep the adapter if it is the best so far.
+
+        Raises:
+            DivergedError: the loss is not finite.
+        """
+        if not math.isfinite(loss):
+            raise DivergedError(self._diverged(f"the held-out loss after step {self.step} is {loss}"))
         self.validations.append((self.step, loss))
         if loss >= self.best_loss:
             return False
