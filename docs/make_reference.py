@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
@@ -72,11 +72,11 @@ def table(command: str, section: type[Section]) -> str:
 
 def type_words(field: FieldInfo) -> str:
     """The type and its bounds, for people."""
-    kind = next(part for part in _alternatives(field.annotation) if part is not NoneType)
+    kind = next(_plain(part) for part in _alternatives(field.annotation) if part is not NoneType)
     if get_origin(kind) is Literal:
         return ", ".join(f"`{choice}`" for choice in get_args(kind))
     if get_origin(kind) is tuple:
-        return f"{WORDS[get_args(kind)[0]]}, repeatable"
+        return f"{WORDS[_plain(get_args(kind)[0])]}, repeatable"
     return ", ".join([WORDS[kind], *_bounds(field)])
 
 
@@ -96,6 +96,11 @@ def default_words(field: FieldInfo) -> str:
 
 def _alternatives(annotation: Any) -> tuple[Any, ...]:
     return get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+
+
+def _plain(kind: Any) -> Any:
+    """The type without what is annotated on it."""
+    return get_args(kind)[0] if get_origin(kind) is Annotated else kind
 
 
 def _bounds(field: FieldInfo) -> Iterator[str]:

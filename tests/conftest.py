@@ -2,7 +2,9 @@
 
 import os
 
-os.environ["OMP_NUM_THREADS"] = "1"  # the models are tiny: threads would wait for each other, and tests run side by side
+os.environ["OMP_NUM_THREADS"] = (
+    "1"  # the models are tiny: threads would wait for each other, and tests run side by side
+)
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")

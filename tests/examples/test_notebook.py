@@ -7,8 +7,12 @@ from pathlib import Path
 import pytest
 
 NOTEBOOK = Path(__file__).parents[2] / "examples" / "notebook.ipynb"
-SHORTER = {'BASE = "mini"': "BASE = {base!r}", "STEPS = 300": "STEPS = 4"}
-"""Lines that the test replaces: a base with random weights, and few steps."""
+REPLACED = {
+    'BASE = "mini"': "BASE = {base!r}",
+    'FOLDER = Path("../demo/pictures/nines")': "FOLDER = Path({folder!r})",
+    "STEPS = 400": "STEPS = 4",
+}
+"""Lines that the test replaces: a base with random weights, pictures of its own, few steps."""
 
 
 @pytest.fixture(scope="module")
@@ -32,19 +36,19 @@ def test_it_imports_the_public_names_only(cells):
     assert modules == ["scumble"]
 
 
-def test_it_runs_from_top_to_bottom(cells, tiny_base, tmp_path, monkeypatch):
+def test_it_runs_from_top_to_bottom(cells, tiny_base, photos, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {"__name__": "__main__"}
     for cell in cells:
         code = "".join(cell["source"])
-        for line, shorter in SHORTER.items():
-            code = code.replace(line, shorter.format(base=str(tiny_base)))
+        for line, replacement in REPLACED.items():
+            code = code.replace(line, replacement.format(base=str(tiny_base), folder=str(photos)))
         exec(compile(code, str(NOTEBOOK), "exec"), names)
-    assert (tmp_path / "runs" / "night" / "night.safetensors").is_file()
+    assert (tmp_path / "runs" / "nines" / "nines.safetensors").is_file()
     assert names["with_lora"].shape == names["without"].shape
     assert (names["with_lora"] != names["without"]).any()
 
 
-def test_the_lines_to_shorten_are_there(cells):
+def test_the_lines_to_replace_are_there(cells):
     whole = "\n".join("".join(cell["source"]) for cell in cells)
-    assert all(line in whole.splitlines() for line in SHORTER)
+    assert all(line in whole.splitlines() for line in REPLACED)

@@ -130,6 +130,28 @@ def test_resuming_with_other_pictures_is_refused(settings, photos):
         list(train(settings(output={"resume": True})))
 
 
+def test_a_run_can_go_on_with_other_sample_pictures_but_its_settings_stay_as_they_were(settings, tmp_path):
+    list(train(settings()))
+    before = (tmp_path / "runs" / "photos" / "config.toml").read_text(encoding="utf-8")
+    whole = file_hash(tmp_path / "runs" / "photos" / "photos.safetensors")
+    list(train(settings(validation={"validation_prompt": "sks dog"}, output={"resume": True})))
+    assert file_hash(tmp_path / "runs" / "photos" / "photos.safetensors") == whole
+    with pytest.raises(CheckpointError):
+        list(train(settings(adapter={"rank": 8}, output={"resume": True})))
+    assert (tmp_path / "runs" / "photos" / "config.toml").read_text(encoding="utf-8") == before
+
+
+def test_a_stopped_run_leaves_its_curves(settings, tmp_path):
+    events = train(settings())
+    for event in events:
+        if isinstance(event, Stepped) and event.step == 3:
+            break
+    events.close()
+    history = json.loads((tmp_path / "runs" / "photos" / "history.json").read_text(encoding="utf-8"))
+    assert [step for step, _ in history["history"]] == [1, 2, 3]
+    assert (tmp_path / "runs" / "photos" / "curves.png").is_file()
+
+
 def test_a_folder_that_holds_a_run_is_not_written_over(settings):
     list(train(settings()))
     with pytest.raises(CheckpointError, match="--overwrite"):

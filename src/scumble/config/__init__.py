@@ -1,7 +1,7 @@
 """The settings: one frozen schema that is the TOML file, the flags, the Python arguments and the reference page."""
 
 from scumble.config.generate import CompareConfig, GenerateConfig
-from scumble.config.section import Also, Section, from_values, in_words, merged, read_toml, write_toml
+from scumble.config.section import Also, Place, Section, from_values, in_words, merged, read_toml, write_toml
 from scumble.config.train import (
     AdapterConfig,
     DataConfig,
@@ -23,6 +23,7 @@ __all__ = [
     "ModelConfig",
     "OptimizerConfig",
     "OutputConfig",
+    "Place",
     "PriorConfig",
     "Section",
     "TrainConfig",

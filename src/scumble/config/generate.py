@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from scumble.config.section import Also, Section
+from scumble.config.section import Also, Place, Section
 from scumble.errors import ConfigError
 
 DEFAULT_MOMENTS = 20
@@ -24,13 +24,15 @@ class GenerateConfig(Section):
         ),
     ] = None
     lora: Annotated[
-        tuple[Path, ...], Field(description="LoRA file, repeatable; weight 1 unless the prompt names it")
+        tuple[Place, ...], Field(description="LoRA file, repeatable; weight 1 unless the prompt names it")
     ] = ()
     lora_dir: Annotated[
-        Path | None,
+        Place | None,
         Field(description="folder in which <lora:name> is looked up, besides the --lora files and the runs"),
     ] = None
-    runs_dir: Annotated[Path, Field(description="folder of the runs, in which <lora:name> is looked up")] = Path("runs")
+    runs_dir: Annotated[Place, Field(description="folder of the runs, in which <lora:name> is looked up")] = Path(
+        "runs"
+    )
     steps: Annotated[int, Also("num_inference_steps"), Field(ge=1, le=1000, description="denoising steps")] = 25
     guidance_scale: Annotated[
         float | None,
@@ -51,7 +53,7 @@ class GenerateConfig(Section):
         Field(description="precision of the weights; none = fp16 on a GPU, fp32 on a CPU"),
     ] = None
     device: Annotated[str | None, Field(description="cuda, mps or cpu; none = the best there is")] = None
-    out: Annotated[Path, Field(description="folder for the pictures")] = Path("pictures")
+    out: Annotated[Place, Field(description="folder for the pictures")] = Path("pictures")
     strip: Annotated[bool, Field(description="also draw the reverse process, from noise to picture")] = False
     moments: Annotated[
         int | None, Field(ge=2, description="moments of the strip; none = 20, or fewer with few steps")
@@ -74,7 +76,7 @@ class CompareConfig(Section):
 
     prompt: Annotated[tuple[str, ...], Field(min_length=1, description="what to draw, repeatable: one row a prompt")]
     lora: Annotated[
-        tuple[Path, ...], Field(min_length=1, description="LoRA file, repeatable: one column each, beside the base")
+        tuple[Place, ...], Field(min_length=1, description="LoRA file, repeatable: one column each, beside the base")
     ]
     weight: Annotated[float, Field(description="strength of each LoRA")] = 1.0
     negative_prompt: Annotated[str, Field(description="what to keep away from")] = ""
@@ -100,4 +102,4 @@ class CompareConfig(Section):
         Field(description="precision of the weights; none = fp16 on a GPU, fp32 on a CPU"),
     ] = None
     device: Annotated[str | None, Field(description="cuda, mps or cpu; none = the best there is")] = None
-    out: Annotated[Path, Field(description="the picture to write")] = Path("compare.png")
+    out: Annotated[Place, Field(description="the picture to write")] = Path("compare.png")

@@ -4,9 +4,9 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, model_validator
 
 from scumble.errors import ConfigError, nearest
 
@@ -19,6 +19,10 @@ class Also:
 
     def __init__(self, *flags: str) -> None:
         object.__setattr__(self, "flags", flags)
+
+
+Place = Annotated[Path, AfterValidator(Path.expanduser)]
+"""A path as people write it: ~ is the home folder, also where no shell expands it."""
 
 
 class Section(BaseModel):

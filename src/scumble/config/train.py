@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from scumble.config.section import Also, Section, file_name
+from scumble.config.section import Also, Place, Section, file_name
 from scumble.errors import ConfigError
 
 
@@ -37,7 +37,7 @@ class DataConfig(Section):
     """The pictures and their captions."""
 
     folder: Annotated[
-        Path | None,
+        Place | None,
         Also("train_data_dir"),
         Field(description="folder of pictures, each with an optional .txt caption beside it"),
     ] = None
@@ -56,7 +56,7 @@ class DataConfig(Section):
     ] = True
     random_flip: Annotated[bool, Field(description="mirror pictures left-right at random")] = False
     cache_dir: Annotated[
-        Path | None, Field(description="where latents and text states are kept; none = the user's cache folder")
+        Place | None, Field(description="where latents and text states are kept; none = the user's cache folder")
     ] = None
 
 
@@ -158,7 +158,7 @@ class PriorConfig(Section):
         ),
     ] = None
     class_data_dir: Annotated[
-        Path | None, Field(description="folder of class pictures, with captions like those of the own pictures")
+        Place | None, Field(description="folder of class pictures, with captions like those of the own pictures")
     ] = None
     num_class_images: Annotated[
         int | None, Field(ge=1, description="how many class pictures the base draws; none = 36")
@@ -197,8 +197,8 @@ class ValidationConfig(Section):
 class OutputConfig(Section):
     """Where things go."""
 
-    output_dir: Annotated[Path, Field(description="folder of the runs; each run has a folder of its own in it")] = Path(
-        "runs"
+    output_dir: Annotated[Place, Field(description="folder of the runs; each run has a folder of its own in it")] = (
+        Path("runs")
     )
     name: Annotated[
         str | None,
@@ -217,7 +217,7 @@ class OutputConfig(Section):
     checkpoints_total_limit: Annotated[int, Field(ge=1, description="checkpoints kept, the newest")] = 2
     resume: Annotated[bool, Field(description="go on from the newest checkpoint of this run")] = False
     init_lora: Annotated[
-        Path | None, Field(description="LoRA file whose weights are the start, with a fresh optimizer")
+        Place | None, Field(description="LoRA file whose weights are the start, with a fresh optimizer")
     ] = None
     overwrite: Annotated[bool, Field(description="replace an earlier run of the same name")] = False
     report_to: Annotated[

@@ -12,6 +12,8 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from scumble.errors import ConfigError
+
 PredictionType = Literal["epsilon", "v_prediction"]
 TextState = Mapping[str, Tensor]
 """What the denoiser needs to know of one prompt: named tensors without a batch dimension."""
@@ -82,6 +84,7 @@ class BaseModel(Protocol):
         resolution: the side in pixels it was made for.
         pixels_per_latent: how many pixels a latent is wide.
         latent_channels: C.
+        text_layers: layers of the text encoder; clip_skip counts back through them.
         max_tokens: prompt tokens that the text encoder sees, without start and end.
         prediction_type: what its denoiser predicts.
         advice: the author's advice for training.
@@ -102,6 +105,8 @@ class BaseModel(Protocol):
     def latent_channels(self) -> int: ...
     @property
     def max_tokens(self) -> int: ...
+    @property
+    def text_layers(self) -> int: ...
     @property
     def prediction_type(self) -> PredictionType: ...
 
@@ -160,6 +165,16 @@ class BaseModel(Protocol):
     def file_identity(self) -> FileIdentity:
         """How LoRA files name this family."""
         ...
+
+
+def check_clip_skip(base: BaseModel, clip_skip: int) -> None:
+    """Raise if there are fewer layers than clip_skip counts.
+
+    Raises:
+        ConfigError: clip_skip is larger than the number of the text encoder's layers.
+    """
+    if clip_skip > base.text_layers:
+        raise ConfigError(f"clip_skip={clip_skip}: the text encoder of {base.name} has {base.text_layers} layers")
 
 
 def pixels_to_image(pixels_CHW: Tensor) -> Image.Image:

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from scumble.errors import ConfigError
 from scumble.families.base import TextState
 
 LAYERS = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.out_proj", "mlp.fc1", "mlp.fc2")
@@ -35,13 +34,7 @@ class ClipText:
         """One state {"hidden": [T, D]} a prompt: the chosen layer's states under the final layer norm.
 
         Each prompt is encoded on its own, so that its state does not depend on its neighbours.
-
-        Raises:
-            ConfigError: there are fewer layers than clip_skip counts.
         """
-        layers = self.model.config.num_hidden_layers
-        if clip_skip > layers:
-            raise ConfigError(f"clip_skip={clip_skip}: this text encoder has {layers} layers, so at most {layers}")
         return [{"hidden": self._hidden(prompt, clip_skip)} for prompt in prompts]
 
     def count_tokens(self, prompt: str) -> int:

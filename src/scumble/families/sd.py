@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from scumble.errors import BaseModelError
+from scumble.errors import BaseModelError, nearest
 from scumble.families.base import Advice, FileIdentity, PredictionType, TextState
 from scumble.families.clip import ClipText, canonical_text_paths, text_module_path
 
@@ -71,6 +71,10 @@ class StableDiffusion:
     @property
     def max_tokens(self) -> int:
         return int(self.text_config["max_position_embeddings"]) - 2
+
+    @property
+    def text_layers(self) -> int:
+        return int(self.text_config["num_hidden_layers"])
 
     @property
     def prediction_type(self) -> PredictionType:
@@ -224,9 +228,18 @@ def open_folder(
         folder=folder,
         variant=variant,
         notes=notes,
-        advice=Advice(**_read_json(advice, name)) if advice.is_file() else Advice(),
+        advice=_read_advice(advice, name) if advice.is_file() else Advice(),
         **configs,
     )
+
+
+def _read_advice(path: Path, name: str) -> Advice:
+    values = _read_json(path, name)
+    known = {field.name for field in fields(Advice)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise BaseModelError(f"base {name}: {path} advises on '{unknown[0]}'{nearest(unknown[0], known)}")
+    return Advice(**values)
 
 
 def _read_json(path: Path, name: str) -> dict[str, Any]:

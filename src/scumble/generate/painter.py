@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from scumble.adapters.inject import detach, fold, set_strength, unfold
 from scumble.errors import ConfigError, nearest
 from scumble.families.apply import attach_lora
-from scumble.families.base import Autoencoder, BaseModel, TextEncoder, TextState
+from scumble.families.base import Autoencoder, BaseModel, TextEncoder, TextState, check_clip_skip
 from scumble.files.lorafile import LoraFile
 from scumble.generate.draw import Settings, decode_images, draw_latents
 from scumble.generate.recipe import LoraUse, Moment, Picture, Recipe
@@ -122,6 +122,7 @@ class Painter:
         Raises:
             ConfigError: clip_skip goes beyond the text encoder's first layer.
         """
+        check_clip_skip(self.base, clip_skip)
         unique = list(dict.fromkeys(prompts))
         states = dict(zip(unique, self.text_encoder.encode(unique, clip_skip), strict=True))
         return [states[prompt] for prompt in prompts]

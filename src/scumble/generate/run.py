@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from scumble.config.generate import GenerateConfig
-from scumble.families.base import BaseModel
+from scumble.families.base import BaseModel, check_clip_skip
 from scumble.generate.device import memory_advice
 from scumble.generate.draw import check_size
 from scumble.generate.events import Composed, Event, Noted, Painted
@@ -80,6 +80,7 @@ def _draw(config: GenerateConfig) -> Iterator[Noted | Picture]:
     base = yield from open_base_for(config.base, found)
     first = _recipe(config, base, prompt, sampler)
     check_size(base, first.width, first.height)
+    check_clip_skip(base, config.clip_skip)
     painter, loras = yield from load_painter(base, found, config.device, config.mixed_precision)
     yield from note_prompts(painter, [prompt, config.negative_prompt])
     if config.strip and config.n > MAX_STRIP_ROWS:

@@ -5,13 +5,13 @@ from typing import Annotated
 
 from pydantic import Field
 
-from scumble.config import Section
+from scumble.config import Place, Section
 
 
 class DemoConfig(Section):
     """The demonstration: two LoRAs on the model in the box, judged."""
 
-    out: Annotated[Path, Field(description="folder for the report, the pictures and the LoRAs; made anew")] = Path(
+    out: Annotated[Place, Field(description="folder for the report, the pictures and the LoRAs; made anew")] = Path(
         "demo"
     )
     seed: Annotated[int, Field(ge=0, lt=2**31, description="seed of the training and the drawing")] = 0

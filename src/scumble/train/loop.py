@@ -1,11 +1,11 @@
 """The training run, as a generator of events: to stop it, stop asking; it saves before it goes."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic
 
 from scumble.config import TrainConfig, write_toml
-from scumble.errors import CheckpointError
+from scumble.errors import DivergedError
 from scumble.files.atomic import write_atomically
 from scumble.files.read import write_lora
 from scumble.generate.device import memory_advice
@@ -13,10 +13,11 @@ from scumble.generate.events import Noted
 from scumble.train.card import planned
 from scumble.train.checkpoint import read_newest_checkpoint, write_checkpoint
 from scumble.train.curves import draw_curves
-from scumble.train.events import Event, Finished, Prepared, Sampled, Saved, Stepped, Validated
+from scumble.train.events import Event, Finished, Sampled, Saved, Stepped, Validated
+from scumble.train.identity import identity, refuse_another_run
 from scumble.train.keep import PRECISIONS, Keeper, keeper_for
 from scumble.train.plan import Plan, make_plan
-from scumble.train.prior import class_scan
+from scumble.train.prior import find_classes
 from scumble.train.proof import prove
 from scumble.train.runfolder import RunFolder, open_run, write_json
 from scumble.train.samples import draw_samples, sample_prompts
@@ -55,21 +56,11 @@ def train(config: TrainConfig) -> Iterator[Event]:
 
 
 def _run(plan: Plan, run: RunFolder) -> Iterator[Event]:
-    write_atomically(run.config, write_toml(_repeatable(plan.config)).encode())
+    if not (plan.config.output.resume and run.config.exists()):
+        write_atomically(run.config, write_toml(_repeatable(plan.config)).encode())
     draw_sheet(plan.scan.examples, f"{plan.name}: {len(plan.scan.examples)} pictures").save(run.sheet)
-    classes = None
-    for item in class_scan(plan, run):
-        if isinstance(item, Noted | Prepared):
-            yield item
-        else:
-            classes = item
-    material: Material | None = None
-    for part in prepare_material(plan, classes, sample_prompts(plan)):
-        if isinstance(part, Material):
-            material = part
-        else:
-            yield part
-    assert material is not None
+    classes = yield from find_classes(plan, run)
+    material = yield from prepare_material(plan, classes, sample_prompts(plan))
     session = start_session(plan)
     keeper = keeper_for(plan, session.denoiser)
     yield from _resume(plan, run, session)
@@ -78,6 +69,10 @@ def _run(plan: Plan, run: RunFolder) -> Iterator[Event]:
             yield from _steps(plan, run, session, material, keeper, tracker)
         except GeneratorExit:  # every event comes between two steps: the session is whole
             _checkpoint(plan, run, session)
+            _write_curves(plan, run, session)
+            raise
+        except DivergedError:
+            _write_curves(plan, run, session)
             raise
     yield from _finish(plan, run, session, material, keeper)
 
@@ -97,30 +92,9 @@ def _resume(plan: Plan, run: RunFolder, session: Session) -> Iterator[Event]:
         return
     for reason in checkpoint.damaged:
         yield Noted(f"checkpoint passed over: {reason}", warning=True)
-    _refuse_another_run(plan, checkpoint.state["identity"])
+    refuse_another_run(plan, checkpoint.state["identity"])
     session.restore(checkpoint.step, checkpoint.tensors, checkpoint.state)
     yield Noted(f"going on from step {checkpoint.step} ({checkpoint.path.name})")
-
-
-def _identity(plan: Plan) -> dict[str, str]:
-    """What must be the same for a resumed run to be the same run: setting -> value, and the data."""
-    config = plan.config.model_dump(mode="json", exclude={"output": True, "data": {"folder", "cache_dir"}})
-    settings = {f"{section}.{key}": repr(value) for section, values in config.items() for key, value in values.items()}
-    return {**settings, "pictures and captions": plan.scan.fingerprint()}
-
-
-def _refuse_another_run(plan: Plan, before: Mapping[str, str]) -> None:
-    now = _identity(plan)
-    changed = [
-        f"{key} was {before.get(key)} and is {now.get(key)}"
-        for key in sorted({*before, *now})
-        if before.get(key) != now.get(key)
-    ]
-    if changed:
-        raise CheckpointError(
-            f"cannot resume {plan.folder}: {'; '.join(changed)}. Resume with what the run was started with "
-            f"(scumble train --config {plan.folder / 'config.toml'} --resume), or choose another --name"
-        )
 
 
 def _steps(
@@ -197,16 +171,20 @@ def _save_lora(plan: Plan, run: RunFolder, session: Session, keeper: Keeper) -> 
 
 def _checkpoint(plan: Plan, run: RunFolder, session: Session) -> Path:
     session.refuse_non_finite()
-    state = {**session.state(), "identity": _identity(plan)}
+    state = {**session.state(), "identity": identity(plan)}
     keep = plan.config.output.checkpoints_total_limit
     return write_checkpoint(run.checkpoints, session.step, session.tensors(), state, keep)
+
+
+def _write_curves(plan: Plan, run: RunFolder, session: Session) -> None:
+    write_json(run.history, {"history": session.history, "validations": session.validations})
+    draw_curves(session.history, session.validations, session.best_step, plan.name).save(run.curves)
 
 
 def _finish(plan: Plan, run: RunFolder, session: Session, material: Material, keeper: Keeper) -> Iterator[Event]:
     """Write the last and the best LoRA, prove that each means what was trained, draw the curves."""
     output = plan.config.output
-    write_json(run.history, {"history": session.history, "validations": session.validations})
-    draw_curves(session.history, session.validations, session.best_step, plan.name).save(run.curves)
+    _write_curves(plan, run, session)
     last = keeper.lora_of(session, session.step)
     best = keeper.lora_of(session, session.best_step, session.best)
     files = {"LoRA": run.lora, "best LoRA": run.best_lora}

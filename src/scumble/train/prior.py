@@ -1,7 +1,7 @@
 """Class pictures for prior preservation (Ruiz et al. 2022, arXiv:2208.12242): what the base draws before training."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 from PIL import Image
 
@@ -21,16 +21,15 @@ SAMPLER = "DDIM"
 SEED_BASE = 1_000_000
 
 
-def class_scan(plan: Plan, run: RunFolder) -> Iterator[Prepared | Scan]:
-    """The class pictures, given or drawn by the base; the last thing yielded, if there are any.
+def find_classes(plan: Plan, run: RunFolder) -> Generator[Prepared, None, Scan | None]:
+    """The class pictures, given or drawn by the base; None where the run has none.
 
     Drawn ones lie in the run's folder with their prompts as captions, so that resuming uses the very same.
     """
-    if plan.classes is not None:
-        yield plan.classes
-    elif plan.config.prior.class_prompt is not None:
-        yield from _draw_missing(plan, run)
-        yield scan_folder(run.class_pictures)
+    if plan.classes is not None or plan.config.prior.class_prompt is None:
+        return plan.classes
+    yield from _draw_missing(plan, run)
+    return scan_folder(run.class_pictures)
 
 
 def _recipes(plan: Plan) -> list[Recipe]:

@@ -1,6 +1,6 @@
 """From a plan to a session: encode the data, load the denoiser, put the adapter on it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -41,8 +41,10 @@ class Material:
     prompts: dict[str, TextState]
 
 
-def prepare_material(plan: Plan, classes: Scan | None, prompts: Sequence[str]) -> Iterator[Noted | Prepared | Material]:
-    """Encode pictures and captions, through the cache; the last thing yielded is the material.
+def prepare_material(
+    plan: Plan, classes: Scan | None, prompts: Sequence[str]
+) -> Generator[Noted | Prepared, None, Material]:
+    """Encode pictures and captions, through the cache.
 
     Args:
         plan: the run.
@@ -85,7 +87,7 @@ def prepare_material(plan: Plan, classes: Scan | None, prompts: Sequence[str]) -
     )
     held_out = pool(plan.split.held_out or range(own))
     batches = validation_batches(held_out, num_timesteps, VALIDATION_BATCH, seed)
-    yield Material(mixture, batches, {prompt: states[prompt] for prompt in [*prompts, ""]})
+    return Material(mixture, batches, {prompt: states[prompt] for prompt in [*prompts, ""]})
 
 
 def _encoder(plan: Plan, cache: TensorCache) -> PictureEncoder:

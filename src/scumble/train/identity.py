@@ -1,0 +1,43 @@
+"""What makes two runs the same run: the settings that decide the weights, the pictures and the captions."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from scumble.errors import CheckpointError
+from scumble.train.plan import Plan
+
+WITHOUT_WEIGHT: dict[str, Any] = {
+    "output": True,
+    "data": {"folder", "cache_dir"},
+    "validation": {"validation_prompt", "num_validation_images", "sample_steps"},
+}
+"""Settings that change where things go and what is drawn, but no number of the LoRA."""
+
+
+def identity(plan: Plan) -> dict[str, str]:
+    """What must be the same for a resumed run to be the same run: setting -> value, and the data."""
+    config = plan.config.model_dump(mode="json", exclude=WITHOUT_WEIGHT)
+    settings = {f"{section}.{key}": repr(value) for section, values in config.items() for key, value in values.items()}
+    return {**settings, "pictures and captions": plan.scan.fingerprint()}
+
+
+def refuse_another_run(plan: Plan, before: Mapping[str, str]) -> None:
+    """Raise if a checkpoint is of a run that would have become another file.
+
+    Args:
+        plan: the run to go on with.
+        before: the identity that the checkpoint was written with.
+    Raises:
+        CheckpointError: names every difference.
+    """
+    now = identity(plan)
+    changed = [
+        f"{key} was {before.get(key)} and is {now.get(key)}"
+        for key in sorted({*before, *now})
+        if before.get(key) != now.get(key)
+    ]
+    if changed:
+        raise CheckpointError(
+            f"cannot resume {plan.folder}: {'; '.join(changed)}. Resume with what the run was started with "
+            f"(scumble train --config {plan.folder / 'config.toml'} --resume), or choose another --name"
+        )

@@ -1,0 +1,57 @@
+"""What a person should know of their pictures and captions before the training starts."""
+
+from scumble.config import TrainConfig
+from scumble.data.scan import Scan
+from scumble.errors import ConfigError
+from scumble.families.base import BaseModel
+from scumble.generate.events import Noted
+from scumble.train.validation import Split
+
+GOOD_PICTURES = (15, 30)
+
+
+def remarks(config: TrainConfig, base: BaseModel, scan: Scan, split: Split) -> list[Noted]:
+    """What the person should know before the run.
+
+    Raises:
+        ConfigError: a caption was given that no picture would use.
+    """
+    notes = [Noted(text) for text in base.notes]
+    notes += [Noted(f"{item.path.name} is left out: {item.reason}", warning=True) for item in scan.rejected]
+    count = len(scan.examples)
+    if count < GOOD_PICTURES[0]:
+        notes.append(
+            Noted(
+                f"{count} pictures are few: {GOOD_PICTURES[0]}-{GOOD_PICTURES[1]} good pictures is the field's advice",
+                warning=True,
+            )
+        )
+    if not split.held_out:
+        notes.append(
+            Noted(
+                "no picture is held out: the validation loss is measured on the training pictures, and cannot show overfitting",
+                warning=True,
+            )
+        )
+    trigger = config.data.trigger
+    without = [example for example in scan.examples if trigger and trigger.casefold() not in example.caption.casefold()]
+    if without:
+        notes.append(
+            Noted(
+                f"the trigger '{trigger}' is missing from {len(without)} of {count} captions, first {without[0].path.name}",
+                warning=True,
+            )
+        )
+    empty = [example for example in scan.examples if not example.caption and example.source == "sidecar"]
+    if empty:
+        notes.append(
+            Noted(
+                f"{len(empty)} caption files are empty and train the empty prompt, first {empty[0].path.name}",
+                warning=True,
+            )
+        )
+    if config.data.caption is not None and all(example.source == "sidecar" for example in scan.examples):
+        raise ConfigError(
+            "caption would have no effect: every picture has a .txt caption of its own; leave caption out"
+        )
+    return notes

@@ -1,0 +1,130 @@
+"""Choosing every setting that was left open: by the purpose, the number of pictures, the base's advice, the device."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from scumble.config import PriorConfig, TrainConfig, ValidationConfig, from_values, merged
+from scumble.errors import ConfigError
+from scumble.families.base import BaseModel
+from scumble.files.lorafile import LoraFile
+
+RANK_FOR = {"style": 4, "person": 16, "object": 8}
+DEFAULT_RANK = 16
+DEFAULT_RATE = 1e-4
+STEPS_PER_PICTURE = 50
+FEWEST_STEPS, MOST_STEPS = 800, 2000
+NUM_CLASS_IMAGES = 36
+PRIOR_SHARE = 0.3
+FEWEST_STEPS_BETWEEN_VALIDATIONS = 10
+
+
+def resolve(
+    config: TrainConfig, base: BaseModel, num_training: int, device: torch.device, init: LoraFile | None
+) -> TrainConfig:
+    """The same settings with every open one chosen."""
+    train, optimizer, prior, val, output = (
+        config.training, config.optimizer, config.prior, config.validation, config.output,
+    )  # fmt: skip
+    per_step = train.train_batch_size * train.gradient_accumulation_steps
+    steps = train.max_train_steps or _default_steps(train.num_train_epochs, num_training, per_step)
+    rank, alpha = _rank_and_alpha(config, init)
+    rate = optimizer.learning_rate or base.advice.learning_rate or DEFAULT_RATE
+    rate *= per_step if optimizer.scale_lr else 1
+    assert config.data.folder is not None
+    chosen: dict[str, Mapping[str, object]] = {
+        "model": {"base": _from_anywhere(base.name), "prediction_type": base.prediction_type},
+        "data": {
+            "folder": config.data.folder.resolve(),
+            "cache_dir": config.data.cache_dir and config.data.cache_dir.resolve(),
+            "resolution": _resolution(config.data.resolution, base),
+        },
+        "adapter": {"rank": rank, "alpha": alpha},
+        "optimizer": {"learning_rate": rate, "scale_lr": False},
+        "training": {
+            "purpose": None,  # it has said its word: the rank
+            "max_train_steps": steps,
+            "num_train_epochs": None,
+            "mixed_precision": train.mixed_precision or default_precision(device),
+            "device": str(device),
+        },
+        "validation": _resolved_validation(val, steps),
+        "output": {
+            "name": output.name or config.data.folder.resolve().name,
+            "output_dir": output.output_dir.resolve(),
+            "init_lora": output.init_lora and output.init_lora.resolve(),
+            "checkpointing_steps": output.checkpointing_steps or max(1, -(-steps // 4)),
+        },
+    }
+    if optimizer.lr_scheduler == "cosine":
+        floor = rate / 100 if optimizer.lr_min is None else optimizer.lr_min
+        chosen["optimizer"] = {**chosen["optimizer"], "lr_min": floor}
+    if prior.class_prompt is not None or prior.class_data_dir is not None:
+        chosen["prior"] = _resolved_prior(prior)
+    return from_values(TrainConfig, merged(config.model_dump(), chosen))
+
+
+def _resolved_validation(val: ValidationConfig, steps: int) -> dict[str, object]:
+    between = val.validation_steps or min(steps, max(FEWEST_STEPS_BETWEEN_VALIDATIONS, steps // 20))
+    if val.validation_prompt is None:
+        return {"validation_steps": between}
+    return {
+        "validation_steps": between,
+        "num_validation_images": val.num_validation_images or 1,
+        "sample_steps": val.sample_steps or max(1, -(-steps // 4)),
+    }
+
+
+def _resolved_prior(prior: PriorConfig) -> dict[str, object]:
+    drawn = prior.class_data_dir is None
+    return {
+        "prior_share": prior.prior_share or PRIOR_SHARE,
+        "prior_loss_weight": prior.prior_loss_weight or 1.0,
+        "class_data_dir": prior.class_data_dir and prior.class_data_dir.resolve(),
+        "num_class_images": (prior.num_class_images or NUM_CLASS_IMAGES) if drawn else None,
+    }
+
+
+def _from_anywhere(base_name: str) -> str:
+    """The base's name so that the resolved settings find it from any working directory."""
+    folder = Path(base_name).expanduser()
+    return str(folder.resolve()) if folder.is_dir() else base_name
+
+
+def default_precision(device: torch.device) -> str:
+    """bf16 on a GPU that has it, else fp16 on a GPU, else fp32."""
+    if device.type == "cpu":
+        return "no"
+    return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp16"
+
+
+def _default_steps(epochs: int | None, num_training: int, per_step: int) -> int:
+    if epochs is not None:
+        return max(1, epochs * -(-num_training // per_step))
+    return min(MOST_STEPS, max(FEWEST_STEPS, STEPS_PER_PICTURE * num_training))
+
+
+def _rank_and_alpha(config: TrainConfig, init: LoraFile | None) -> tuple[int, float]:
+    adapter = config.adapter
+    if init is not None:
+        layer = next(iter(init.layers.values()))
+        if adapter.rank not in (None, layer.rank) or adapter.alpha not in (None, layer.alpha):
+            raise ConfigError(
+                f"rank={adapter.rank} alpha={adapter.alpha}: init_lora has rank {layer.rank} and alpha {layer.alpha:g}, "
+                "which are kept; leave rank and alpha out"
+            )
+        return layer.rank, layer.alpha
+    rank = adapter.rank or RANK_FOR.get(config.training.purpose or "", DEFAULT_RANK)
+    return rank, adapter.alpha or float(rank)
+
+
+def _resolution(asked: int | None, base: BaseModel) -> int:
+    resolution = asked or base.resolution
+    step = base.pixels_per_latent
+    if resolution % step:
+        near = max(step, round(resolution / step) * step)
+        raise ConfigError(
+            f"resolution={resolution} in [data]: this base needs a multiple of {step}; {near} is the nearest"
+        )
+    return resolution
