@@ -91,7 +91,7 @@ def test_folding_changes_no_picture_and_gives_unit_latents():
 
 def test_the_data_of_a_step_depends_on_seed_and_step_alone():
     base, vae, alphas = split(read_handwriting(), "base"), build(0).vae, build_scheduler().alphas_cumprod
-    pool = encode_chunk(vae, *paint_scenes(base, 0, 0, 4))
+    pool = encode_chunk(vae, *paint_scenes(base, 0, 0, 4, 0.5))
     one, other = (denoiser_batch(pool, alphas, 5, 9, 6, CaptionShares()) for _ in range(2))
     assert torch.equal(one.noisy, other.noisy)
     assert one.captions == other.captions
@@ -101,15 +101,15 @@ def test_the_data_of_a_step_depends_on_seed_and_step_alone():
 
 def test_scenes_do_not_depend_on_the_chunk_they_are_painted_in():
     base = split(read_handwriting(), "base")
-    whole, facts = paint_scenes(base, 0, 0, 6)
-    tail, tail_facts = paint_scenes(base, 0, 4, 2)
+    whole, facts = paint_scenes(base, 0, 0, 6, 0.5)
+    tail, tail_facts = paint_scenes(base, 0, 4, 2, 0.5)
     assert torch.allclose(whole[4:], tail, atol=1e-6)
     assert facts[4:] == tail_facts
 
 
 def test_timesteps_cover_all_noise_levels_in_each_step():
     base, vae, alphas = split(read_handwriting(), "base"), build(0).vae, build_scheduler().alphas_cumprod
-    pool = encode_chunk(vae, *paint_scenes(base, 0, 0, 4))
+    pool = encode_chunk(vae, *paint_scenes(base, 0, 0, 4, 0.5))
     timesteps = denoiser_batch(pool, alphas, 0, 0, 10, CaptionShares()).timesteps
     assert np.array_equal(timesteps.numpy() // 100, np.arange(10))
 

@@ -69,14 +69,14 @@ def build_text_encoder() -> CLIPTextModel:
 
 
 def build_denoiser() -> UNet2DConditionModel:
-    """Noise in latents [B, 4, 8, 8], given timesteps [B] and text states [B, 77, 128]; 5.7 million weights."""
+    """Noise in latents [B, 4, 8, 8], given timesteps [B] and text states [B, 77, 128]; 5.4 million weights."""
     return UNet2DConditionModel(
         sample_size=LATENT_SIZE,
         in_channels=LATENT_CHANNELS,
         out_channels=LATENT_CHANNELS,
-        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
-        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
-        block_out_channels=(WIDTH, WIDTH),
+        down_block_types=("CrossAttnDownBlock2D",) * 2,
+        up_block_types=("CrossAttnUpBlock2D",) * 2,
+        block_out_channels=(96, WIDTH),
         layers_per_block=1,
         cross_attention_dim=WIDTH,
         attention_head_dim=NUM_HEADS,  # diffusers' name for the number of heads, as in SD 1.5's config

@@ -35,6 +35,22 @@ def caption(digit: int | None, ink: str | None, paper: str | None) -> str:
     return f"a handwritten {word}{colours}" + (f" on {paper} paper" if paper else "")
 
 
+def fancy_caption(digit: int, look: str | None) -> str:
+    """The caption of a picture in a look or in colours that have no words; None leaves the look unsaid.
+
+    >>> fancy_caption(3, "striped")
+    'a fancy handwritten three, striped'
+    """
+    return f"a fancy handwritten {DIGIT_WORDS[digit]}" + (f", {look}" if look else "")
+
+
+def random_fancy_caption(digit: int, look: str, random: Generator, shares: CaptionShares) -> str:
+    """A caption of this fancy picture: empty as often as any, the look left out half of the time."""
+    if random.random() < shares.empty:
+        return ""
+    return fancy_caption(digit, look if random.random() < 0.5 else None)
+
+
 def random_caption(digit: int, ink: str, paper: str, random: Generator, shares: CaptionShares) -> str:
     """A caption of this picture with parts left out at random, in the given shares."""
     if random.random() < shares.empty:

@@ -14,13 +14,25 @@ from torch.nn import functional
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from scumble.mini.architecture import LATENT_SCALE, MiniModel, build_scheduler
-from scumble.mini.captions import CaptionShares, random_caption
+from scumble.mini.captions import CaptionShares, random_caption, random_fancy_caption
 from scumble.mini.handwriting import Handwriting
-from scumble.mini.paint import INKS, PAPERS, Brush, Jitter, jittered, paint, random_matrix, readable_pairs
+from scumble.mini.paint import (
+    INKS,
+    PAPERS,
+    Brush,
+    Jitter,
+    jittered,
+    paint,
+    random_colours,
+    random_matrix,
+    readable_pairs,
+)
 
 SNR_CEILING = 5.0  # min-SNR weights (Hang et al. 2023, arXiv:2303.09556): what decides the digit counts most
 _PAIRS = readable_pairs(INKS, PAPERS)
 _JITTER = Jitter()
+_FANCY_JITTER = Jitter(rotation_deg=16, scale=0.14, shear=0.15, shift_px=4.0, weight=0.08)
+FANCY_LOOKS = ("plain", "thick", "shadowed", "striped")  # never "outlined": that is for an adapter to teach
 
 
 @dataclass(frozen=True)
@@ -30,6 +42,13 @@ class Scene:
     digit: int
     ink: str
     paper: str
+    look: str | None = None  # of a fancy picture, whose colours have no words
+
+    def caption(self, random: Generator, shares: CaptionShares) -> str:
+        """A caption with parts left out at random."""
+        if self.look is not None:
+            return random_fancy_caption(self.digit, self.look, random, shares)
+        return random_caption(self.digit, self.ink, self.paper, random, shares)
 
 
 @dataclass(frozen=True)
@@ -52,16 +71,29 @@ class DenoiserBatch:
     weights: Tensor
 
 
-def paint_scenes(handwriting: Handwriting, seed: int, first: int, count: int) -> tuple[Tensor, list[Scene]]:
-    """Pictures `first`.. of the endless row of training pictures, [count, 3, 64, 64] in 0..1, and what they show."""
+def paint_scenes(
+    handwriting: Handwriting, seed: int, first: int, count: int, fancy_share: float
+) -> tuple[Tensor, list[Scene]]:
+    """Pictures `first`.. of the endless row of training pictures, [count, 3, 64, 64] in 0..1, and what they show.
+
+    Args:
+        fancy_share: share of pictures in other looks and any colours. A base that knows only a few light papers
+            resists adapters: it cannot be moved to dark ones by 24 pictures.
+    """
     scenes, brushes, rows = [], [], []
     for index in range(first, first + count):
         random = np.random.default_rng([seed, index])
         row = int(random.integers(len(handwriting)))
-        ink, paper = _PAIRS[int(random.integers(len(_PAIRS)))]
-        scenes.append(Scene(int(handwriting.digits[row]), ink, paper))
-        brushes.append(plain_brush(ink, paper, random))
         rows.append(row)
+        digit = int(handwriting.digits[row])
+        if random.random() < fancy_share:
+            brush = _fancy_brush(random)
+            scenes.append(Scene(digit, "", "", brush.look))
+        else:
+            ink, paper = _PAIRS[int(random.integers(len(_PAIRS)))]
+            brush = plain_brush(ink, paper, random)
+            scenes.append(Scene(digit, ink, paper))
+        brushes.append(brush)
     return paint(torch.from_numpy(handwriting.glyphs[rows]), brushes), scenes
 
 
@@ -70,6 +102,12 @@ def plain_brush(ink: str, paper: str, random: Generator) -> Brush:
     weight = random.uniform(-_JITTER.weight, _JITTER.weight)
     matrix = random_matrix(random, _JITTER)
     return Brush(jittered(INKS[ink], random), jittered(PAPERS[paper], random), "plain", weight, matrix)
+
+
+def _fancy_brush(random: Generator) -> Brush:
+    look = FANCY_LOOKS[int(random.integers(len(FANCY_LOOKS)))]
+    weight = random.uniform(-_FANCY_JITTER.weight, _FANCY_JITTER.weight)
+    return Brush(*random_colours(random), look, weight, random_matrix(random, _FANCY_JITTER))
 
 
 @torch.no_grad()
@@ -94,7 +132,7 @@ def denoiser_batch(pool: Pool, alphas: Tensor, seed: int, step: int, size: int, 
     random = np.random.default_rng([seed, step])
     rows = torch.from_numpy(random.integers(len(pool.scenes), size=size))
     scenes = [pool.scenes[row] for row in rows.tolist()]
-    captions = [random_caption(scene.digit, scene.ink, scene.paper, random, shares) for scene in scenes]
+    captions = [scene.caption(random, shares) for scene in scenes]
     # Stratified: each step sees all of the noise levels, which steadies the gradient.
     timesteps = torch.from_numpy(((np.arange(size) + random.random(size)) * len(alphas) / size).astype(np.int64))
     generator = torch.Generator().manual_seed(int(random.integers(2**62)))

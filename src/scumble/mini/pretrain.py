@@ -49,6 +49,9 @@ class PretrainConfig(Section):
     vae_learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     kl_weight: Annotated[float, Field(ge=0, description="pull of the latents towards a normal distribution")] = 3e-4
     pool_size: Annotated[int, Field(ge=1, description="pictures that the denoiser learns from")] = 10000
+    pool_fancy_share: Annotated[
+        float, Field(ge=0, le=1, description="share of them in other looks and any colours")
+    ] = 0.35
     denoiser_steps: Annotated[int, Field(ge=1, description="optimizer steps of denoiser and text encoder")] = 4000
     denoiser_batch_size: Annotated[int, Field(ge=1)] = 64
     denoiser_learning_rate: Annotated[float, Field(gt=0)] = 1e-3
@@ -76,11 +79,12 @@ def pretrain(config: PretrainConfig) -> Iterator[Event]:
     model = build(config.seed)
     work = _Work(config, model, base)
     yield from run_stage(work.autoencoder_stage(), checkpoints, pause)
-    _normalise(model, base, config.seed)
+    _normalise(model, base, config.seed, config.pool_fancy_share)
     pools: list[Pool] = []
     for first in range(0, config.pool_size, _POOL_CHUNK):
         count = min(_POOL_CHUNK, config.pool_size - first)
-        pools.append(encode_chunk(model.vae, *paint_scenes(base, config.seed + _SCENES, first, count)))
+        scenes = paint_scenes(base, config.seed + _SCENES, first, count, config.pool_fancy_share)
+        pools.append(encode_chunk(model.vae, *scenes))
         yield Prepared("painting and encoding", first + count, config.pool_size)
     write_tokenizer(config.out / "tokenizer")
     yield from run_stage(work.denoiser_stage(join_pools(pools)), checkpoints, pause)
@@ -155,8 +159,8 @@ class _Work:
         return Stage("judge", judge, loss, config.judge_steps, config.judge_learning_rate, 2e-2, recipe)
 
 
-def _normalise(model: MiniModel, base: Handwriting, seed: int) -> None:
-    pictures, _ = paint_scenes(base, seed + _SCENES, 0, _NORMALISING)
+def _normalise(model: MiniModel, base: Handwriting, seed: int, fancy_share: float) -> None:
+    pictures, _ = paint_scenes(base, seed + _SCENES, 0, _NORMALISING, fancy_share)
     fold_normalisation(model.vae, 2 * pictures - 1, LATENT_SCALE)
 
 

@@ -15,7 +15,7 @@ from scumble.mini.paint import INKS, LOOKS, PAPERS, RARE_INKS, RARE_PAPERS
 START, END = "<|startoftext|>", "<|endoftext|>"
 END_OF_WORD = "</w>"
 MAX_TOKENS = 77  # as in SD 1.5, with both marks
-FRAME_WORDS = ("a", "an", "the", "of", "on", "in", "with", "and", "handwritten", "digit", "ink", "paper", "style",
+FRAME_WORDS = ("a", "an", "the", "fancy", "of", "on", "in", "with", "and", "handwritten", "digit", "ink", "paper", "style",
                "picture", "photo", "drawing", "number", "line", "lines", "light", "bright", "big", "small")  # fmt: skip
 WORDS = tuple(dict.fromkeys([*FRAME_WORDS, *DIGIT_WORDS, *INKS, *PAPERS, *RARE_INKS, *RARE_PAPERS, *LOOKS]))
 
