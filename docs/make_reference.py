@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 
 from scumble.cli.flags import flag_names
 from scumble.config import CompareConfig, GenerateConfig, Section, TrainConfig
-from scumble.mini.config import DemoConfig
+from scumble.mini.config import DemoConfig, PretrainConfig
 
 PAGE = Path(__file__).parent / "reference" / "settings.md"
 COMMANDS: dict[str, type[Section]] = {
@@ -19,6 +19,7 @@ COMMANDS: dict[str, type[Section]] = {
     "generate": GenerateConfig,
     "compare": CompareConfig,
     "demo": DemoConfig,
+    "pretrain": PretrainConfig,
 }
 """Command -> its settings."""
 

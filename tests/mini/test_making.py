@@ -12,10 +12,11 @@ from scumble.errors import CheckpointError, ConfigError
 from scumble.mini.architecture import LATENT_SCALE, build, build_scheduler
 from scumble.mini.autoencoder import autoencoder_batch, fold_normalisation
 from scumble.mini.captions import CaptionShares
+from scumble.mini.config import PretrainConfig
 from scumble.mini.denoiser import denoiser_batch, encode_chunk, min_snr_weight, paint_scenes
 from scumble.mini.handwriting import read_handwriting, split
 from scumble.mini.judge_data import judge_batch
-from scumble.mini.pretrain import PretrainConfig, parse_classes, pretrain
+from scumble.mini.pretrain import parse_classes, pretrain
 from scumble.train.events import Finished, Saved, Stepped
 
 

@@ -14,7 +14,7 @@ from scumble.cli.foreign import notes_on, translate
 from scumble.cli.run import play, report
 from scumble.config import CompareConfig, GenerateConfig, TrainConfig, from_values, in_words, merged, read_toml
 from scumble.errors import ConfigError, ScumbleError
-from scumble.mini.config import DemoConfig
+from scumble.mini.config import DemoConfig, PretrainConfig
 
 app = App(
     name="scumble",
@@ -27,6 +27,7 @@ TrainFlags = flags_model(TrainConfig, without=frozenset({"folder"}))
 GenerateFlags = flags_model(GenerateConfig, without=frozenset({"prompt"}))
 CompareFlags = flags_model(CompareConfig)
 DemoFlags = flags_model(DemoConfig)
+PretrainFlags = flags_model(PretrainConfig)
 
 
 @app.command
@@ -99,6 +100,21 @@ def demo(
     """
     settings = from_values(DemoConfig, nested(DemoConfig, flags))
     from scumble.mini.demo import demo as run
+
+    play(run(settings))
+
+
+@app.command
+def pretrain(
+    *,
+    flags: Annotated[PretrainFlags, Parameter(name="*")] = PretrainFlags(),  # type: ignore[valid-type]  # noqa: B008
+) -> None:
+    """Make the model in the box from real handwriting: an hour or two on a CPU. The same command goes on after a stop.
+
+    scumble pretrain --out mini
+    """
+    settings = from_values(PretrainConfig, nested(PretrainConfig, flags))
+    from scumble.mini.pretrain import pretrain as run
 
     play(run(settings))
 

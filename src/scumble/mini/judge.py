@@ -93,7 +93,7 @@ def load_judge(folder: Path | None = None) -> Judge:
     """
     path = (folder or Path(str(files("scumble.mini") / "weights"))) / JUDGE_FILE
     if not path.is_file():
-        raise BaseModelError(f"{path}: no judge there; `scumble mini pretrain` makes one")
+        raise BaseModelError(f"{path}: no judge there; `scumble pretrain` makes one")
     judge = build_judge(0)
     judge.load_state_dict({key: value.float() for key, value in load_file(path).items()})
     return judge.eval()

@@ -129,7 +129,7 @@ def _draw(field_NHW: Tensor, cut: Tensor, look: str) -> tuple[Tensor, Tensor]:
     none = torch.zeros_like(stroke)
     if look == "outlined":
         soft = _blur(stroke, sigma_px=2.6)
-        return torch.sigmoid(40 * (soft - 0.14)) * torch.sigmoid(40 * (0.80 - soft)), none
+        return torch.sigmoid(40 * (soft - 0.10)) * torch.sigmoid(40 * (0.84 - soft)), none
     if look == "shadowed":
         return stroke, functional.pad(stroke, (7, 0, 7, 0))[:, :_FINE_PX, :_FINE_PX]
     if look == "striped":

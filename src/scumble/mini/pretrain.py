@@ -3,14 +3,10 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
-from scumble.config.section import Section
 from scumble.errors import ConfigError
 from scumble.mini.architecture import (
     LATENT_SCALE,
@@ -22,6 +18,7 @@ from scumble.mini.architecture import (
 )
 from scumble.mini.autoencoder import autoencoder_batch, autoencoder_loss, ease_the_start, fold_normalisation
 from scumble.mini.captions import CaptionShares
+from scumble.mini.config import PretrainConfig
 from scumble.mini.denoiser import Pool, denoiser_batch, denoiser_loss, encode_chunk, join_pools, paint_scenes
 from scumble.mini.examine import examine_base, examine_judge
 from scumble.mini.handwriting import Handwriting, read_handwriting, split
@@ -37,32 +34,6 @@ _NORMALISING = 512  # pictures that the latents' mean and deviation are taken fr
 _VAE, _SCENES, _STEPS, _JUDGE = 1, 2, 3, 4
 
 
-class PretrainConfig(Section):
-    """How the model in the box is made. The defaults made the weights in the package."""
-
-    out: Annotated[Path, Field(description="folder for the pipeline, the judge and the checkpoints")]
-    mnist: Annotated[Path | None, Field(description="folder of MNIST idx files; none = scikit-learn's digits")] = None
-    classes: Annotated[str, Field(description="digits that the base learns, such as 0-8 or 0-9")] = "0-8"
-    seed: Annotated[int, Field(ge=0, description="of weights, data and noise")] = 0
-    vae_steps: Annotated[int, Field(ge=1, description="optimizer steps of the autoencoder")] = 4000
-    vae_batch_size: Annotated[int, Field(ge=1)] = 12
-    vae_learning_rate: Annotated[float, Field(gt=0)] = 1e-3
-    kl_weight: Annotated[float, Field(ge=0, description="pull of the latents towards a normal distribution")] = 3e-4
-    pool_size: Annotated[int, Field(ge=1, description="pictures that the denoiser learns from")] = 10000
-    pool_fancy_share: Annotated[
-        float, Field(ge=0, le=1, description="share of them in other looks and any colours")
-    ] = 0.35
-    denoiser_steps: Annotated[int, Field(ge=1, description="optimizer steps of denoiser and text encoder")] = 4000
-    denoiser_batch_size: Annotated[int, Field(ge=1)] = 64
-    denoiser_learning_rate: Annotated[float, Field(gt=0)] = 1e-3
-    judge_steps: Annotated[int, Field(ge=1, description="optimizer steps of the judge")] = 4000
-    judge_batch_size: Annotated[int, Field(ge=1)] = 64
-    judge_learning_rate: Annotated[float, Field(gt=0)] = 1e-3
-    examine_rounds: Annotated[int, Field(ge=0, description="how often each digit is drawn in each pair of colours")] = 2
-    bf16: Annotated[bool, Field(description="autoencoder and denoiser train in bfloat16 autocast")] = True
-    checkpoint_minutes: Annotated[float, Field(ge=0, description="how often a checkpoint is written")] = 4.0
-
-
 def pretrain(config: PretrainConfig) -> Iterator[Event]:
     """Make the model in the box; a run that was stopped goes on from its newest checkpoint.
 
@@ -72,7 +43,7 @@ def pretrain(config: PretrainConfig) -> Iterator[Event]:
         ConfigError, DataError, CheckpointError, DivergedError: see their messages.
     """
     classes = parse_classes(config.classes)
-    everyone = read_handwriting(config.mnist)
+    everyone = read_handwriting(config.data)
     base = split(everyone, "base").of_classes(classes)
     checkpoints, pause = config.out / "checkpoints", 60 * config.checkpoint_minutes
     yield Planned("pretrain the model in the box", _card(config, base))
@@ -172,13 +143,13 @@ def _alphas() -> Tensor:
 def _recipe(config: PretrainConfig, prefixes: tuple[str, ...]) -> str:
     """The settings that decide a stage's weights, as text: the common ones and those with these prefixes."""
     values = config.model_dump(mode="json")
-    common = ("seed", "classes", "mnist", "bf16")
+    common = ("seed", "classes", "data", "bf16")
     return ", ".join(f"{name}={value}" for name, value in values.items() if name in common or name.startswith(prefixes))
 
 
 def _card(config: PretrainConfig, base: Handwriting) -> dict[str, str]:
     return {
-        "handwriting": f"{len(base)} digits {config.classes} from {config.mnist or 'scikit-learn'}",
+        "handwriting": f"{len(base)} digits {config.classes} from {config.data or 'scikit-learn'}",
         "autoencoder": f"{config.vae_steps} steps of {config.vae_batch_size}",
         "denoiser": f"{config.denoiser_steps} steps of {config.denoiser_batch_size}, pool of {config.pool_size}",
         "judge": f"{config.judge_steps} steps of {config.judge_batch_size}",
