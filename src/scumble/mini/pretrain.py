@@ -123,8 +123,9 @@ class _Work:
 
         def loss(step: int) -> Tensor:
             pictures, labels = judge_batch(handwriting, config.seed + _JUDGE, step, config.judge_batch_size)
-            torch.manual_seed(step)  # dropout knows no explicit generator
-            return judge_loss(judge, pictures, labels)
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(step)  # dropout knows no explicit generator
+                return judge_loss(judge, pictures, labels)
 
         recipe = _recipe(config, ("judge_",))
         return Stage("judge", judge, loss, config.judge_steps, config.judge_learning_rate, 2e-2, recipe)
