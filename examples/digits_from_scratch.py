@@ -30,7 +30,7 @@ from scumble.mini.handwriting import Handwriting, read_handwriting, split
 SIZE_PX = 8
 TOKENS, WIDTH = 4, 64
 NOTHING = 10  # the digit's place for "no digit": what classifier-free guidance compares with
-BATCH = 64
+BATCH = 16
 GUIDANCE, STEPS = 3.0, 20
 
 
@@ -59,13 +59,20 @@ def as_pictures(handwriting: Handwriting) -> Tensor:
 
 
 def train(
-    model: Digits, parameters: Sequence[nn.Parameter], data: tuple[Tensor, Tensor], epochs: int, rate: float, seed: int
+    model: Digits,
+    parameters: Sequence[nn.Parameter],
+    data: tuple[Tensor, Tensor],
+    epochs: int,
+    rates: tuple[float, float],
+    seed: int,
 ) -> None:
-    """Noise prediction with DDPM's noise; one digit in ten is left out for guidance."""
+    """Noise prediction with DDPM's noise, from the first rate to the second; one digit in ten is left unsaid."""
     pictures, digits = data
     scheduler = DDIMScheduler()
     generator = torch.Generator().manual_seed(seed)
-    optimizer = torch.optim.AdamW(parameters, lr=rate)
+    optimizer = torch.optim.AdamW(parameters, lr=rates[0])
+    num_steps = epochs * -(-len(pictures) // BATCH)
+    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, rates[1] / rates[0], num_steps)
     for _ in range(epochs):
         for rows in torch.randperm(len(pictures), generator=generator).split(BATCH):
             clean, noise = pictures[rows], torch.randn(pictures[rows].shape, generator=generator)
@@ -75,6 +82,7 @@ def train(
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
+            schedule.step()
 
 
 @torch.no_grad()
@@ -101,7 +109,7 @@ def one_seed(
     """Base, LoRA, folded: the judge's figures and ten pictures of each, all from the same noise."""
     torch.manual_seed(seed)
     model = Digits()
-    train(model, list(model.parameters()), data, epochs[0], 1e-3, seed)
+    train(model, list(model.parameters()), data, epochs[0], (1e-3, 1e-3), seed)
     model.requires_grad_(False)
     targets = find_targets(model.denoiser, ["*.attn2.to_q", "*.attn2.to_k", "*.attn2.to_v"])
     generator = torch.Generator().manual_seed(seed)
@@ -109,7 +117,8 @@ def one_seed(
         path: lora.create(model.denoiser.get_submodule(path), 8, 16.0, "kaiming", generator) for path in targets
     }
     attach(model.denoiser, "digits", adapters)
-    train(model, [p for adapter in adapters.values() for p in adapter.parameters()], data, epochs[1], 2e-3, seed + 1)
+    trainable = [parameter for adapter in adapters.values() for parameter in adapter.parameters()]
+    train(model, trainable, data, epochs[1], (6e-3, 0.0), seed + 1)
 
     asked = torch.arange(count) % 10
     pictures = {"with LoRA": draw(model, asked, seed)}
@@ -128,7 +137,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, list[float]]:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("digits"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--epochs", type=int, nargs=2, default=[15, 10], help="of the base, of the LoRA")
+    parser.add_argument("--epochs", type=int, nargs=2, default=[7, 10], help="of the base, of the LoRA")
     parser.add_argument("--pictures", type=int, default=500, help="judged for each figure")
     options = parser.parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
@@ -144,6 +153,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, list[float]]:
             figures[name].append(mark)
         print(f"seed {seed}: " + ", ".join(f"{name} {100 * mark:.1f} %" for name, mark in marks.items()))
         if seed == options.seeds[0]:
+            pictures["handwriting"] = torch.stack([data[0][data[1] == digit][0] for digit in range(10)])
             rows = [[to_image(picture) for picture in drawn[:10]] for drawn in pictures.values()]
             labelled_grid(rows, [str(d) for d in range(10)], list(pictures)).save(options.out / "digits.png")
     for name, marks_of in figures.items():

@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 
 from scumble.config import TrainConfig, from_values, merged, read_toml
 from scumble.errors import CheckpointError, ConfigError, DivergedError
+from scumble.train.draws import is_caption_dropped
 from scumble.train.events import Finished, Planned, Sampled, Saved, Stepped, Validated
 from scumble.train.loop import train
 
@@ -83,7 +84,7 @@ def test_the_resolved_settings_start_the_same_run_again(settings, tmp_path):
 @pytest.mark.parametrize("stop_at", ["Stepped 1", "Stepped 2", "Validated 2", "Saved 4", "Stepped 5"])
 def test_stopping_at_any_event_and_resuming_gives_the_same_run(settings, tmp_path, stop_at):
     options = {
-        "data": {"random_flip": True},
+        "data": {"random_flip": True, "caption_dropout_rate": 0.3},
         "optimizer": {"learning_rate": 0.3},  # overshoots, so that the best is not simply the last
         "training": {"gradient_accumulation_steps": 2, "train_batch_size": 2, "noise_offset": 0.1},
     }
@@ -103,6 +104,24 @@ def test_stopping_at_any_event_and_resuming_gives_the_same_run(settings, tmp_pat
     resumed_best = load_file(runs / "stopped" / "stopped-best.safetensors")
     assert all(torch.equal(best[key], resumed_best[key]) for key in best)
     assert (runs / "photos" / "history.json").read_text() == (runs / "stopped" / "history.json").read_text()
+
+
+def test_dropping_every_caption_trains_the_empty_prompt(settings, photos, tmp_path):
+    list(train(settings(data={"caption_dropout_rate": 1.0}, output={"name": "dropped"})))
+    for caption in photos.glob("*.txt"):
+        caption.write_text("", encoding="utf-8")
+    list(train(settings(output={"name": "empty"})))
+    dropped, empty = (load_file(tmp_path / "runs" / name / f"{name}.safetensors") for name in ("dropped", "empty"))
+    assert all(torch.equal(dropped[key], empty[key]) for key in empty)
+    with pytest.raises(ConfigError, match="caption_dropout_rate would have no effect"):
+        list(train(settings(data={"caption_dropout_rate": 0.5}, output={"name": "nothing to drop"})))
+
+
+def test_half_of_the_captions_are_dropped_at_a_rate_of_a_half():
+    dropped = [is_caption_dropped(3, position, 0.5) for position in range(1000)]
+    assert 440 < sum(dropped) < 560
+    assert dropped == [is_caption_dropped(3, position, 0.5) for position in range(1000)]
+    assert not any(is_caption_dropped(3, position, 0.0) for position in range(1000))
 
 
 def test_a_damaged_checkpoint_is_passed_over_by_name(settings, tmp_path):

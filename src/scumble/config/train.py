@@ -48,6 +48,10 @@ class DataConfig(Section):
     caption: Annotated[
         str | None, Field(description='one caption for all pictures that have none; "" trains the empty prompt')
     ] = None
+    caption_dropout_rate: Annotated[
+        float,
+        Field(ge=0, le=1, description="share of samples trained on the empty prompt, which guidance steers away from"),
+    ] = 0.0
     resolution: Annotated[
         int | None, Field(ge=16, le=4096, description="side of the training square in pixels; none = the base's own")
     ] = None

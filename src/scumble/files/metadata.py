@@ -64,6 +64,7 @@ class TrainingFacts:
     mixed_precision: str | None = None
     snr_gamma: float | None = None
     noise_offset: float | None = None
+    caption_dropout_rate: float | None = None
     fingerprint: str | None = None
 
 
@@ -97,6 +98,7 @@ def _kohya(facts: TrainingFacts) -> dict[str, str | None]:
         "ss_mixed_precision": facts.mixed_precision,
         "ss_min_snr_gamma": _text(facts.snr_gamma),
         "ss_noise_offset": _text(facts.noise_offset),
+        "ss_caption_dropout_rate": _text(facts.caption_dropout_rate),
         "ss_training_comment": facts.comment,
         **_kohya_dataset(facts),
     }

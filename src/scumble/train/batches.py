@@ -54,6 +54,7 @@ class Mixture:
         classes: the class pictures of prior preservation, or None.
         class_share: share of class samples, in (0, 1), where there are class pictures.
         class_weight: weight of their loss.
+        caption_dropout: probability that a sample of the person's pictures is trained on the empty prompt.
         noise_offset: deviation of the constant noise of each channel.
         num_timesteps: length of the noise schedule.
         seed: the run's seed.
@@ -63,6 +64,7 @@ class Mixture:
     classes: Pool | None
     class_share: float
     class_weight: float
+    caption_dropout: float
     noise_offset: float
     num_timesteps: int
     seed: int
@@ -91,7 +93,9 @@ class Mixture:
         index = draws.index_at(self.seed, place, len(pool), stream)
         latents = self._draw(pool.latents[index], position)
         noise = draws.noise_at(self.seed, position, tuple(latents.shape), self.noise_offset)
-        return latents, noise, pool.states[pool.captions[index]], weight
+        is_dropped = pool is self.own and draws.is_caption_dropped(self.seed, position, self.caption_dropout)
+        caption = "" if is_dropped else pool.captions[index]
+        return latents, noise, pool.states[caption], weight
 
     def _draw(self, latents: Latents, position: int) -> Tensor:
         moments = latents.upright

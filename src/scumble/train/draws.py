@@ -40,6 +40,11 @@ def is_flipped(seed: int, position: int) -> bool:
     return bool(torch.rand((), generator=generator(seed, "flip", position)) < 0.5)
 
 
+def is_caption_dropped(seed: int, position: int, rate: float) -> bool:
+    """Whether a position is trained on the empty prompt, with probability `rate`."""
+    return bool(torch.rand((), generator=generator(seed, "caption", position)) < rate)
+
+
 def noise_at(seed: int, position: int, shape: tuple[int, ...], offset: float) -> Tensor:
     """Gaussian noise [C, H, W]; with an offset, each channel also gets one constant Gaussian of that deviation.
 

@@ -85,6 +85,7 @@ class Keeper:
             mixed_precision=train.mixed_precision,
             snr_gamma=train.snr_gamma,
             noise_offset=train.noise_offset or None,
+            caption_dropout_rate=config.data.caption_dropout_rate or None,
             fingerprint=self.base_fingerprint,
         )
 

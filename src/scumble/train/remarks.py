@@ -14,7 +14,7 @@ def remarks(config: TrainConfig, base: BaseModel, scan: Scan, split: Split) -> l
     """What the person should know before the run.
 
     Raises:
-        ConfigError: a caption was given that no picture would use.
+        ConfigError: a setting of the captions would have no effect.
     """
     notes = [Noted(text) for text in base.notes]
     notes += [Noted(f"{item.path.name} is left out: {item.reason}", warning=True) for item in scan.rejected]
@@ -54,4 +54,6 @@ def remarks(config: TrainConfig, base: BaseModel, scan: Scan, split: Split) -> l
         raise ConfigError(
             "caption would have no effect: every picture has a .txt caption of its own; leave caption out"
         )
+    if config.data.caption_dropout_rate > 0 and not any(example.caption for example in scan.examples):
+        raise ConfigError("caption_dropout_rate would have no effect: every caption is empty already; leave it out")
     return notes

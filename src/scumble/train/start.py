@@ -81,6 +81,7 @@ def prepare_material(
         classes=pool(rest) if classes is not None else None,
         class_share=config.prior.prior_share or 0.0,
         class_weight=config.prior.prior_loss_weight or 1.0,
+        caption_dropout=config.data.caption_dropout_rate,
         noise_offset=config.training.noise_offset,
         num_timesteps=num_timesteps,
         seed=seed,
