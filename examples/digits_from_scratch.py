@@ -24,8 +24,10 @@ from torch.nn import functional
 from scumble.adapters import lora
 from scumble.adapters.inject import attach, eject, fold, set_strength, unfold
 from scumble.adapters.targets import find_targets
+from scumble.families.base import pixels_to_image
 from scumble.generate.grid import labelled_grid
 from scumble.mini.handwriting import Handwriting, read_handwriting, split
+from scumble.mini.paint import Brush, paint
 
 SIZE_PX = 8
 TOKENS, WIDTH = 4, 64
@@ -154,7 +156,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, list[float]]:
         print(f"seed {seed}: " + ", ".join(f"{name} {100 * mark:.1f} %" for name, mark in marks.items()))
         if seed == options.seeds[0]:
             pictures["handwriting"] = torch.stack([data[0][data[1] == digit][0] for digit in range(10)])
-            rows = [[to_image(picture) for picture in drawn[:10]] for drawn in pictures.values()]
+            rows = [to_images(drawn[:10]) for drawn in pictures.values()]
             labelled_grid(rows, [str(d) for d in range(10)], list(pictures)).save(options.out / "digits.png")
     for name, marks_of in figures.items():
         spread = statistics.stdev(marks_of) if len(marks_of) > 1 else 0.0
@@ -163,10 +165,11 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, list[float]]:
     return figures
 
 
-def to_image(picture: Tensor) -> Image.Image:
-    """Ink on paper, enlarged smoothly: [1, 8, 8] -> 128 pixels."""
-    grey = ((1 - picture[0]) * 127.5).round().to(torch.uint8).numpy()
-    return Image.fromarray(grey).resize((128, 128), Image.Resampling.BICUBIC)
+def to_images(pictures: Tensor) -> list[Image.Image]:
+    """Ink on paper, as the model in the box paints its coarse glyphs: [N, 1, 8, 8] -> N pictures of 64 pixels."""
+    brush = Brush((25, 25, 28), (250, 250, 248), "plain", 0.0, ((1.2, 0.0, 0.0), (0.0, 1.2, 0.0)))
+    painted = paint((pictures[:, 0] + 1) / 2, [brush] * len(pictures))
+    return [pixels_to_image(2 * picture - 1) for picture in painted]
 
 
 if __name__ == "__main__":
