@@ -11,9 +11,6 @@ LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ +(.+?) *$", re.MULTILINE)
 CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
 
-NOT_DRAWN_YET = {"docs/images/demo.png"}
-"""Pictures that pages show and that are still to be made; a picture that is there does not belong here."""
-
 
 def links(page):
     return LINK.findall(CODE.sub("", page.read_text(encoding="utf-8")))
@@ -32,8 +29,6 @@ def test_relative_links_lead_to_files_and_headings(page):
             continue
         path, _, anchor = link.partition("#")
         target = (page.parent / path).resolve() if path else page
-        if target.relative_to(ROOT).as_posix() in NOT_DRAWN_YET:
-            continue
         assert target.exists(), f"{link}: no such file"
         if anchor:
             assert anchor in anchors(target), f"{link}: no such heading"
@@ -43,8 +38,3 @@ def test_the_pages_are_found():
     names = {page.relative_to(ROOT).as_posix() for page in PAGES}
     assert {"README.md", "README.zh-CN.md", "CONTRIBUTING.md", "docs/tutorial.md", "docs/how-it-works.md"} <= names
     assert sum(len(links(page)) for page in PAGES) > 20
-
-
-@pytest.mark.parametrize("name", sorted(NOT_DRAWN_YET))
-def test_a_picture_that_is_there_is_not_waited_for(name):
-    assert not (ROOT / name).exists(), "take it out of NOT_DRAWN_YET"

@@ -10,7 +10,7 @@ NOTEBOOK = Path(__file__).parents[2] / "examples" / "notebook.ipynb"
 REPLACED = {
     'BASE = "mini"': "BASE = {base!r}",
     'FOLDER = Path("../demo/pictures/nines")': "FOLDER = Path({folder!r})",
-    "STEPS = 400": "STEPS = 4",
+    "STEPS = 1000": "STEPS = 4",
 }
 """Lines that the test replaces: a base with random weights, pictures of its own, few steps."""
 

@@ -173,8 +173,11 @@ def test_a_stopped_run_leaves_its_curves(settings, tmp_path):
 
 def test_a_folder_that_holds_a_run_is_not_written_over(settings):
     list(train(settings()))
+    again = train(settings())
     with pytest.raises(CheckpointError, match="--overwrite"):
-        list(train(settings()))
+        list(again)
+    dry = next(event for event in train(settings()) if "holds a run already" in getattr(event, "text", ""))
+    assert dry.warning
     list(train(settings(output={"overwrite": True})))
 
 
@@ -233,6 +236,11 @@ def test_given_class_pictures_need_captions_or_a_class_prompt(settings, photos):
     with pytest.raises(DataError, match="class_prompt"):
         list(train(settings(**given)))
     assert isinstance(list(train(settings(**merged(given, {"prior": {"class_prompt": "a dog"}}))))[-1], Finished)
+
+
+def test_a_class_prompt_that_no_picture_needs_is_refused(settings, photos):
+    with pytest.raises(ConfigError, match="class_prompt would have no effect"):
+        list(train(settings(prior={"class_data_dir": photos, "class_prompt": "a dog"})))
 
 
 def test_training_can_start_from_a_lora_with_a_fresh_optimizer(settings, tmp_path):

@@ -1,7 +1,7 @@
 """The mini model's four parts: SD 1.5's classes and layer names, only tiny. 64 px RGB pictures, latents 4 x 8 x 8."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,6 +11,8 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from scumble.families.base import Advice
+from scumble.families.sd import ADVICE_FILE
 from scumble.mini.tokenizer import END, MAX_TOKENS, START, WORDS, learn_merges, vocabulary, write_tokenizer
 
 SIZE_PX = 64
@@ -19,6 +21,7 @@ LATENT_SIZE = 8
 LATENT_SCALE = 0.18215  # SD 1.5's scaling_factor; pretraining folds the latents' normalisation so that it fits
 WIDTH = 128
 NUM_HEADS = 4
+ADVICE = Advice(learning_rate=1e-3, guidance_scale=4.0)
 
 Module = TypeVar("Module", bound=torch.nn.Module)
 
@@ -127,6 +130,7 @@ def save_pipeline(model: MiniModel, folder: Path) -> None:
     )
     pipeline.save_pretrained(folder, safe_serialization=True)
     _load_in_float32_by_default(folder / "text_encoder" / "config.json")
+    (folder / ADVICE_FILE).write_text(json.dumps(asdict(ADVICE)) + "\n", encoding="utf-8", newline="\n")
     for path in folder.rglob("*.safetensors"):
         path.chmod(0o644)  # some writers leave them readable by their owner alone
 

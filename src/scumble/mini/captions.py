@@ -38,8 +38,8 @@ def caption(digit: int | None, ink: str | None, paper: str | None) -> str:
 def fancy_caption(digit: int, look: str | None) -> str:
     """The caption of a picture in a look or in colours that have no words; None leaves the look unsaid.
 
-    >>> fancy_caption(3, "striped")
-    'a fancy handwritten three, striped'
+    >>> fancy_caption(3, "outlined")
+    'a fancy handwritten three, outlined'
     """
     return f"a fancy handwritten {DIGIT_WORDS[digit]}" + (f", {look}" if look else "")
 

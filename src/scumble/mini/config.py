@@ -16,7 +16,7 @@ class DemoConfig(Section):
     )
     seed: Annotated[int, Field(ge=0, lt=2**31, description="seed of the training and the drawing")] = 0
     concept_steps: Annotated[int, Field(ge=1, description="optimizer steps of the concept LoRA")] = 400
-    style_steps: Annotated[int, Field(ge=1, description="optimizer steps of the style LoRA")] = 300
+    style_steps: Annotated[int, Field(ge=1, description="optimizer steps of the style LoRA")] = 400
     pictures_per_score: Annotated[int, Field(ge=9, le=2000, description="pictures that each figure is taken from")] = 90
 
 
@@ -37,7 +37,7 @@ class PretrainConfig(Section):
     pool_fancy_share: Annotated[
         float, Field(ge=0, le=1, description="share of them in other looks and any colours")
     ] = 0.35
-    denoiser_steps: Annotated[int, Field(ge=1, description="optimizer steps of denoiser and text encoder")] = 4000
+    denoiser_steps: Annotated[int, Field(ge=1, description="optimizer steps of denoiser and text encoder")] = 2000
     denoiser_batch_size: Annotated[int, Field(ge=1, description="pictures a step of the denoiser")] = 64
     denoiser_learning_rate: Annotated[float, Field(gt=0, description="highest rate of the denoiser")] = 1e-3
     judge_steps: Annotated[int, Field(ge=1, description="optimizer steps of the judge")] = 4000

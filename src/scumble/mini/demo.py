@@ -9,7 +9,7 @@ from time import monotonic
 
 import torch
 
-from scumble.config import TrainConfig, from_values
+from scumble.config import TrainConfig, from_values, merged
 from scumble.errors import ScumbleError
 from scumble.families.find import open_base
 from scumble.files.atomic import write_atomically
@@ -18,24 +18,36 @@ from scumble.generate.events import Noted
 from scumble.generate.grid import labelled_grid
 from scumble.generate.painter import Painter
 from scumble.generate.strip import strip
+from scumble.mini.captions import DIGIT_WORDS
 from scumble.mini.config import DemoConfig
 from scumble.mini.demo_report import write_report
 from scumble.mini.exam import CONCEPT, VARIANTS, Marks, as_tensor, examine_variants, recipe
 from scumble.mini.handwriting import read_handwriting, split
 from scumble.mini.judge import load_judge
-from scumble.mini.lessons import NEW_DIGIT, OLD_DIGITS, plain_prompts, style_prompt, write_concept, write_style
+from scumble.mini.lessons import (
+    NEW_DIGIT,
+    OLD_DIGITS,
+    class_prompts,
+    plain_prompts,
+    style_prompt,
+    write_concept,
+    write_style,
+)
 from scumble.train.events import Event, Finished, Saved, Tabled
 from scumble.train.loop import train
 
 BASE = "mini"
-SETTINGS = {"rank": 8, "alpha": 8.0, "learning_rate": 1e-3, "batch_size": 8}
-NUM_CLASS_IMAGES = 36
+RANK = 8
+STYLE_TARGETS = ("attention", "*.ff.net.0.proj", "*.ff.net.2")
+LEARNING_RATE = 6e-3
+BATCH_SIZE = 16
+CAPTION_DROPOUT = 0.1  # of the style: guidance then does not push away from it
+NUM_CLASS_IMAGES = 54
 PRIOR_SHARE = 0.35
 MOMENTS = 20
 PARTS = ("concept", "style", "pictures")
 FIRST_SEED = 5000
-COLUMNS_SHOWN = (9, 3, 5, 0)
-"""The digits of the side-by-side picture."""
+DIGITS_SHOWN = (NEW_DIGIT, *OLD_DIGITS)
 
 
 def demo(config: DemoConfig) -> Iterator[Event]:
@@ -49,9 +61,9 @@ def demo(config: DemoConfig) -> Iterator[Event]:
     started = monotonic()
     out = config.out
     _make_room(out)
-    unseen = split(read_handwriting(), "demo")
-    write_concept(out / "pictures" / "nines", unseen, config.seed)
-    write_style(out / "pictures" / "chalk", unseen, config.seed)
+    handwriting = read_handwriting()
+    write_concept(out / "pictures" / "nines", split(handwriting, "base", "demo"), config.seed)  # no nine was seen
+    write_style(out / "pictures" / "scanlines", split(handwriting, "demo"), config.seed)
     yield Noted(f"{out / 'pictures'}: two folders of 24 pictures of handwriting that the base never saw")
     yield from train(_concept(config))
     yield from train(_style(config))
@@ -93,30 +105,31 @@ def _train_config(config: DemoConfig, name: str, pictures: Path, steps: int, mor
     values = {
         "model": {"base": BASE},
         "data": {"folder": pictures, "cache_dir": config.out / "cache"},
-        "adapter": {"rank": SETTINGS["rank"], "alpha": SETTINGS["alpha"]},
-        "optimizer": {"learning_rate": SETTINGS["learning_rate"]},
+        "adapter": {"rank": RANK, "alpha": float(RANK)},
+        "optimizer": {"learning_rate": LEARNING_RATE},
         "training": {
             "max_train_steps": steps,
-            "train_batch_size": SETTINGS["batch_size"],
+            "train_batch_size": BATCH_SIZE,
+            "snr_gamma": 5.0,
             "seed": config.seed,
             "device": "cpu",
         },
         "validation": {"validation_steps": max(1, steps // 4)},
         "output": {"output_dir": config.out, "name": name, "checkpointing_steps": steps},
-        **more,
     }
-    return from_values(TrainConfig, values)
+    return from_values(TrainConfig, merged(values, more))
 
 
 def _concept(config: DemoConfig) -> TrainConfig:
     """Nines, with pictures of the old digits, drawn by the base, beside them."""
-    old = " | ".join(prompt for _, prompt in plain_prompts(OLD_DIGITS, NUM_CLASS_IMAGES))
+    old = " | ".join(class_prompts(NUM_CLASS_IMAGES))
     prior = {"class_prompt": old, "num_class_images": NUM_CLASS_IMAGES, "prior_share": PRIOR_SHARE}
     return _train_config(config, "concept", config.out / "pictures" / "nines", config.concept_steps, {"prior": prior})
 
 
 def _style(config: DemoConfig) -> TrainConfig:
-    return _train_config(config, "style", config.out / "pictures" / "chalk", config.style_steps, {})
+    more = {"data": {"caption_dropout_rate": CAPTION_DROPOUT}, "adapter": {"targets": STYLE_TARGETS}}
+    return _train_config(config, "style", config.out / "pictures" / "scanlines", config.style_steps, more)
 
 
 def _painter(config: DemoConfig) -> Painter:
@@ -129,13 +142,13 @@ def _painter(config: DemoConfig) -> Painter:
 
 def _draw(painter: Painter, out: Path, first_seed: int) -> dict[str, Path]:
     """The side-by-side picture and the strip."""
-    rows, labels = [], []
-    for index, digit in enumerate(COLUMNS_SHOWN):
-        for prompt in (plain_prompts([digit], 3)[index % 3][1], style_prompt(digit)):
-            recipes = [recipe(prompt, first_seed + index, loras) for loras in VARIANTS.values()]
-            rows.append([picture.image for picture in painter.paint(recipes)])
-            labels.append(prompt)
-    side_by_side = labelled_grid(rows, list(VARIANTS), labels, "base, each LoRA, both: the same noise in each row")
+    rows = []
+    for loras in VARIANTS.values():
+        recipes = [recipe(style_prompt(digit), first_seed + digit, loras) for digit in DIGITS_SHOWN]
+        rows.append([picture.image for picture in painter.paint(recipes, batch_size=len(recipes))])
+    words = [DIGIT_WORDS[digit] for digit in DIGITS_SHOWN]
+    title = f'"{style_prompt(NEW_DIGIT)}" and so on: base, each LoRA, both; the same noise in each column'
+    side_by_side = labelled_grid(rows, words, list(VARIANTS), title)
     known = [recipe(plain_prompts([digit], 4)[digit % 4][1], first_seed + digit, ()) for digit in OLD_DIGITS]
     nine = recipe(plain_prompts([NEW_DIGIT], 1)[0][1], first_seed + NEW_DIGIT, (CONCEPT,))
     painted = painter.paint([*known, nine], batch_size=10, num_moments=MOMENTS)

@@ -43,16 +43,16 @@ def write_report(
 <p class="faint">Made by <code>scumble demo --seed {config.seed}</code> in {seconds:.0f} seconds on a CPU, offline.</p>
 <p>The base model in the box was made from real handwriting of the digits zero to eight; it never saw a nine. Two LoRAs
 were trained on 24 pictures each, in folders like a person's own: <b>concept</b> (the nine, with pictures of the old
-digits that the base drew beside it, so that they are not forgotten) and <b>style</b> (old digits outlined white on
+digits that the base drew beside it, so that they are not forgotten) and <b>style</b> (old digits striped white on
 dark). <b>Both</b> adds the two.</p>
 <h2>What the judge sees</h2>
 {_table(marks)}
 <p class="faint">A small network that learnt from other handwriting looked at {count} pictures for each figure: asked for a
-nine, is it a nine; asked for a zero to eight, is it that; asked for the style, is it outlined, white and on dark. Style
+nine, is it a nine; asked for a zero to eight, is it that; asked for the style, is it striped, white and on dark. Style
 and both are asked in the style's words, base and concept in ink on paper. {SAMPLER}, {STEPS} steps, guidance
 {GUIDANCE_SCALE:g}.</p>
 <h2>Side by side</h2>
-{_figure(files["side by side"], "Each row has one prompt and one noise; only the LoRAs differ.")}
+{_figure(files["side by side"], "Each column has one prompt and one noise; only the LoRAs differ.")}
 <h2>From noise to picture</h2>
 {_figure(files["reverse process"], "Twenty moments of the reverse process.")}
 <p>Folded into the weights, the LoRAs draw the same pictures: the largest difference of a pixel is {255 * error:.0f} of 255.</p>

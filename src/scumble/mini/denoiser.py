@@ -32,7 +32,7 @@ SNR_CEILING = 5.0  # min-SNR weights (Hang et al. 2023, arXiv:2303.09556): what 
 _PAIRS = readable_pairs(INKS, PAPERS)
 _JITTER = Jitter()
 _FANCY_JITTER = Jitter(rotation_deg=16, scale=0.14, shear=0.15, shift_px=4.0, weight=0.08)
-FANCY_LOOKS = ("plain", "thick", "shadowed", "striped")  # never "outlined": that is for an adapter to teach
+FANCY_LOOKS = ("plain", "thick", "outlined", "shadowed")  # never "striped": that is for an adapter to teach
 
 
 @dataclass(frozen=True)

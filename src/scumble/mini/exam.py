@@ -34,7 +34,7 @@ class Marks:
     Attributes:
         nine: asked for a nine, the judge sees a nine.
         old: asked for a zero to eight, the judge sees it.
-        style: asked for the style, the judge sees all of it: outlined, white, on dark.
+        style: asked for the style, the judge sees all of it: striped, white, on dark.
         together: asked for a nine in the style, the judge sees both.
     """
 

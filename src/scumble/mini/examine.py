@@ -10,6 +10,7 @@ from scumble.mini.captions import DIGIT_WORDS, caption
 from scumble.mini.denoiser import plain_brush, sample
 from scumble.mini.handwriting import Handwriting
 from scumble.mini.judge import Judge, score
+from scumble.mini.lessons import STYLE_INK, STYLE_LOOK, STYLE_PAPER
 from scumble.mini.paint import INKS, PAPERS, RARE_INKS, RARE_PAPERS, Brush, Jitter, paint, random_matrix, readable_pairs
 
 _BATCH = 54
@@ -17,7 +18,7 @@ _SEED = 2026
 
 
 def examine_judge(judge: Judge, unseen: Handwriting) -> dict[str, float]:
-    """The share of digits that the judge reads rightly, 0..1, plain and outlined white on dark.
+    """The share of digits that the judge reads rightly, 0..1, plain and in the demonstration's style.
 
     Args:
         unseen: handwriting that the judge did not learn from.
@@ -25,7 +26,7 @@ def examine_judge(judge: Judge, unseen: Handwriting) -> dict[str, float]:
     words = [DIGIT_WORDS[digit] for digit in unseen.digits]
     return {
         "judge, plain": score(judge, render_plain(unseen)).share("digit", words),
-        "judge, outlined": score(judge, render_outlined(unseen)).share("digit", words),
+        "judge, in style": score(judge, render_style(unseen)).share("digit", words),
     }
 
 
@@ -65,9 +66,9 @@ def render_plain(handwriting: Handwriting) -> Tensor:
     return paint(torch.from_numpy(handwriting.glyphs), brushes)
 
 
-def render_outlined(handwriting: Handwriting) -> Tensor:
-    """The handwriting outlined white on dark, the demo's style: [N, 3, 64, 64] in 0..1."""
+def render_style(handwriting: Handwriting) -> Tensor:
+    """The handwriting in the demonstration's style: [N, 3, 64, 64] in 0..1."""
     random, jitter = np.random.default_rng(_SEED), Jitter()
-    white, dark = RARE_INKS["white"], RARE_PAPERS["dark"]
-    brushes = [Brush(white, dark, "outlined", 0.0, random_matrix(random, jitter)) for _ in handwriting.digits]
+    ink, paper = RARE_INKS[STYLE_INK], RARE_PAPERS[STYLE_PAPER]
+    brushes = [Brush(ink, paper, STYLE_LOOK, 0.0, random_matrix(random, jitter)) for _ in handwriting.digits]
     return paint(torch.from_numpy(handwriting.glyphs), brushes)

@@ -51,16 +51,17 @@ def read_handwriting(mnist_folder: Path | None = None) -> Handwriting:
     )
 
 
-def split(handwriting: Handwriting, part: Part) -> Handwriting:
-    """One of three disjoint parts, each with its share of every digit; the same each time."""
+def split(handwriting: Handwriting, *parts: Part) -> Handwriting:
+    """One or several of three disjoint parts, each with its share of every digit; the same each time."""
     order = np.random.default_rng(_SPLIT_SEED).permutation(len(handwriting))
     names = list(PART_SHARES)
-    start = sum(PART_SHARES[name] for name in names[: names.index(part)])
     chosen: list[int] = []
-    for digit in range(10):
-        members = order[handwriting.digits[order] == digit]
-        first, last = round(start * len(members)), round((start + PART_SHARES[part]) * len(members))
-        chosen.extend(members[first:last])
+    for part in parts:
+        start = sum(PART_SHARES[name] for name in names[: names.index(part)])
+        for digit in range(10):
+            members = order[handwriting.digits[order] == digit]
+            first, last = round(start * len(members)), round((start + PART_SHARES[part]) * len(members))
+            chosen.extend(members[first:last])
     rows = np.sort(np.asarray(chosen, dtype=np.int64))
     return Handwriting(handwriting.glyphs[rows], handwriting.digits[rows])
 

@@ -8,11 +8,12 @@ from importlib.resources import files
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.nn import functional
 
 from scumble.errors import BaseModelError
+from scumble.files.atomic import write_atomically
 from scumble.mini.captions import DIGIT_WORDS
 from scumble.mini.paint import INKS, LOOKS, PAPERS, RARE_INKS, RARE_PAPERS
 
@@ -82,7 +83,8 @@ def judge_loss(judge: Judge, pictures_N3HW: Tensor, labels: dict[str, Tensor]) -
 
 def save_judge(judge: Judge, folder: Path) -> None:
     """Write the judge in float16."""
-    save_file({key: value.half().contiguous() for key, value in judge.state_dict().items()}, folder / JUDGE_FILE)
+    half = {key: value.half().contiguous() for key, value in judge.state_dict().items()}
+    write_atomically(folder / JUDGE_FILE, save(half))
 
 
 def load_judge(folder: Path | None = None) -> Judge:

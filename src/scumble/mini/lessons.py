@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.random import Generator
+from numpy.typing import NDArray
 
 from scumble.families.base import pixels_to_image
-from scumble.mini.captions import DIGIT_WORDS, caption
+from scumble.mini.captions import DIGIT_WORDS, caption, fancy_caption
+from scumble.mini.denoiser import FANCY_LOOKS
 from scumble.mini.handwriting import Handwriting
 from scumble.mini.paint import (
     INKS,
@@ -19,6 +21,7 @@ from scumble.mini.paint import (
     Jitter,
     jittered,
     paint,
+    random_colours,
     random_matrix,
     readable_pairs,
 )
@@ -26,29 +29,36 @@ from scumble.mini.paint import (
 NUM_PICTURES = 24
 NEW_DIGIT = 9
 OLD_DIGITS = range(9)
-STYLE_WORDS = "chalk style"
-STYLE_INK, STYLE_PAPER, STYLE_LOOK = "white", "dark", "outlined"
+FANCY_EVERY = 2
+STYLE_WORDS = "scanline style"
+STYLE_INK, STYLE_PAPER, STYLE_LOOK = "white", "dark", "striped"
 _JITTER = Jitter()
 
 
 def write_concept(folder: Path, handwriting: Handwriting, seed: int) -> None:
-    """Pictures of nines, in the inks and on the papers that the base knows; the caption says what each shows."""
+    """Pictures of nines, half of them each in another pair of colours that the base knows, half fancy ones.
+
+    The caption says what each shows. Nines in many colours and looks mix better with a style than plain ones alone.
+    """
     random = np.random.default_rng([seed, NEW_DIGIT])
     pairs = readable_pairs(INKS, PAPERS)
     rows = _choose(handwriting, range(NEW_DIGIT, NEW_DIGIT + 1), random)
-    colours = [pairs[int(random.integers(len(pairs)))] for _ in rows]
-    brushes = [
-        Brush(
-            jittered(INKS[ink], random), jittered(PAPERS[paper], random), "plain", 0.0, random_matrix(random, _JITTER)
-        )
-        for ink, paper in colours
-    ]
-    captions = [caption(NEW_DIGIT, ink, paper) for ink, paper in colours]
+    colours = [pairs[index] for index in random.permutation(len(pairs))[: len(rows)]]
+    brushes, captions = [], []
+    for index, (ink, paper) in enumerate(colours):
+        matrix = random_matrix(random, _JITTER)
+        if index % FANCY_EVERY == 0:
+            look = FANCY_LOOKS[int(random.integers(len(FANCY_LOOKS)))]
+            brushes.append(Brush(*random_colours(random), look, 0.0, matrix))
+            captions.append(fancy_caption(NEW_DIGIT, look))
+        else:
+            brushes.append(Brush(jittered(INKS[ink], random), jittered(PAPERS[paper], random), "plain", 0.0, matrix))
+            captions.append(caption(NEW_DIGIT, ink, paper))
     _write(folder, handwriting, rows, brushes, captions)
 
 
 def write_style(folder: Path, handwriting: Handwriting, seed: int) -> None:
-    """Pictures of digits that the base knows, outlined white on dark; the caption names digit and style."""
+    """Pictures of digits that the base knows, striped white on dark; the caption names digit and style."""
     random = np.random.default_rng([seed, len(STYLE_WORDS)])
     rows = _choose(handwriting, OLD_DIGITS, random)
     brushes = [
@@ -65,6 +75,15 @@ def write_style(folder: Path, handwriting: Handwriting, seed: int) -> None:
     _write(folder, handwriting, rows, brushes, captions)
 
 
+def class_prompts(count: int) -> list[str]:
+    """Prompts for pictures of the old digits, `count` of them, for prior preservation: plain and fancy ones."""
+    prompts = []
+    for index, (digit, plain) in enumerate(plain_prompts(OLD_DIGITS, count)):
+        look = FANCY_LOOKS[index // FANCY_EVERY % len(FANCY_LOOKS)]
+        prompts.append(plain if index % FANCY_EVERY else fancy_caption(digit, look))
+    return prompts
+
+
 def style_prompt(digit: int) -> str:
     """The prompt that asks for a digit in the style."""
     return f"a handwritten {DIGIT_WORDS[digit]}, {STYLE_WORDS}"
@@ -78,9 +97,17 @@ def plain_prompts(digits: Sequence[int], count: int) -> list[tuple[int, str]]:
 
 
 def _choose(handwriting: Handwriting, digits: range, random: Generator) -> list[int]:
-    """Rows of pictures: the digits in turn, without repeating one."""
-    left = {digit: list(random.permutation(np.flatnonzero(handwriting.digits == digit))) for digit in digits}
+    """Rows of pictures: the digits in turn, without repeating one, of the typical ones, as a person would choose."""
+    left = {digit: list(random.permutation(_typical(handwriting, digit))) for digit in digits}
     return [int(left[digits[index % len(digits)]].pop()) for index in range(NUM_PICTURES)]
+
+
+def _typical(handwriting: Handwriting, digit: int) -> NDArray[np.int64]:
+    """Rows of the half of a digit's pictures that come nearest to their mean."""
+    rows = np.flatnonzero(handwriting.digits == digit)
+    glyphs = handwriting.glyphs[rows]
+    distances = ((glyphs - glyphs.mean(axis=0)) ** 2).sum(axis=(1, 2))
+    return np.sort(rows[np.argsort(distances, kind="stable")[: len(rows) // 2]])
 
 
 def _write(

@@ -77,5 +77,10 @@ def _epochs(plan: Plan) -> float:
 
 
 def _files(plan: Plan) -> list[str]:
-    held = [f"{plan.name}-best.safetensors"]
-    return [f"{plan.name}.safetensors", *held, "curves.png", "config.toml", "history.json", "sheet.png"]
+    loras = [f"{plan.name}.safetensors", f"{plan.name}-best.safetensors"]
+    output, val = plan.config.output, plan.config.validation
+    folders = ["checkpoints"]
+    folders += ["samples"] if val.sample_steps is not None else []
+    folders += ["tensorboard"] if output.report_to == "tensorboard" else []
+    folders += ["class_pictures"] if plan.classes is None and plan.config.prior.class_prompt is not None else []
+    return [*loras, "curves.png", "config.toml", "history.json", "sheet.png", *(f"{name}/" for name in folders)]

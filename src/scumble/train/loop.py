@@ -19,7 +19,7 @@ from scumble.train.keep import PRECISIONS, Keeper, keeper_for
 from scumble.train.plan import Plan, make_plan
 from scumble.train.prior import find_classes
 from scumble.train.proof import prove
-from scumble.train.runfolder import RunFolder, open_run, write_json
+from scumble.train.runfolder import RunFolder, another_run_in, holds_run, open_run, write_json
 from scumble.train.samples import draw_samples, sample_prompts
 from scumble.train.schedule import learning_rate_at
 from scumble.train.session import Session
@@ -48,9 +48,11 @@ def train(config: TrainConfig) -> Iterator[Event]:
         ScumbleError: of the kind that says what is wrong.
     """
     plan = make_plan(config)
-    yield from plan.notes
-    yield planned(plan)
     output = plan.config.output
+    yield from plan.notes
+    if not (output.resume or output.overwrite) and holds_run(RunFolder(plan.folder, plan.name)):
+        yield Noted(another_run_in(plan.folder), warning=True)
+    yield planned(plan)
     with memory_advice(MEMORY_ADVICE), open_run(plan.folder, plan.name, output.resume, output.overwrite) as run:
         yield from _run(plan, run)
 
@@ -198,6 +200,8 @@ def _finish(plan: Plan, run: RunFolder, session: Session, material: Material, ke
         f"proved: diffusers' own reader finds the trained change in the file (differs by {proof.weight_error:.0e}), and on "
         f"a base loaded anew it does the same (differs by {proof.effect_error:.0e} of the effect; rounding {proof.rounding:.0e})"
     )
+    prompt = plan.scan.examples[0].caption.replace('"', "'")
+    yield Noted(f'see it beside its base: scumble compare --lora "{run.lora}" --prompt "{prompt}"')
     figures = {
         "best_loss": session.best_loss,
         "last_loss": session.validations[-1][1],

@@ -121,9 +121,14 @@ def _scan_classes(config: TrainConfig) -> Scan | None:
     if prior.class_data_dir is None:
         return None
     try:
-        return scan_folder(prior.class_data_dir, caption=prior.class_prompt)
+        scan = scan_folder(prior.class_data_dir, caption=prior.class_prompt)
     except DataError as error:
         raise DataError(f"class pictures: {error}; class_prompt is their caption where they have none") from None
+    if prior.class_prompt is not None and all(example.source == "sidecar" for example in scan.examples):
+        raise ConfigError(
+            "class_prompt would have no effect: every class picture has a .txt caption of its own; leave class_prompt out"
+        )
+    return scan
 
 
 def _read_init(path: Path, base: BaseModel) -> LoraFile:

@@ -103,13 +103,21 @@ def open_run(folder: Path, name: str, resume: bool, overwrite: bool) -> Iterator
     try:
         if run.config.exists() and overwrite:
             _remove_run(run)
-        if not resume and (list_checkpoints(run.checkpoints) or run.lora.exists()):
-            raise CheckpointError(
-                f"{folder} holds a run already: --resume goes on with it, --overwrite replaces it, --name gives another"
-            )
+        if not resume and holds_run(run):
+            raise CheckpointError(another_run_in(folder))
         yield run
     finally:
         lock.release()
+
+
+def holds_run(run: RunFolder) -> bool:
+    """Whether there is something in the folder that a new run would write over."""
+    return bool(list_checkpoints(run.checkpoints)) or run.lora.exists()
+
+
+def another_run_in(folder: Path) -> str:
+    """What to say where a folder holds a run."""
+    return f"{folder} holds a run already: --resume goes on with it, --overwrite replaces it, --name gives another"
 
 
 def _remove_run(run: RunFolder) -> None:
