@@ -46,7 +46,9 @@ def test_a_folder_with_something_else_is_left_alone(tmp_path):
 
 @pytest.mark.slow
 def test_it_reaches_its_figures(tmp_path):
-    assert main(["demo", "--out", str(tmp_path / "demo"), "--seed", "0"]) == 0
+    with pytest.raises(SystemExit) as ended:
+        main(["demo", "--out", str(tmp_path / "demo"), "--seed", "0"])
+    assert ended.value.code == 0
     scores = json.loads((tmp_path / "demo" / "report.json").read_text(encoding="utf-8"))["scores"]
     assert scores["base"]["nine"] <= 0.10
     assert scores["base"]["old"] >= 0.97
