@@ -1,10 +1,10 @@
 """The page of settings is what the settings say."""
 
-import importlib.util
 from pathlib import Path
 
 import pytest
 
+from scripts import load_script
 from scumble.cli.app import app
 from scumble.cli.flags import leaves
 
@@ -13,10 +13,7 @@ SCRIPT = Path(__file__).parents[2] / "docs" / "make_reference.py"
 
 @pytest.fixture(scope="module")
 def reference():
-    spec = importlib.util.spec_from_file_location("make_reference", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script(SCRIPT)
 
 
 def test_the_committed_page_is_current(reference):

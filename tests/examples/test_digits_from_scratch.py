@@ -1,6 +1,5 @@
 """The example from scratch runs, short: adapters on cross-attention alone, folded as good as not, base untouched."""
 
-import importlib.util
 import json
 from pathlib import Path
 
@@ -8,15 +7,14 @@ import pytest
 import torch
 from sklearn.svm import SVC
 
+from scripts import load_script
+
 EXAMPLE = Path(__file__).parents[2] / "examples" / "digits_from_scratch.py"
 
 
 @pytest.fixture(scope="module")
 def example():
-    spec = importlib.util.spec_from_file_location("digits_from_scratch", EXAMPLE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script(EXAMPLE)
 
 
 def test_it_writes_figures_and_a_picture(example, tmp_path, capsys):

@@ -1,6 +1,5 @@
 """The example that students read: it trains, and diffusers understands its file."""
 
-import importlib.util
 import math
 from pathlib import Path
 
@@ -10,16 +9,15 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from scripts import load_script
+
 EXAMPLE = Path(__file__).parents[2] / "examples" / "train_in_one_file.py"
 SIZE = 32
 
 
 @pytest.fixture(scope="module")
 def example():
-    spec = importlib.util.spec_from_file_location("train_in_one_file", EXAMPLE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script(EXAMPLE)
 
 
 @pytest.fixture

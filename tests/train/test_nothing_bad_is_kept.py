@@ -6,7 +6,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from scumble.config import TrainConfig, from_values, merged
 from scumble.errors import DivergedError
 from scumble.train.curves import draw_curves
 from scumble.train.events import Finished
@@ -14,19 +13,9 @@ from scumble.train.loop import train
 
 
 @pytest.fixture
-def settings(tiny_base, photos, tmp_path):
-    def build(**changes):
-        values = {
-            "model": {"base": str(tiny_base)},
-            "data": {"folder": photos},
-            "adapter": {"rank": 4, "alpha": 3.0},
-            "optimizer": {"learning_rate": 1e-2},
-            "training": {"max_train_steps": 4, "device": "cpu"},
-            "output": {"output_dir": tmp_path / "runs", "report_to": "none"},
-        }
-        return from_values(TrainConfig, merged(values, changes))
-
-    return build
+def settings(common):
+    own = {"adapter": {"rank": 4, "alpha": 3.0}}
+    return lambda **changes: common(own, changes)
 
 
 @pytest.mark.parametrize("rate", [1e19, 1e30, 1e38])

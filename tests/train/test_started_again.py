@@ -10,18 +10,9 @@ from scumble.train.loop import train
 
 
 @pytest.fixture
-def settings(tiny_base, photos, tmp_path):
-    def build(**changes):
-        values = {
-            "model": {"base": str(tiny_base)},
-            "data": {"folder": photos, "cache_dir": tmp_path / "kept"},
-            "optimizer": {"learning_rate": 1e-2},
-            "training": {"max_train_steps": 4, "device": "cpu"},
-            "output": {"output_dir": tmp_path / "runs", "report_to": "none"},
-        }
-        return from_values(TrainConfig, merged(values, changes))
-
-    return build
+def settings(common, tmp_path):
+    own = {"data": {"cache_dir": tmp_path / "kept"}}
+    return lambda **changes: common(own, changes)
 
 
 def same_numbers(a, b):

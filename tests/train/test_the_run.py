@@ -15,20 +15,14 @@ from scumble.train.loop import train
 
 
 @pytest.fixture
-def settings(tiny_base, photos, tmp_path):
-    def build(**changes):
-        values = {
-            "model": {"base": str(tiny_base)},
-            "data": {"folder": photos},
-            "adapter": {"rank": 4, "alpha": 3.0},
-            "optimizer": {"learning_rate": 1e-2},
-            "training": {"max_train_steps": 6, "device": "cpu"},
-            "validation": {"validation_steps": 2},
-            "output": {"output_dir": tmp_path / "runs", "checkpointing_steps": 2, "report_to": "none"},
-        }
-        return from_values(TrainConfig, merged(values, changes))
-
-    return build
+def settings(common):
+    own = {
+        "adapter": {"rank": 4, "alpha": 3.0},
+        "training": {"max_train_steps": 6},
+        "validation": {"validation_steps": 2},
+        "output": {"checkpointing_steps": 2},
+    }
+    return lambda **changes: common(own, changes)
 
 
 def file_hash(path):
