@@ -16,7 +16,7 @@ class DemoConfig(Section):
     )
     seed: Annotated[int, Field(ge=0, lt=2**31, description="seed of the training and the drawing")] = 0
     concept_steps: Annotated[int, Field(ge=1, description="optimizer steps of the concept LoRA")] = 400
-    style_steps: Annotated[int, Field(ge=1, description="optimizer steps of the style LoRA")] = 400
+    style_steps: Annotated[int, Field(ge=1, description="optimizer steps of the style LoRA")] = 500
     pictures_per_score: Annotated[int, Field(ge=9, le=2000, description="pictures that each figure is taken from")] = 90
 
 

@@ -41,6 +41,7 @@ RANK = 8
 STYLE_TARGETS = ("attention", "*.ff.net.0.proj", "*.ff.net.2")
 LEARNING_RATE = 6e-3
 BATCH_SIZE = 16
+CONCEPT_WEIGHT_DECAY, STYLE_WEIGHT_DECAY = 2.0, 1.0  # small LoRAs mix: docs/decisions/0010
 CAPTION_DROPOUT = 0.1  # of the style: guidance then does not push away from it
 NUM_CLASS_IMAGES = 54
 PRIOR_SHARE = 0.35
@@ -123,12 +124,19 @@ def _train_config(config: DemoConfig, name: str, pictures: Path, steps: int, mor
 def _concept(config: DemoConfig) -> TrainConfig:
     """Nines, with pictures of the old digits, drawn by the base, beside them."""
     old = " | ".join(class_prompts(NUM_CLASS_IMAGES))
-    prior = {"class_prompt": old, "num_class_images": NUM_CLASS_IMAGES, "prior_share": PRIOR_SHARE}
-    return _train_config(config, "concept", config.out / "pictures" / "nines", config.concept_steps, {"prior": prior})
+    more = {
+        "optimizer": {"weight_decay": CONCEPT_WEIGHT_DECAY},
+        "prior": {"class_prompt": old, "num_class_images": NUM_CLASS_IMAGES, "prior_share": PRIOR_SHARE},
+    }
+    return _train_config(config, "concept", config.out / "pictures" / "nines", config.concept_steps, more)
 
 
 def _style(config: DemoConfig) -> TrainConfig:
-    more = {"data": {"caption_dropout_rate": CAPTION_DROPOUT}, "adapter": {"targets": STYLE_TARGETS}}
+    more = {
+        "optimizer": {"weight_decay": STYLE_WEIGHT_DECAY},
+        "data": {"caption_dropout_rate": CAPTION_DROPOUT},
+        "adapter": {"targets": STYLE_TARGETS},
+    }
     return _train_config(config, "style", config.out / "pictures" / "scanlines", config.style_steps, more)
 
 
@@ -178,6 +186,7 @@ def _write_json(
 ) -> None:
     values = {
         "scores": {name: asdict(mark) for name, mark in marks.items()},
+        "strengths": {name: {use.name: use.weight for use in loras} for name, loras in VARIANTS.items()},
         "seconds": round(seconds, 1),
         "folding_error": error,
         "files": {what: file.relative_to(path.parent).as_posix() for what, file in files.items()},

@@ -14,14 +14,14 @@ from scumble.mini.captions import DIGIT_WORDS
 from scumble.mini.judge import Judge, Scores, score
 from scumble.mini.lessons import NEW_DIGIT, OLD_DIGITS, STYLE_INK, STYLE_LOOK, STYLE_PAPER, plain_prompts, style_prompt
 
-STEPS, GUIDANCE_SCALE, SAMPLER = 20, 4.0, "DDIM"
+STEPS, GUIDANCE_SCALE, SAMPLER = 20, 3.0, "Euler a"
 BATCH_SIZE = 30
 CONCEPT, STYLE = LoraUse("concept"), LoraUse("style")
 VARIANTS: Mapping[str, tuple[LoraUse, ...]] = {
     "base": (),
     "concept": (CONCEPT,),
     "style": (STYLE,),
-    "both": (CONCEPT, STYLE),
+    "both": (LoraUse("concept", 1.15), LoraUse("style", 1.05)),
 }
 STYLED = {"style", "both"}
 """Variants that are asked for digits in the style; the others are asked for them in ink on paper."""
