@@ -68,8 +68,7 @@ def encode(pipe, folder, size):
         # the middle square of the picture, as [1, 3, size, size] in -1..1
         pixels = pipe.image_processor.preprocess(load_image(str(path)), size, size, resize_mode="crop")
         posterior = pipe.vae.encode(pixels.to(pipe.device)).latent_dist  # mean and deviation, [1, 4, size/8, size/8]
-        tokens = pipe.tokenizer(caption, padding="max_length", truncation=True, return_tensors="pt").input_ids
-        text = pipe.text_encoder(tokens.to(pipe.device))[0]  # [1, 77, width]
+        text, _ = pipe.encode_prompt(caption, pipe.device, 1, do_classifier_free_guidance=False)  # [1, 77, width]
         samples.append((caption, posterior, text))
     assert samples, f"there is no picture in {folder}"
     return samples
@@ -115,10 +114,11 @@ def load(unet, folder):
         layer.B.data.copy_(tensors[f"unet.{path}.lora_B.weight"])
 
 
-def draw(pipe, prompt, size):
+def draw(pipe, prompt, options):
     """A picture from always the same noise: what differs is the model."""
     noise = torch.Generator().manual_seed(1025)
-    return pipe(prompt, size, size, num_inference_steps=30, guidance_scale=7.0, generator=noise).images[0]
+    size, guidance = options.resolution, options.guidance
+    return pipe(prompt, size, size, num_inference_steps=30, guidance_scale=guidance, generator=noise).images[0]
 
 
 def main(arguments=None):
@@ -130,18 +130,18 @@ def main(arguments=None):
     parser.add_argument("--rank", type=int, default=16)
     parser.add_argument("--rate", type=float, default=1e-4, help="learning rate")
     parser.add_argument("--resolution", type=int, default=512, help="side of the pictures in pixels")
+    parser.add_argument("--guidance", type=float, default=7.0, help="how strictly the drawing keeps to its prompt")
     options = parser.parse_args(arguments)
     torch.manual_seed(0)
     pipe = load_base(options.base)
     samples = encode(pipe, options.pictures, options.resolution)
-    prompt = samples[0][0]
-    before = draw(pipe, prompt, options.resolution)
+    before = draw(pipe, samples[0][0], options)
     layers = inject(pipe.unet, options.rank, alpha=2 * options.rank)
     losses = train(pipe, layers, samples, options.steps, options.rate)
     save(layers, options.out)
     fresh = load_base(options.base)  # the proof: a new model, and what the file holds
     load(fresh.unet, options.out)
-    after = draw(fresh, prompt, options.resolution)
+    after = draw(fresh, samples[0][0], options)
     make_image_grid([before, after], rows=1, cols=2).save(options.out / "before_after.png")
     return losses
 
