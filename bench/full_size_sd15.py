@@ -133,6 +133,7 @@ def main() -> None:
         "within_limit": max(train["peak_gib"], generate["peak_gib"]) <= LIMIT_GIB,
     }
     path = Path(__file__).parent / "results" / f"{result['date']}-full-size-sd15-{side}-{options.precision}.json"
+    path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(result, indent=1))
 
