@@ -4,7 +4,7 @@ A message says what was found, what was expected and what to do about it.
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 
 class ScumbleError(Exception):
@@ -57,8 +57,16 @@ class InterruptedRunError(ScumbleError):
     exit_code = 130
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """The end of an 'unknown name' message: the closest known name, or all of them."""
-    known = list(known)
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    return f": did you mean '{close[0]}'?" if close else f": known are {', '.join(known)}"
+def nearest(name: str, known: Iterable[str], called: Mapping[str, str] | None = None) -> str:
+    """The end of an 'unknown name' message: the closest known name, or all of them.
+
+    Args:
+        name: what was found.
+        known: the names there are.
+        called: further spellings of them -> the name to suggest.
+    """
+    meant = {**(called or {}), **{each: each for each in known}}
+    close = difflib.get_close_matches(name, meant, n=1, cutoff=0.6)
+    if close:
+        return f": did you mean '{meant[close[0]]}'?"
+    return f": known are {', '.join(dict.fromkeys(meant.values()))}"

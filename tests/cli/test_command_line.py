@@ -172,6 +172,20 @@ def test_what_is_not_there_yet_or_called_otherwise_says_so(scumble, words, said)
     assert errors.startswith(f"error: {said}")
 
 
+def test_all_that_is_not_there_yet_is_said_at_once(scumble):
+    code, _, errors = scumble("train", "--dataset_name", "a/b", "--push_to_hub", "--report_to=wandb", "--rank", "4")
+    assert code == 2
+    assert [flag for flag in ("--dataset_name:", "--push_to_hub:", "--report_to=wandb") if flag not in errors] == []
+
+
+def test_a_flag_that_means_something_else_here_says_so(dry_run, scumble, photos, tiny_base, tmp_path):
+    words = ("--base", tiny_base, "--dry-run")
+    _, out, _ = scumble("train", photos, *words, "--cache_dir", tmp_path)
+    assert "--cache_dir is the folder of cached latents" in out
+    _, out, _ = scumble("train", photos, *words, "--cache-dir", tmp_path)
+    assert "is the folder of cached latents" not in out
+
+
 def test_a_flag_without_effect_is_said_and_swallows_nothing(dry_run, scumble, photos, tiny_base):
     code, out, _ = scumble(
         "train", "--allow_tf32", photos, "--base", tiny_base, "--dataloader_num_workers", 8, "--dry-run"

@@ -26,6 +26,10 @@ def test_an_unknown_setting_names_the_nearest():
     assert refusal(adapter={"rnk": 4}) == "unknown setting 'rnk' in [adapter]: did you mean 'rank'?"
 
 
+def test_the_nearest_is_named_as_it_is_called_here():
+    assert "did you mean 'max_train_steps'" in refusal(training={"stepps": 3})
+
+
 def test_an_unknown_section_names_the_nearest():
     assert refusal(adaptor={}) == "unknown setting 'adaptor' in the settings: did you mean 'adapter'?"
 
@@ -91,8 +95,8 @@ def test_a_plain_file_name_is_taken(name):
         ({"validation": {"num_validation_images": 2}}, "num_validation_images"),
         ({"validation": {"sample_steps": 2}}, "sample_steps"),
         ({"output": {"resume": True, "overwrite": True}}, "overwrite"),
-        ({"training": {"purpose": "style"}, "adapter": {"rank": 8}}, "purpose"),
-        ({"training": {"purpose": "style"}, "output": {"init_lora": "a.safetensors"}}, "purpose"),
+        ({"training": {"purpose": "style"}, "adapter": {"rank": 8}}, "purpose (--for)"),
+        ({"training": {"purpose": "style"}, "output": {"init_lora": "a.safetensors"}}, "purpose (--for)"),
         ({"adapter": {"targets": ["*.to_q"]}, "output": {"init_lora": "a.safetensors"}}, "targets"),
         ({"adapter": {"init": "gaussian"}, "output": {"init_lora": "a.safetensors"}}, "init"),
     ],

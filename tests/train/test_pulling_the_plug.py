@@ -98,7 +98,7 @@ def test_a_termination_signal_saves_first_and_says_how_to_go_on(tiny_base, photo
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
     assert "--resume" in errors
-    assert "saving after this step" in errors
+    assert "stopping after this step" in errors
     subprocess.run(
         command(tiny_base, photos, tmp_path, "ended", "--resume"), check=True, capture_output=True, timeout=300
     )

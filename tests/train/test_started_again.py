@@ -1,12 +1,16 @@
 """The same run again: from its resolved settings, from another working directory, and after a stop."""
 
+import shutil
+
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from scumble.config import TrainConfig, from_values, merged, read_toml
-from scumble.train.events import Stepped
+from scumble.errors import CheckpointError
+from scumble.train.events import Sampled, Stepped
 from scumble.train.loop import train
+from scumble.train.plan import make_plan
 
 
 @pytest.fixture
@@ -62,3 +66,41 @@ def test_the_settings_of_a_run_work_from_any_working_directory(settings, tiny_ba
     runs = tmp_path / "runs"
     assert same_numbers(runs / "photos" / "photos.safetensors", runs / "again" / "again.safetensors")
     assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_the_base_in_the_box_is_not_mistaken_for_a_folder_of_its_name(settings, tmp_path, monkeypatch):
+    (tmp_path / "mini").mkdir()
+    monkeypatch.chdir(tmp_path)
+    plan = make_plan(settings(model={"base": "mini"}, data={"trigger": "sks nine"}))
+    assert plan.config.model.base == "mini"
+
+
+PICTURED = {"validation": {"validation_prompt": "a dog", "sample_steps": 1}, "output": {"name": "killed"}}
+
+
+def test_a_run_that_was_killed_early_leaves_nothing_to_another_one(settings, tmp_path):
+    run = tmp_path / "runs" / "killed"
+    events = train(settings(**PICTURED, prior={"class_prompt": "a three", "num_class_images": 4}))
+    next(event for event in events if isinstance(event, Sampled))
+    events.close()
+    shutil.rmtree(run / "checkpoints")  # a kill would not have saved one
+    assert len(list((run / "class_pictures").glob("*.png"))) == 4
+    five = {"class_prompt": "a five", "num_class_images": 2}
+    with pytest.raises(CheckpointError, match="holds a run already"):
+        list(train(settings(**PICTURED, prior=five)))
+    for file in run.glob("killed-*.safetensors"):
+        file.unlink()
+    list(train(settings(output={"name": "killed"}, prior=five)))
+    prompts = [path.read_text(encoding="utf-8") for path in sorted((run / "class_pictures").glob("*.txt"))]
+    assert prompts == ["a five", "a five"]
+    assert not (run / "samples").exists()
+
+
+def test_overwrite_replaces_a_lora_whose_run_is_gone_and_nothing_else(settings, tmp_path):
+    folder = tmp_path / "runs" / "photos"
+    (folder / "samples").mkdir(parents=True)
+    (folder / "samples" / "mine.txt").write_text("mine", encoding="utf-8")
+    (folder / "photos.safetensors").write_bytes(b"old")
+    list(train(settings(output={"overwrite": True})))
+    assert load_file(folder / "photos.safetensors")
+    assert (folder / "samples" / "mine.txt").exists()

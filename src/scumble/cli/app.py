@@ -55,7 +55,8 @@ def train(
     from scumble.train.events import Planned
     from scumble.train.loop import train as run
 
-    play(run(settings), until=lambda event: dry_run and isinstance(event, Planned))
+    goes_on = "what was done is saved: the same command with --resume goes on"
+    play(run(settings), goes_on, until=lambda event: dry_run and isinstance(event, Planned))
 
 
 @app.command
@@ -116,7 +117,7 @@ def pretrain(
     settings = from_values(PretrainConfig, nested(PretrainConfig, flags))
     from scumble.mini.pretrain import pretrain as run
 
-    play(run(settings))
+    play(run(settings), "what was done is saved: the same command goes on")
 
 
 def main(arguments: list[str] | None = None) -> None:

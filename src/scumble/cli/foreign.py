@@ -47,6 +47,17 @@ WITHOUT_EFFECT = {
 }
 """Flag -> why it changes nothing here; said, and accepted, because the result is the same."""
 
+MEANS_ELSE = {
+    "--cache_dir": "is the folder of cached latents and text states here; downloads go where HF_HOME says",
+}
+"""Flag as the diffusers script spells it -> what it means here; said, because it is another thing there."""
+
+SWITCHES_NOT_THERE_YET = {
+    "push_to_hub", "use_8bit_adam", "enable_xformers_memory_efficient_attention", "with_prior_preservation",
+    "train_text_encoder", "use_dora",
+}  # fmt: skip
+"""Those of the refused flags that take no value."""
+
 SWITCHES = {"allow_tf32"}
 """Those of the flags above that take no value."""
 
@@ -60,6 +71,7 @@ def translate(arguments: list[str]) -> list[str]:
         ConfigError: a flag or value that diffusers has and we do not, with what to do instead.
     """
     translated: list[str] = []
+    refused: list[str] = []
     rest = list(arguments)
     while rest:
         argument = rest.pop(0)
@@ -70,7 +82,12 @@ def translate(arguments: list[str]) -> list[str]:
         key = _key(name)
         if not is_joined and key not in SWITCHES and rest and not rest[0].startswith("--"):
             value = rest[0]
-        _refuse_not_there_yet(key, value)
+        reason = _not_there_yet(key, value)
+        if reason is not None:
+            refused.append(reason)
+            if value and not is_joined and key not in SWITCHES_NOT_THERE_YET:
+                rest.pop(0)
+            continue
         if key in WITHOUT_EFFECT or key == RESUME:
             if value and not is_joined:
                 rest.pop(0)
@@ -79,26 +96,32 @@ def translate(arguments: list[str]) -> list[str]:
         if not is_joined and rest and rest[0].startswith("-") and " " in rest[0]:  # text, not a flag: "-5 dogs"
             is_joined, value = "=", rest.pop(0)
         translated.append("--" + key.replace("_", "-") + is_joined + (value if is_joined else ""))
+    if refused:
+        raise ConfigError("\n".join(refused))
     return translated
 
 
 def notes_on(arguments: list[str]) -> list[str]:
-    """What to say of the flags that change nothing here."""
-    keys = [_key(argument.partition("=")[0]) for argument in arguments if argument.startswith("--")]
-    return [f"--{key} is not needed: {WITHOUT_EFFECT[key]}" for key in keys if key in WITHOUT_EFFECT]
+    """What to say of the flags that change nothing here, or mean something else than in the diffusers script."""
+    flags = [argument.partition("=")[0] for argument in arguments if argument.startswith("--")]
+    keys = [_key(flag) for flag in flags]
+    notes = [f"--{key} is not needed: {WITHOUT_EFFECT[key]}" for key in keys if key in WITHOUT_EFFECT]
+    return notes + [f"{flag} {MEANS_ELSE[flag]}" for flag in flags if flag in MEANS_ELSE]
 
 
 def _key(flag: str) -> str:
     return flag.removeprefix("--").replace("-", "_")
 
 
-def _refuse_not_there_yet(key: str, value: str) -> None:
+def _not_there_yet(key: str, value: str) -> str | None:
+    """Why a flag or its value is refused; None where it is not."""
     if key in NOT_THERE_YET:
-        raise ConfigError(f"--{key}: {NOT_THERE_YET[key]}")
+        return f"--{key}: {NOT_THERE_YET[key]}"
     if key in CALLED_HERE:
-        raise ConfigError(f"--{key}: it is called --{CALLED_HERE[key]} here")
+        return f"--{key}: it is called --{CALLED_HERE[key]} here"
     if value in VALUES_NOT_THERE_YET.get(key, ()):
-        raise ConfigError(f"--{key}={value} is not there yet; 'scumble train --help' lists what is")
+        return f"--{key}={value} is not there yet; 'scumble train --help' lists what is"
+    return None
 
 
 def _resume_flag(value: str) -> str:

@@ -37,12 +37,18 @@ class Stop:
     def _remember(self, number: int, _: FrameType | None) -> None:
         self.signal = signal.Signals(number).name
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
-        print(f"\n{self.signal}: saving after this step ... (again to stop at once)", file=sys.stderr)
+        print(f"\n{self.signal}: stopping after this step ... (again to stop at once)", file=sys.stderr)
 
 
-def play(events: Iterator[Any], until: Callable[[Any], bool] = lambda event: False) -> None:
+def play(
+    events: Iterator[Any], after_stop: str = "what was written is whole", until: Callable[[Any], bool] = lambda _: False
+) -> None:
     """Show events until they end, `until` says so, or a signal comes; closing the generator lets it save.
 
+    Args:
+        events: a generator.
+        after_stop: what to say after a signal: what is kept, and how to go on.
+        until: ends it early.
     Raises:
         InterruptedRunError: a signal stopped it after saving.
     """
@@ -58,9 +64,7 @@ def play(events: Iterator[Any], until: Callable[[Any], bool] = lambda event: Fal
             events.close()
             screen.end()
     if stop.signal is not None:
-        error = InterruptedRunError(
-            f"stopped by {stop.signal}; what was done is saved: the same command with --resume goes on"
-        )
+        error = InterruptedRunError(f"stopped by {stop.signal}; {after_stop}")
         error.exit_code = SIGNAL_EXIT[stop.signal]
         raise error
 

@@ -92,9 +92,8 @@ class Screen:
         )
 
     def _show_validated(self, event: Any) -> None:
-        self.line(
-            f"  step {event.step}: held-out loss {event.loss:.4f}" + (" [green](best so far)[/]" if event.best else "")
-        )
+        what = "held-out loss" if event.held_out else "loss at fixed noise"
+        self.line(f"  step {event.step}: {what} {event.loss:.4f}" + (" [green](best so far)[/]" if event.best else ""))
 
     def _show_sampled(self, event: Any) -> None:
         self.line(f"  step {event.step}: samples {escape(str(event.path))}")

@@ -69,7 +69,7 @@ def _meant(section: type[Section], key: str) -> str:
     for other in Section.__subclasses__():
         if other.__module__ == section.__module__ and key in spellings(other):
             return f": '{spellings(other)[key]}' belongs in {section_title(other)}"
-    return nearest(key, here)
+    return nearest(key, section.model_fields, here)
 
 
 AnySection = TypeVar("AnySection", bound=Section)

@@ -279,7 +279,7 @@ def refuse_without_effect(config: TrainConfig) -> None:
         (config.output.resume and config.output.overwrite, "overwrite", "resume left out"),
         (
             train.purpose is not None and (adapter.rank is not None or init_lora),
-            "purpose",
+            "purpose (--for)",
             "rank left out, because it sets the rank",
         ),
         (

@@ -62,7 +62,12 @@ class Proof:
 
 @torch.no_grad()
 def prove_file(
-    path: Path, base: BaseModel, probe: Probe, trained: Iterable[tuple[str, Tensor]], stored: torch.dtype
+    path: Path,
+    base: BaseModel,
+    probe: Probe,
+    trained: Iterable[tuple[str, Tensor]],
+    stored: torch.dtype,
+    base_dtype: torch.dtype = torch.float32,
 ) -> Proof:
     """Read a LoRA file with diffusers' own reader, put its change on a base loaded anew, and compare.
 
@@ -72,10 +77,11 @@ def prove_file(
         probe: on the device and in the precision to compare in.
         trained: layer path -> the weight change that was trained, [out, in] float32; of every adapted layer.
         stored: precision of the file.
+        base_dtype: precision that the base's weights were rounded to in training.
     Raises:
         LoraFileError: the foreign reader does not understand the file, or it differs by more than rounding explains.
     """
-    denoiser = base.load_denoiser(probe.noisy.dtype, probe.noisy.device)
+    denoiser = base.load_denoiser(base_dtype, probe.noisy.device).to(probe.noisy.dtype)
     changes = read_independently(path, denoiser.config)
     weight_error = _weight_error(path, changes, trained)
     hooks = [_hook_change(denoiser, layer, change) for layer, change in changes.items()]

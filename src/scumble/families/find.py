@@ -21,6 +21,12 @@ MOVED = {
 IN_THE_BOX = {"mini": "mini/weights"}
 """Bases that ship with the package -> their folder in it."""
 
+
+def is_folder(name: str) -> bool:
+    """Whether a base of this name is a folder of the person's; a name in the box means the one in the box."""
+    return name not in IN_THE_BOX and Path(name).expanduser().is_dir()
+
+
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 

@@ -148,9 +148,12 @@ def _read_header(stream: BinaryIO, path: Path) -> Header:
 
 def _not_safetensors(path: Path, start: bytes, total: int) -> LoraFileError:
     kind = next((what for first, what in NOT_SAFETENSORS.items() if start.startswith(first)), None)
+    if total == 0:
+        kind = "an empty file"
     if kind is not None:
         return LoraFileError(f"{path}: found {kind}, expected a safetensors file: get the file again")
-    return _damaged(path, f"its header should be {int.from_bytes(start, 'little')} bytes long, the file is {total}")
+    length = int.from_bytes(start, "little")
+    return _damaged(path, f"it begins with a header length of {length} bytes and is {total} bytes long")
 
 
 def _damaged(path: Path, why: str) -> LoraFileError:

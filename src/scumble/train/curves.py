@@ -20,8 +20,8 @@ def draw_curves(
 
     Args:
         history: (step, loss) of each step.
-        validations: (step, held-out loss).
-        best_step: the step of the lowest held-out loss; below 0 for none.
+        validations: (step, validation loss).
+        best_step: the step of the lowest validation loss; below 0 for none.
         title: over the picture.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -41,7 +41,7 @@ def draw_curves(
     if validations:
         at, held_out = zip(*validations, strict=True)
         best = dict(validations).get(best_step)
-        label = "held out, fixed noise" + (f" (best {best:.4f} at step {best_step})" if best is not None else "")
+        label = "validation, fixed noise" + (f" (best {best:.4f} at step {best_step})" if best is not None else "")
         axes.plot(at, held_out, color=HELD_OUT, marker="o", markersize=3, label=label)
         if best is not None:
             axes.plot([best_step], [best], color=HELD_OUT, marker="o", markersize=9, fillstyle="none")

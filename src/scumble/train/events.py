@@ -37,11 +37,15 @@ class Stepped:
 
 @dataclass(frozen=True)
 class Validated:
-    """The held-out loss after a step; `best` if it is the lowest so far."""
+    """The validation loss after a step; `best` if it is the lowest so far.
+
+    `held_out` is false where too few pictures are there to hold some out: the loss is that of the training pictures.
+    """
 
     step: int
     loss: float
     best: bool
+    held_out: bool
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,8 @@ def refuse_another_run(plan: Plan, before: Mapping[str, str]) -> None:
         if before.get(key) != now.get(key)
     ]
     if changed:
+        config_file = plan.folder / "config.toml"
         raise CheckpointError(
             f"cannot resume {plan.folder}: {'; '.join(changed)}. Resume with what the run was started with "
-            f"(scumble train --config {plan.folder / 'config.toml'} --resume), or choose another --name"
+            f'(scumble train --config "{config_file}" --resume), or choose another --name'
         )

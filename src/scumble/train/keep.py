@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from scumble.adapters.base import Adapter, weight_of
 from scumble.adapters.inject import adapted_layers
+from scumble.families.find import is_folder
 from scumble.files.fingerprint import fingerprint
 from scumble.files.lorafile import LoraFile, LoraLayer
 from scumble.files.metadata import TrainingFacts, metadata_of
@@ -56,9 +57,8 @@ class Keeper:
         assert config.data.resolution is not None
         return TrainingFacts(
             output_name=plan.name,
-            base_name=Path(plan.base.name).name
-            if Path(plan.base.name).is_dir()
-            else plan.base.name,  # no paths in shared files
+            # no paths in shared files
+            base_name=Path(plan.base.name).name if is_folder(plan.base.name) else plan.base.name,
             base_version=identity.base_version,
             architecture=identity.architecture,
             is_v2=identity.is_v2,

@@ -66,7 +66,7 @@ def _run(plan: Plan, run: RunFolder) -> Iterator[Event]:
     session = start_session(plan)
     keeper = keeper_for(plan, session.denoiser)
     yield from _resume(plan, run, session)
-    with open_tracker(run.tensorboard, plan.config.output.report_to) as tracker:
+    with open_tracker(run.tensorboard, plan.config.output.report_to, session.step) as tracker:
         try:
             yield from _steps(plan, run, session, material, keeper, tracker)
         except GeneratorExit:  # every event comes between two steps: the session is whole
@@ -137,7 +137,7 @@ def _at_intervals(
     assert plan.config.output.checkpointing_steps is not None
     is_validated = bool(session.validations) and session.validations[-1][0] == step
     if (step % val.validation_steps == 0 or is_last) and not is_validated:
-        yield _validate(session, material, tracker)
+        yield _validate(plan, session, material, tracker)
     if step == 0:
         return
     samples = run.samples_at(step)
@@ -156,11 +156,11 @@ def _is_patience_over(plan: Plan, session: Session) -> bool:
     return patience is not None and session.validations_since_best() >= patience
 
 
-def _validate(session: Session, material: Material, tracker: Tracker) -> Validated:
+def _validate(plan: Plan, session: Session, material: Material, tracker: Tracker) -> Validated:
     loss = validation_loss(session, material.held_out)
     best = session.keep_best(loss)
     tracker.validation(session.step, loss)
-    return Validated(session.step, loss, best)
+    return Validated(session.step, loss, best, bool(plan.split.held_out))
 
 
 def _save_lora(plan: Plan, run: RunFolder, session: Session, keeper: Keeper) -> Path:
@@ -194,6 +194,8 @@ def _finish(plan: Plan, run: RunFolder, session: Session, material: Material, ke
         write_lora(lora, path, output.format, PRECISIONS[output.save_precision])
     yield Saved(session.step, run.lora, "LoRA")
     yield Saved(session.best_step, run.best_lora, "best LoRA")
+    if session.best_step == 0:
+        yield Noted(f"no validation was better than that of the start: {run.best_lora.name} is the start", warning=True)
     yield Saved(session.step, _checkpoint(plan, run, session), "checkpoint")
     proof = prove(session, material.held_out[0], run.lora, PRECISIONS[output.save_precision])
     yield Noted(

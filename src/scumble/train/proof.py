@@ -24,7 +24,8 @@ def prove(session: Session, batch: Batch, path: Path, stored: torch.dtype) -> Pr
     Raises:
         LoraFileError: the file is not what was trained.
     """
-    device, dtype = session.device, session.dtype
+    device, dtype = session.device, torch.float32
+    session.denoiser.float()  # the rounding of 16 bits would hide the effect of a short run
     timesteps = batch.timesteps.to(device)
     alpha_bar = session.objective.alpha_bars[timesteps]
     noisy = add_noise(batch.latents.to(device), batch.noise.to(device), alpha_bar).to(dtype)
@@ -36,4 +37,4 @@ def prove(session: Session, batch: Batch, path: Path, stored: torch.dtype) -> Pr
     eject(session.denoiser)
     session.denoiser = torch.nn.Identity()
     changes = ((layer, adapter.delta().detach()) for layer, adapter in adapters)
-    return prove_file(path, session.base, Probe(noisy, timesteps, text, trained, plain), changes, stored)
+    return prove_file(path, session.base, Probe(noisy, timesteps, text, trained, plain), changes, stored, session.dtype)

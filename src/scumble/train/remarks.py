@@ -22,7 +22,7 @@ def remarks(config: TrainConfig, base: BaseModel, scan: Scan, split: Split) -> l
     if count < GOOD_PICTURES[0]:
         notes.append(
             Noted(
-                f"{count} pictures are few: {GOOD_PICTURES[0]}-{GOOD_PICTURES[1]} good pictures is the field's advice",
+                f"{count} {'picture is' if count == 1 else 'pictures are'} few: {GOOD_PICTURES[0]}-{GOOD_PICTURES[1]} good pictures is the field's advice",
                 warning=True,
             )
         )

@@ -8,6 +8,7 @@ import torch
 from scumble.config import PriorConfig, TrainConfig, ValidationConfig, from_values, merged
 from scumble.errors import ConfigError
 from scumble.families.base import BaseModel
+from scumble.families.find import is_folder
 from scumble.files.lorafile import LoraFile
 
 RANK_FOR = {"style": 4, "person": 16, "object": 8}
@@ -88,8 +89,7 @@ def _resolved_prior(prior: PriorConfig) -> dict[str, object]:
 
 def _from_anywhere(base_name: str) -> str:
     """The base's name so that the resolved settings find it from any working directory."""
-    folder = Path(base_name).expanduser()
-    return str(folder.resolve()) if folder.is_dir() else base_name
+    return str(Path(base_name).expanduser().resolve()) if is_folder(base_name) else base_name
 
 
 def default_precision(device: torch.device) -> str:

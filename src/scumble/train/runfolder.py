@@ -1,5 +1,6 @@
 """The folder of one run: what lies in it, and that only one process writes there."""
 
+import glob
 import json
 import shutil
 from collections.abc import Iterator, Mapping
@@ -76,6 +77,10 @@ class RunFolder:
         """The LoRA of an earlier step."""
         return self.path / f"{self.name}-{step:06d}.safetensors"
 
+    def loras_of_steps(self) -> list[Path]:
+        """The LoRAs of earlier steps that are there."""
+        return sorted(self.path.glob(f"{glob.escape(self.name)}-[0-9][0-9][0-9][0-9][0-9][0-9]*.safetensors"))
+
     def samples_at(self, step: int) -> Path:
         """The sample pictures of a step."""
         return self.path / "samples" / f"{step:06d}.png"
@@ -89,7 +94,7 @@ def open_run(folder: Path, name: str, resume: bool, overwrite: bool) -> Iterator
         folder: of this run; made if needed.
         name: of the run.
         resume: an earlier run may lie there.
-        overwrite: an earlier run that lies there is removed.
+        overwrite: an earlier run of this name that lies there is removed.
     Raises:
         CheckpointError: another process is using the folder, or it holds a run.
     """
@@ -101,10 +106,12 @@ def open_run(folder: Path, name: str, resume: bool, overwrite: bool) -> Iterator
     except Timeout:
         raise CheckpointError(f"{folder} is in use by another process: wait for it, or choose another --name") from None
     try:
-        if run.config.exists() and overwrite:
+        if overwrite:
             _remove_run(run)
         if not resume and holds_run(run):
             raise CheckpointError(another_run_in(folder))
+        if not _can_go_on(run):
+            _remove_run(run)  # what a run that was killed early left: class and sample pictures of other settings
         yield run
     finally:
         lock.release()
@@ -112,6 +119,10 @@ def open_run(folder: Path, name: str, resume: bool, overwrite: bool) -> Iterator
 
 def holds_run(run: RunFolder) -> bool:
     """Whether there is something in the folder that a new run would write over."""
+    return _can_go_on(run) or any(run.loras_of_steps())
+
+
+def _can_go_on(run: RunFolder) -> bool:
     return bool(list_checkpoints(run.checkpoints)) or run.lora.exists()
 
 
@@ -121,13 +132,15 @@ def another_run_in(folder: Path) -> str:
 
 
 def _remove_run(run: RunFolder) -> None:
-    """Remove what a run of this name wrote, and nothing else."""
+    """Remove what a run of this name wrote, and nothing else: without its settings it is not known to be a run."""
+    for file in (run.lora, run.best_lora, *run.loras_of_steps()):
+        file.unlink(missing_ok=True)
+    if not run.config.exists():
+        return
     for folder in (run.checkpoints, run.class_pictures, run.tensorboard, run.path / "samples"):
         shutil.rmtree(folder, ignore_errors=True)
-    for file in (run.config, run.curves, run.history, run.sheet, run.lora, run.best_lora):
+    for file in (run.curves, run.history, run.sheet, run.config):
         file.unlink(missing_ok=True)
-    for file in run.path.glob(f"{run.name}-[0-9]*.safetensors"):
-        file.unlink()
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:

@@ -29,14 +29,20 @@ class Tracker:
 
 
 @contextmanager
-def open_tracker(folder: Path, report_to: Literal["tensorboard", "none"]) -> Iterator[Tracker]:
-    """A tracker whose files are complete when the with-block ends, however it ends."""
+def open_tracker(folder: Path, report_to: Literal["tensorboard", "none"], step: int = 0) -> Iterator[Tracker]:
+    """A tracker whose files are complete when the with-block ends, however it ends.
+
+    Args:
+        folder: of the event files.
+        report_to: "none" gives a tracker that writes nothing.
+        step: steps done; figures of later ones, from before a kill, are not shown any more.
+    """
     if report_to == "none":
         yield Tracker(None)
         return
     from torch.utils.tensorboard.writer import SummaryWriter  # a second to import
 
-    writer = SummaryWriter(folder)
+    writer = SummaryWriter(folder, purge_step=step + 1 if step else None)
     try:
         yield Tracker(writer)
     finally:
