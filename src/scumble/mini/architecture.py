@@ -116,7 +116,9 @@ def read_tokenizer(folder: Path) -> CLIPTokenizer:
 def save_pipeline(model: MiniModel, folder: Path) -> None:
     """Write `model` as an ordinary Stable Diffusion pipeline folder with float16 weights."""
     from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline  # slow import
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()  # one bar for one small file
     write_tokenizer(folder / "tokenizer")
     pipeline = StableDiffusionPipeline(
         vae=_half(model.vae, build_autoencoder()),

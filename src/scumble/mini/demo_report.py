@@ -48,8 +48,8 @@ dark). <b>Both</b> adds the two: {_strengths()}.</p>
 <h2>What the judge sees</h2>
 {_table(marks)}
 <p class="faint">A small network that learnt from other handwriting looked at {count} pictures for each figure: asked for a
-nine, is it a nine; asked for a zero to eight, is it that; asked for the style, is it striped, white and on dark. Style
-and both are asked in the style's words, base and concept in ink on paper. {SAMPLER}, {STEPS} steps, guidance
+nine, is it a nine; asked for a zero to eight, is it that; asked for any digit in the style, is it striped, white and on
+dark. Style and both are asked for everything in the style's words, base and concept for digits in ink on paper. {SAMPLER}, {STEPS} steps, guidance
 {GUIDANCE_SCALE:g}.</p>
 <h2>Side by side</h2>
 {_figure(files["side by side"], "Each column has one prompt and one noise; only the LoRAs differ.")}

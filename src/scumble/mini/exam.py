@@ -34,7 +34,7 @@ class Marks:
     Attributes:
         nine: asked for a nine, the judge sees a nine.
         old: asked for a zero to eight, the judge sees it.
-        style: asked for the style, the judge sees all of it: striped, white, on dark.
+        style: asked for any digit in the style, the judge sees all of the style: striped, white, on dark.
         together: asked for a nine in the style, the judge sees both.
     """
 
@@ -60,28 +60,23 @@ def recipe(prompt: str, seed: int, loras: Sequence[LoraUse]) -> Recipe:
 
 def examine_variants(painter: Painter, judge: Judge, count: int, first_seed: int) -> Iterator[tuple[str, Marks]]:
     """Each variant's name and marks; `count` pictures a question."""
+    olds_in_style = [(digit, style_prompt(digit)) for digit, _ in plain_prompts(OLD_DIGITS, count)]
     for name, loras in VARIANTS.items():
         is_styled = name in STYLED
         nines = [(NEW_DIGIT, style_prompt(NEW_DIGIT))] * count if is_styled else plain_prompts([NEW_DIGIT], count)
-        olds = (
-            [(digit, style_prompt(digit)) for digit in (OLD_DIGITS[i % len(OLD_DIGITS)] for i in range(count))]
-            if is_styled
-            else plain_prompts(OLD_DIGITS, count)
-        )
-        styled = [
-            (OLD_DIGITS[i % len(OLD_DIGITS)], style_prompt(OLD_DIGITS[i % len(OLD_DIGITS)])) for i in range(count)
-        ]
+        olds = olds_in_style if is_styled else plain_prompts(OLD_DIGITS, count)
         of_nines = _judged(painter, judge, nines, first_seed, loras)
         of_olds = _judged(painter, judge, olds, first_seed, loras)
-        of_style = of_olds if is_styled else _judged(painter, judge, styled, first_seed, loras)
         are_nines = [answer == DIGIT_WORDS[NEW_DIGIT] for answer in of_nines.answers("digit")]
         in_style = _in_style(of_nines)
+        asked_in_style = of_olds if is_styled else _judged(painter, judge, olds_in_style, first_seed, loras)
+        of_style = _in_style(asked_in_style) + (in_style if is_styled else [])
         yield (
             name,
             Marks(
                 nine=_mean(are_nines),
                 old=of_olds.share("digit", [DIGIT_WORDS[digit] for digit, _ in olds]),
-                style=_mean(_in_style(of_style)),
+                style=_mean(of_style),
                 together=_mean([nine and style for nine, style in zip(are_nines, in_style, strict=True)]),
             ),
         )
