@@ -11,6 +11,8 @@ from scumble.generate.fonts import label_font
 
 HELD_OUT = "#c0562a"
 TITLE_PX = 12
+SHARE_IN_SIGHT = 0.98
+"""Of the single steps' losses."""
 
 
 def draw_curves(
@@ -34,7 +36,9 @@ def draw_curves(
     axes.set_title(title, font=Path(str(label_font(title, TITLE_PX).path)), fontsize=TITLE_PX, parse_math=False)
     if history:
         steps, losses = zip(*history, strict=True)
-        axes.plot(steps, losses, color="#9fb8d4", linewidth=0.7, alpha=0.7, label="training, each step")
+        axes.plot(
+            steps, losses, color="#9fb8d4", linewidth=0.7, alpha=0.7, label="training, each step (2 % may be cut off)"
+        )
         axes.plot(
             steps, running_mean(losses, max(1, len(losses) // 30)), color="#1f4e8c", label="training, running mean"
         )
@@ -49,12 +53,20 @@ def draw_curves(
         figure.legend(frameon=False, loc="outside lower center", ncols=3)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", alpha=0.25)
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, _top([loss for _, loss in history], [loss for _, loss in validations]))
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # no font here has it: a box in the title
         canvas.print_png(buffer)
     return Image.open(buffer)
+
+
+def _top(losses: Sequence[float], validations: Sequence[float]) -> float | None:
+    """Where the axis ends: single steps at an unlucky timestep may stick out, the two curves to look at may not."""
+    usual = sorted(losses)[: max(1, round(SHARE_IN_SIGHT * len(losses)))]
+    means = running_mean(losses, max(1, len(losses) // 30))
+    highest = max([*usual[-1:], *means, *validations], default=0.0)
+    return 1.08 * highest if highest > 0 else None
 
 
 def running_mean(values: Sequence[float], window: int) -> list[float]:
