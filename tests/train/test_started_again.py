@@ -96,6 +96,26 @@ def test_a_run_that_was_killed_early_leaves_nothing_to_another_one(settings, tmp
     assert not (run / "samples").exists()
 
 
+def test_a_best_lora_that_was_kept_alone_is_not_written_over(settings, tmp_path):
+    kept = tmp_path / "runs" / "photos" / "photos-best.safetensors"
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(b"mine")
+    with pytest.raises(CheckpointError, match="holds a run already"):
+        list(train(settings()))
+    assert kept.read_bytes() == b"mine"
+
+
+def test_resuming_without_a_checkpoint_keeps_the_loras_that_are_there(settings, tmp_path):
+    run = tmp_path / "runs" / "photos"
+    list(train(settings()))
+    shutil.rmtree(run / "checkpoints")
+    for file in (run / "photos.safetensors", run / "photos-best.safetensors"):
+        file.unlink()
+    (run / "photos-000999.safetensors").write_bytes(b"mine")
+    list(train(settings(output={"resume": True})))
+    assert (run / "photos-000999.safetensors").read_bytes() == b"mine"
+
+
 def test_overwrite_replaces_a_lora_whose_run_is_gone_and_nothing_else(settings, tmp_path):
     folder = tmp_path / "runs" / "photos"
     (folder / "samples").mkdir(parents=True)

@@ -52,13 +52,10 @@ MEANS_ELSE = {
 }
 """Flag as the diffusers script spells it -> what it means here; said, because it is another thing there."""
 
-SWITCHES_NOT_THERE_YET = {
-    "push_to_hub", "use_8bit_adam", "enable_xformers_memory_efficient_attention", "with_prior_preservation",
-    "train_text_encoder", "use_dora",
+SWITCHES = {
+    "allow_tf32", "push_to_hub", "use_8bit_adam", "enable_xformers_memory_efficient_attention",
+    "with_prior_preservation", "train_text_encoder", "use_dora",
 }  # fmt: skip
-"""Those of the refused flags that take no value."""
-
-SWITCHES = {"allow_tf32"}
 """Those of the flags above that take no value."""
 
 RESUME = "resume_from_checkpoint"
@@ -85,7 +82,7 @@ def translate(arguments: list[str]) -> list[str]:
         reason = _not_there_yet(key, value)
         if reason is not None:
             refused.append(reason)
-            if value and not is_joined and key not in SWITCHES_NOT_THERE_YET:
+            if value and not is_joined:
                 rest.pop(0)
             continue
         if key in WITHOUT_EFFECT or key == RESUME:

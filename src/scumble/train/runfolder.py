@@ -107,11 +107,12 @@ def open_run(folder: Path, name: str, resume: bool, overwrite: bool) -> Iterator
         raise CheckpointError(f"{folder} is in use by another process: wait for it, or choose another --name") from None
     try:
         if overwrite:
-            _remove_run(run)
+            _remove_loras(run)
+            _remove_the_rest(run)
         if not resume and holds_run(run):
             raise CheckpointError(another_run_in(folder))
-        if not _can_go_on(run):
-            _remove_run(run)  # what a run that was killed early left: class and sample pictures of other settings
+        if not _has_results(run):
+            _remove_the_rest(run)  # what a run that was killed early left: class and sample pictures of other settings
         yield run
     finally:
         lock.release()
@@ -119,11 +120,11 @@ def open_run(folder: Path, name: str, resume: bool, overwrite: bool) -> Iterator
 
 def holds_run(run: RunFolder) -> bool:
     """Whether there is something in the folder that a new run would write over."""
-    return _can_go_on(run) or any(run.loras_of_steps())
+    return _has_results(run) or any(run.loras_of_steps())
 
 
-def _can_go_on(run: RunFolder) -> bool:
-    return bool(list_checkpoints(run.checkpoints)) or run.lora.exists()
+def _has_results(run: RunFolder) -> bool:
+    return bool(list_checkpoints(run.checkpoints)) or run.lora.exists() or run.best_lora.exists()
 
 
 def another_run_in(folder: Path) -> str:
@@ -131,10 +132,13 @@ def another_run_in(folder: Path) -> str:
     return f"{folder} holds a run already: --resume goes on with it, --overwrite replaces it, --name gives another"
 
 
-def _remove_run(run: RunFolder) -> None:
-    """Remove what a run of this name wrote, and nothing else: without its settings it is not known to be a run."""
+def _remove_loras(run: RunFolder) -> None:
     for file in (run.lora, run.best_lora, *run.loras_of_steps()):
         file.unlink(missing_ok=True)
+
+
+def _remove_the_rest(run: RunFolder) -> None:
+    """Remove what a run wrote beside its LoRAs; without its settings the folder is not known to be a run's."""
     if not run.config.exists():
         return
     for folder in (run.checkpoints, run.class_pictures, run.tensorboard, run.path / "samples"):
