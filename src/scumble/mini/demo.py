@@ -38,10 +38,12 @@ from scumble.train.loop import train
 
 BASE = "mini"
 RANK = 8
-STYLE_TARGETS = ("attention", "*.ff.net.0.proj", "*.ff.net.2")
+COARSE_BLOCKS, FINE_BLOCKS = ("down_blocks.1", "mid_block", "up_blocks.0"), ("down_blocks.0", "up_blocks.1")
+CONCEPT_TARGETS = tuple(f"{block}.*attn*.to_*" for block in COARSE_BLOCKS)  # a shape; B-LoRA's split: decision 10
+STYLE_TARGETS = tuple(f"{block}.*{layers}" for block in FINE_BLOCKS for layers in ("attn*.to_*", "ff.net.*"))
 LEARNING_RATE = 6e-3
 BATCH_SIZE = 16
-CONCEPT_WEIGHT_DECAY, STYLE_WEIGHT_DECAY = 2.0, 1.0  # small LoRAs mix: docs/decisions/0010
+CONCEPT_WEIGHT_DECAY, STYLE_WEIGHT_DECAY = 2.0, 1.0  # LoRAs that changed little mix
 CAPTION_DROPOUT = 0.1  # of the style: guidance then does not push away from it
 NUM_CLASS_IMAGES = 54
 PRIOR_SHARE = 0.35
@@ -125,6 +127,7 @@ def _concept(config: DemoConfig) -> TrainConfig:
     """Nines, with pictures of the old digits, drawn by the base, beside them."""
     old = " | ".join(class_prompts(NUM_CLASS_IMAGES))
     more = {
+        "adapter": {"targets": CONCEPT_TARGETS},
         "optimizer": {"weight_decay": CONCEPT_WEIGHT_DECAY},
         "prior": {"class_prompt": old, "num_class_images": NUM_CLASS_IMAGES, "prior_share": PRIOR_SHARE},
     }
@@ -186,7 +189,6 @@ def _write_json(
 ) -> None:
     values = {
         "scores": {name: asdict(mark) for name, mark in marks.items()},
-        "strengths": {name: {use.name: use.weight for use in loras} for name, loras in VARIANTS.items()},
         "seconds": round(seconds, 1),
         "folding_error": error,
         "files": {what: file.relative_to(path.parent).as_posix() for what, file in files.items()},

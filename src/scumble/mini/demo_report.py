@@ -8,7 +8,7 @@ from pathlib import Path
 
 from scumble.files.atomic import write_atomically
 from scumble.mini.config import DemoConfig
-from scumble.mini.exam import GUIDANCE_SCALE, SAMPLER, STEPS, VARIANTS, Marks
+from scumble.mini.exam import GUIDANCE_SCALE, SAMPLER, STEPS, Marks
 
 STYLE = """
 body { font: 16px/1.5 Georgia, "Noto Serif", serif; color: #262626; background: #faf9f6; max-width: 60rem;
@@ -44,7 +44,7 @@ def write_report(
 <p>The base model in the box was made from real handwriting of the digits zero to eight; it never saw a nine. Two LoRAs
 were trained on 24 pictures each, in folders like a person's own: <b>concept</b> (the nine, with pictures of the old
 digits that the base drew beside it, so that they are not forgotten) and <b>style</b> (old digits striped white on
-dark). <b>Both</b> adds the two: {_strengths()}.</p>
+dark). <b>Both</b> adds the two, at full strength.</p>
 <h2>What the judge sees</h2>
 {_table(marks)}
 <p class="faint">A small network that learnt from other handwriting looked at {count} pictures for each figure: asked for a
@@ -82,10 +82,6 @@ def _table(marks: Mapping[str, Marks]) -> str:
 def _cells(mark: Marks) -> str:
     values = asdict(mark)
     return "".join(f"<td{' class=good' if values[key] >= 0.9 else ''}>{100 * values[key]:.1f} %</td>" for key in HEADS)
-
-
-def _strengths() -> str:
-    return ", ".join(f"{use.name} at strength {use.weight:g}" for use in VARIANTS["both"])
 
 
 def _figure(image: Path, caption: str) -> str:

@@ -21,7 +21,7 @@ VARIANTS: Mapping[str, tuple[LoraUse, ...]] = {
     "base": (),
     "concept": (CONCEPT,),
     "style": (STYLE,),
-    "both": (LoraUse("concept", 1.15), LoraUse("style", 1.05)),
+    "both": (CONCEPT, STYLE),
 }
 STYLED = {"style", "both"}
 """Variants that are asked for digits in the style; the others are asked for them in ink on paper."""
