@@ -1,19 +1,24 @@
-"""Pipeline folders with random weights, of any width: the classes and layer names of Stable Diffusion 1.5."""
+"""Pipeline folders with random weights, of any width: the classes and layer names of the published families."""
 
+import json
 from pathlib import Path
 
 import torch
 
+SCHEDULE = {
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "steps_offset": 1,
+}
+
 
 def write_base(folder: Path, channels, layers_per_block, cross_attention_dim, sample_size, seed) -> Path:
     """A StableDiffusionPipeline folder with the mini model's tokenizer; the blocks follow SD 1.5's order."""
-    from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
-    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+    from diffusers import DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+    from transformers import CLIPTextModel
 
-    from scumble.mini.tokenizer import END, START, WORDS, learn_merges, vocabulary, write_tokenizer
-
-    tokens = vocabulary(learn_merges(WORDS))
-    write_tokenizer(folder / "tokenizer")
+    tokenizer = _tokenizer(folder / "tokenizer")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         unet = UNet2DConditionModel(
@@ -26,40 +31,13 @@ def write_base(folder: Path, channels, layers_per_block, cross_attention_dim, sa
             down_block_types=("CrossAttnDownBlock2D",) * (len(channels) - 1) + ("DownBlock2D",),
             up_block_types=("UpBlock2D",) + ("CrossAttnUpBlock2D",) * (len(channels) - 1),
         )
-        vae = AutoencoderKL(
-            block_out_channels=(8, 8, 8, 8),
-            down_block_types=("DownEncoderBlock2D",) * 4,
-            up_block_types=("UpDecoderBlock2D",) * 4,
-            latent_channels=4,
-            norm_num_groups=4,
-            layers_per_block=1,
-            sample_size=8 * sample_size,
-            scaling_factor=0.18215,
-        )
-        text_encoder = CLIPTextModel(
-            CLIPTextConfig(
-                vocab_size=len(tokens),
-                hidden_size=cross_attention_dim,
-                intermediate_size=2 * cross_attention_dim,
-                num_hidden_layers=2,
-                num_attention_heads=4,
-                bos_token_id=tokens[START],
-                eos_token_id=tokens[END],
-                pad_token_id=tokens[END],
-            )
-        )
-    scheduler = DDIMScheduler(
-        beta_start=0.00085,
-        beta_end=0.012,
-        beta_schedule="scaled_linear",
-        clip_sample=False,
-        set_alpha_to_one=False,
-        steps_offset=1,
-    )
+        vae = _autoencoder(sample_size, 0.18215)
+        text_encoder = CLIPTextModel(_text_config(cross_attention_dim, 2, "quick_gelu"))
+    scheduler = DDIMScheduler(**SCHEDULE, clip_sample=False, set_alpha_to_one=False)
     StableDiffusionPipeline(
         vae=vae,
         text_encoder=text_encoder,
-        tokenizer=CLIPTokenizer.from_pretrained(folder / "tokenizer"),
+        tokenizer=tokenizer,
         unet=unet,
         scheduler=scheduler,
         safety_checker=None,
@@ -67,3 +45,117 @@ def write_base(folder: Path, channels, layers_per_block, cross_attention_dim, sa
         requires_safety_checker=False,
     ).save_pretrained(folder)
     return folder
+
+
+def write_sd2_base(folder: Path, seed) -> Path:
+    """Stable Diffusion 2.1's block structure and exact keys, narrow; 23 text layers, v-prediction, 64 px."""
+    from diffusers import DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+    from transformers import CLIPTextModel
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        unet = UNet2DConditionModel(
+            sample_size=8,
+            block_out_channels=(16, 32, 64, 64),
+            norm_num_groups=8,
+            cross_attention_dim=32,
+            attention_head_dim=(2, 4, 8, 8),
+            use_linear_projection=True,
+            upcast_attention=True,
+        )
+        vae = _autoencoder(8, 0.18215)
+        text_encoder = CLIPTextModel(_text_config(32, 23, "gelu"))
+    StableDiffusionPipeline(
+        vae=vae,
+        text_encoder=text_encoder,
+        tokenizer=_tokenizer(folder / "tokenizer", pad_token="!"),
+        unet=unet,
+        scheduler=DDIMScheduler(**SCHEDULE, clip_sample=False, set_alpha_to_one=False, prediction_type="v_prediction"),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    ).save_pretrained(folder)
+    return folder
+
+
+def write_sdxl_base(folder: Path, seed) -> Path:
+    """SDXL's block structure and its UNet's exact keys, narrow; two text encoders of different width, 64 px."""
+    from diffusers import EulerDiscreteScheduler, StableDiffusionXLPipeline, UNet2DConditionModel
+    from transformers import CLIPTextModel, CLIPTextModelWithProjection
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        unet = UNet2DConditionModel(
+            sample_size=8,
+            block_out_channels=(16, 32, 64),
+            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+            up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+            transformer_layers_per_block=(1, 2, 10),
+            attention_head_dim=(2, 4, 8),
+            norm_num_groups=8,
+            cross_attention_dim=24 + 40,
+            use_linear_projection=True,
+            addition_embed_type="text_time",
+            addition_time_embed_dim=8,
+            projection_class_embeddings_input_dim=48 + 6 * 8,
+        )
+        vae = _autoencoder(8, 0.13025)
+        text_encoder = CLIPTextModel(_text_config(24, 3, "quick_gelu"))
+        text_encoder_2 = CLIPTextModelWithProjection(_text_config(40, 4, "gelu", projection_dim=48))
+    StableDiffusionXLPipeline(
+        vae=vae,
+        text_encoder=text_encoder,
+        text_encoder_2=text_encoder_2,
+        tokenizer=_tokenizer(folder / "tokenizer"),
+        tokenizer_2=_tokenizer(folder / "tokenizer_2", pad_token="!"),
+        unet=unet,
+        scheduler=EulerDiscreteScheduler(**SCHEDULE, timestep_spacing="leading"),
+    ).save_pretrained(folder)
+    return folder
+
+
+def _tokenizer(folder, **marks):
+    """The mini model's vocabulary; "!" is its first token, as in CLIP's own."""
+    from transformers import CLIPTokenizer
+
+    from scumble.mini.tokenizer import write_tokenizer
+
+    write_tokenizer(folder)
+    place = folder / "special_tokens_map.json"  # saving again does not renew it
+    place.write_text(json.dumps({**json.loads(place.read_text()), **marks}))
+    return CLIPTokenizer.from_pretrained(folder, **marks)
+
+
+def _text_config(width, num_layers, activation, projection_dim=512):
+    from transformers import CLIPTextConfig
+
+    from scumble.mini.tokenizer import END, START, WORDS, learn_merges, vocabulary
+
+    tokens = vocabulary(learn_merges(WORDS))
+    return CLIPTextConfig(
+        vocab_size=len(tokens),
+        hidden_size=width,
+        intermediate_size=2 * width,
+        num_hidden_layers=num_layers,
+        num_attention_heads=4,
+        hidden_act=activation,
+        projection_dim=projection_dim,
+        bos_token_id=tokens[START],
+        eos_token_id=tokens[END],
+        pad_token_id=tokens[END],
+    )
+
+
+def _autoencoder(sample_size, scale):
+    from diffusers import AutoencoderKL
+
+    return AutoencoderKL(
+        block_out_channels=(8, 8, 8, 8),
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        latent_channels=4,
+        norm_num_groups=4,
+        layers_per_block=1,
+        sample_size=8 * sample_size,
+        scaling_factor=scale,
+    )

@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
-from bases import write_base
+from bases import write_base, write_sd2_base, write_sdxl_base
 
 torch.set_num_threads(1)
 
@@ -39,6 +39,18 @@ def narrow_base(tmp_path_factory):
     return write_base(
         folder, channels=(16, 32, 64, 64), layers_per_block=2, cross_attention_dim=32, sample_size=8, seed=1
     )
+
+
+@pytest.fixture(scope="session")
+def sd2_base(tmp_path_factory):
+    """Stable Diffusion 2.1's block structure and exact keys, with narrow channels; it predicts v."""
+    return write_sd2_base(tmp_path_factory.mktemp("bases") / "sd2", seed=2)
+
+
+@pytest.fixture(scope="session")
+def sdxl_base(tmp_path_factory):
+    """SDXL's block structure and its UNet's exact keys, with narrow channels and two narrow text encoders."""
+    return write_sdxl_base(tmp_path_factory.mktemp("bases") / "sdxl", seed=3)
 
 
 @pytest.fixture

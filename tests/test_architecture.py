@@ -121,8 +121,12 @@ def test_the_finder_of_circles_finds_one():
 FAMILY = re.compile(r"sd_?v?[1-3]\b|sd_?15|sd_?xl|stable.?diffusion|\bsd\b|\bsd3|flux", re.IGNORECASE)
 ALLOWED_FAMILY_NAMES = {
     ("cli/app.py", "The LoRA workshop for Stable Diffusion: from a folder of pictures to a proven LoRA file."),
-    ("registry.py", "sd"),  # the table of plug-ins has to name them
-    ("registry.py", "scumble.families.sd"),
+    ("registry.py", "sd1"),  # the table of plug-ins has to name them
+    ("registry.py", "scumble.families.sd1"),
+    ("registry.py", "sd2"),
+    ("registry.py", "scumble.families.sd2"),
+    ("registry.py", "sdxl"),
+    ("registry.py", "scumble.families.sdxl"),
     ("edit/independent.py", "StableDiffusionLoraLoaderMixin"),  # the foreign reader's class, whatever the family
     ("files/kohya.py", "sdxl"),  # kohya's ss_base_model_version decides between lora_te_ and lora_te1_
     ("files/read.py", "a whole Stable Diffusion checkpoint"),  # what a file that is no LoRA turns out to be
@@ -197,7 +201,7 @@ def test_functions_stay_short():
 PLUGINS = [(kind, name) for kind, table in registry.PLUGINS.items() for name in table]
 OFFERED = {
     "algorithm": {"create", "from_tensors"},
-    "family": {"PIPELINE_CLASSES", "open_folder"},
+    "family": {"PIPELINE_CLASSES", "opens_folder", "open_folder", "opens_checkpoint", "open_checkpoint"},
     "format": {"matches", "read", "write"},
 }
 """What the rest of the program asks of a plug-in of each kind."""

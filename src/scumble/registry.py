@@ -13,7 +13,9 @@ PLUGINS: dict[str, dict[str, str]] = {
         "lora": "scumble.adapters.lora",
     },
     "family": {
-        "sd": "scumble.families.sd",
+        "sd1": "scumble.families.sd1",
+        "sd2": "scumble.families.sd2",
+        "sdxl": "scumble.families.sdxl",
     },
     "format": {
         "kohya": "scumble.files.kohya",

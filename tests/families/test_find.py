@@ -43,7 +43,7 @@ def broken_base(tiny_base, tmp_path):
 
 def test_a_pipeline_folder_opens(tiny_base):
     base = open_base(str(tiny_base))
-    assert (base.family, base.resolution, base.pixels_per_latent, base.latent_channels) == ("sd", 32, 8, 4)
+    assert (base.family, base.resolution, base.pixels_per_latent, base.latent_channels) == ("sd1", 32, 8, 4)
     assert (base.max_tokens, base.prediction_type, list(base.notes)) == (75, "epsilon", [])
 
 
@@ -57,7 +57,7 @@ def test_a_hub_id_is_taken_from_the_hub_cache(hub_cache, tiny_base, cpu):
     put_in_cache(hub_cache, "someone/tiny-base", tiny_base)
     base = open_base("someone/tiny-base")
     assert base.name == "someone/tiny-base"
-    assert base.folder.is_relative_to(hub_cache)
+    assert base.path.is_relative_to(hub_cache)
     own, hubs = (
         open_base(name).load_denoiser(torch.float32, cpu).state_dict() for name in (str(tiny_base), "someone/tiny-base")
     )
@@ -105,12 +105,6 @@ def test_what_is_neither_folder_nor_hub_id_is_said(hub_cache, name):
 def test_a_revision_of_a_folder_would_have_no_effect(tiny_base):
     with pytest.raises(ConfigError, match="revision=main would have no effect"):
         open_base(str(tiny_base), revision="main")
-
-
-def test_a_single_checkpoint_file_says_that_it_is_not_there_yet(tmp_path):
-    (tmp_path / "model.safetensors").write_bytes(b"x")
-    with pytest.raises(BaseModelError, match="single checkpoint file is not there yet"):
-        open_base(str(tmp_path / "model.safetensors"))
 
 
 def test_a_folder_that_is_no_pipeline_is_said(tmp_path):

@@ -6,7 +6,7 @@ Shapes: B batch, C latent channels, H W latent height and width, T tokens, D tex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, Self
 
 import torch
 from PIL import Image
@@ -21,10 +21,53 @@ TextState = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class Advice:
-    """What a base model's author advises for working with it; the file scumble.json beside the weights may say so."""
+    """What is advised for working with a base: by its author in the file scumble.json beside the weights, or by a preset.
+
+    Attributes:
+        learning_rate: peak learning rate of a LoRA; None = no advice.
+        guidance_scale: of drawing.
+        clip_skip: as the WebUI counts, 1 = last layer.
+        captions: in words, how captions and prompts are written; None = no advice.
+    """
 
     learning_rate: float | None = None
     guidance_scale: float = 7.0
+    clip_skip: int = 1
+    captions: str | None = None
+
+
+@dataclass(frozen=True)
+class Frame:
+    """How a training picture was cut: what SDXL is told beside the prompt (Podell et al. 2023, arXiv:2307.01952, 2.2).
+
+    Attributes:
+        original_px: width and height of the picture before anything was done to it.
+        crop_px: left and top of the crop, counted in the resized picture.
+        target_px: width and height of what is trained on.
+    """
+
+    original_px: tuple[int, int]
+    crop_px: tuple[int, int]
+    target_px: tuple[int, int]
+
+    @classmethod
+    def whole(cls, width: int, height: int) -> Self:
+        """Of a picture that was neither resized nor cropped."""
+        return cls((width, height), (0, 0), (width, height))
+
+
+def middle_frame(original_px: tuple[int, int], target_px: tuple[int, int]) -> Frame:
+    """The frame of a picture that was resized until it covers the target, and cropped to its middle.
+
+    Args:
+        original_px: width and height of the picture.
+        target_px: width and height of the crop.
+    """
+    scale = max(target / original for target, original in zip(target_px, original_px, strict=True))
+    left, top = (
+        round((original * scale - target) / 2) for original, target in zip(original_px, target_px, strict=True)
+    )
+    return Frame(original_px, (left, top), target_px)
 
 
 @dataclass(frozen=True)
@@ -66,7 +109,7 @@ class TextEncoder(Protocol):
     modules: Mapping[str, nn.Module]
 
     def encode(self, prompts: Sequence[str], clip_skip: int) -> list[TextState]:
-        """One state a prompt. clip_skip counts as the WebUI does: 1 = the last layer."""
+        """One state a prompt. clip_skip counts as the WebUI does: 1 = the last layer; a family may begin later."""
         ...
 
     def count_tokens(self, prompt: str) -> int:
@@ -79,7 +122,7 @@ class BaseModel(Protocol):
 
     Attributes:
         name: as the person named it, after known old names were replaced.
-        folder: the pipeline folder on the disk.
+        path: the pipeline folder or checkpoint file on the disk.
         family: the plug-in's name.
         resolution: the side in pixels it was made for.
         pixels_per_latent: how many pixels a latent is wide.
@@ -87,16 +130,19 @@ class BaseModel(Protocol):
         text_layers: layers of the text encoder; clip_skip counts back through them.
         max_tokens: prompt tokens that the text encoder sees, without start and end.
         prediction_type: what its denoiser predicts.
-        advice: the author's advice for training.
+        zero_terminal_snr: whether its noise schedule ends in pure noise (Lin et al. 2023, arXiv:2305.08891).
+        advice: what its author or the chosen preset advises.
         notes: what the person should know about how the base was found.
     """
 
     name: str
-    folder: Path
-    family: str
     advice: Advice
     notes: Sequence[str]
 
+    @property
+    def path(self) -> Path: ...
+    @property
+    def family(self) -> str: ...
     @property
     def resolution(self) -> int: ...
     @property
@@ -109,6 +155,12 @@ class BaseModel(Protocol):
     def text_layers(self) -> int: ...
     @property
     def prediction_type(self) -> PredictionType: ...
+    @property
+    def zero_terminal_snr(self) -> bool: ...
+
+    def advised(self, advice: Advice, resolution: int, note: str) -> Self:
+        """The same base with other advice and another resolution, and a note that says so."""
+        ...
 
     def load_denoiser(self, dtype: torch.dtype, device: torch.device) -> nn.Module:
         """The frozen denoiser, in eval mode, no parameter requiring a gradient."""
@@ -127,7 +179,15 @@ class BaseModel(Protocol):
         ...
 
     def text_shapes(self) -> Mapping[str, Sequence[int]]:
-        """Shape of each tensor of a text state."""
+        """Shape of each tensor that the text encoder puts into a state."""
+        ...
+
+    def frame_state(self, frame: Frame) -> TextState:
+        """What a state needs besides for a picture of this frame; {} where the family does not ask."""
+        ...
+
+    def without_prompt(self, empty: TextState) -> TextState:
+        """What guidance steers away from where nothing is named, given the state of the empty prompt."""
         ...
 
     def layer_paths(self) -> Mapping[str, Sequence[str]]:
@@ -139,11 +199,14 @@ class BaseModel(Protocol):
         ...
 
     def noise_schedule(self) -> Tensor:
-        """alpha-bar of each training timestep: [timesteps], float32, falling from near 1 to near 0."""
+        """alpha-bar of each training timestep: [timesteps], float32, falling from near 1 to near 0, or to 0."""
         ...
 
     def predict(self, denoiser: nn.Module, noisy: Tensor, timesteps: Tensor, text: TextState) -> Tensor:
-        """The denoiser's output [B, C, H, W] for noisy latents, timesteps [B] and a batched text state."""
+        """The denoiser's output [B, C, H, W] for noisy latents, timesteps [B] and a batched text state.
+
+        A state without what `frame_state` adds is taken as that of whole pictures of the latents' size.
+        """
         ...
 
     def pipeline(self, denoiser: nn.Module, scheduler: Any) -> Any:
@@ -151,7 +214,7 @@ class BaseModel(Protocol):
         ...
 
     def pipeline_inputs(self, positive: Sequence[TextState], negative: Sequence[TextState]) -> dict[str, Tensor]:
-        """Text states as the pipeline's arguments, batched."""
+        """Text states as the pipeline's arguments, batched; it draws whole pictures."""
         ...
 
     def scheduler_config(self) -> Mapping[str, Any]:

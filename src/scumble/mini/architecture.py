@@ -12,7 +12,7 @@ from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from scumble.families.base import Advice
-from scumble.families.sd import ADVICE_FILE
+from scumble.families.folder import ADVICE_FILE
 from scumble.mini.tokenizer import END, MAX_TOKENS, START, WORDS, learn_merges, vocabulary, write_tokenizer
 
 SIZE_PX = 64

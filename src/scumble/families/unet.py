@@ -1,0 +1,219 @@
+"""A base that denoises latents with diffusers' UNet: what Stable Diffusion 1.x, 2.x and SDXL have in common."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import torch
+from torch import Tensor, nn
+
+from scumble.errors import BaseModelError
+from scumble.families.base import Advice, FileIdentity, Frame, PredictionType, TextEncoder, TextState
+from scumble.families.clip import canonical_text_paths, text_module_path
+from scumble.families.kl import KlAutoencoder
+from scumble.families.parts import Parts
+from scumble.families.vae import Vae
+
+Configs = Mapping[str, Mapping[str, Any]]
+"""Model part -> its settings."""
+
+
+class UnetKind(Protocol):
+    """What sets one of these families apart.
+
+    Attributes:
+        family: the plug-in's name.
+        text_parts: its text encoders, each with the tokenizer beside it.
+    """
+
+    @property
+    def family(self) -> str: ...
+    @property
+    def text_parts(self) -> Mapping[str, str]: ...
+
+    def load_text_encoder(self, parts: Parts, device: torch.device) -> TextEncoder:
+        """The text encoders with their tokenizers, frozen, in float32."""
+        ...
+
+    def text_shapes(self, configs: Configs) -> Mapping[str, Sequence[int]]:
+        """Shape of each tensor of a text state, from the settings of the text parts."""
+        ...
+
+    def frame_state(self, frame: Frame) -> TextState:
+        """As of the protocol BaseModel."""
+        ...
+
+    def without_prompt(self, empty: TextState) -> TextState:
+        """As of the protocol BaseModel."""
+        ...
+
+    def conditioning(self, text: TextState, size_px: tuple[int, int]) -> dict[str, Any]:
+        """What the UNet is given beside latents, timesteps and hidden states.
+
+        Args:
+            text: batched text state.
+            size_px: width and height of the pictures.
+        """
+        ...
+
+    def pipeline(self, denoiser: nn.Module, scheduler: Any) -> Any:
+        """A diffusers pipeline without text encoders and autoencoder."""
+        ...
+
+    def pipeline_inputs(self, positive: Sequence[TextState], negative: Sequence[TextState]) -> dict[str, Tensor]:
+        """As of the protocol BaseModel."""
+        ...
+
+    def file_identity(self, prediction_type: PredictionType) -> FileIdentity:
+        """How LoRA files name this family."""
+        ...
+
+
+@dataclass
+class UnetBase:
+    """An opened base; see families/base.py for what each member answers.
+
+    Attributes:
+        kind: the family.
+        parts: where its parts lie.
+        vae: the autoencoder, its own or another.
+        scheduler: the scheduler's settings, with what was found out or overruled.
+        configs: settings of the unet and of each text encoder.
+    """
+
+    name: str
+    kind: UnetKind
+    parts: Parts
+    vae: Vae
+    scheduler: Mapping[str, Any]
+    configs: Configs
+    resolution: int
+    advice: Advice
+    notes: Sequence[str]
+
+    @property
+    def path(self) -> Path:
+        return self.parts.path
+
+    @property
+    def family(self) -> str:
+        return self.kind.family
+
+    @property
+    def pixels_per_latent(self) -> int:
+        return self.vae.pixels_per_latent
+
+    @property
+    def latent_channels(self) -> int:
+        return int(self.configs["unet"]["in_channels"])
+
+    @property
+    def max_tokens(self) -> int:
+        return min(int(config["max_position_embeddings"]) for config in self._text_configs) - 2
+
+    @property
+    def text_layers(self) -> int:
+        return min(int(config["num_hidden_layers"]) for config in self._text_configs)
+
+    @property
+    def prediction_type(self) -> PredictionType:
+        found = self.scheduler.get("prediction_type", "epsilon")
+        if found == "epsilon" or found == "v_prediction":
+            kind: PredictionType = found
+            return kind
+        raise BaseModelError(
+            f"base {self.name}: its scheduler says prediction_type '{found}', expected epsilon or v_prediction"
+        )
+
+    @property
+    def zero_terminal_snr(self) -> bool:
+        return bool(self.scheduler.get("rescale_betas_zero_snr", False))
+
+    def advised(self, advice: Advice, resolution: int, note: str) -> Self:
+        return replace(self, advice=advice, resolution=resolution, notes=[*self.notes, note])
+
+    def load_denoiser(self, dtype: torch.dtype, device: torch.device) -> nn.Module:
+        from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
+        denoiser: nn.Module = self.parts.load("unet", UNet2DConditionModel, dtype, device)
+        return denoiser
+
+    def empty_denoiser(self) -> nn.Module:
+        from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
+        with torch.device("meta"):
+            denoiser: nn.Module = UNet2DConditionModel.from_config(self.configs["unet"])
+        return denoiser
+
+    def load_autoencoder(self, device: torch.device) -> KlAutoencoder:
+        return self.vae.load(device)
+
+    def load_text_encoder(self, device: torch.device) -> TextEncoder:
+        return self.kind.load_text_encoder(self.parts, device)
+
+    def text_shapes(self) -> Mapping[str, Sequence[int]]:
+        return self.kind.text_shapes(self.configs)
+
+    def frame_state(self, frame: Frame) -> TextState:
+        return self.kind.frame_state(frame)
+
+    def without_prompt(self, empty: TextState) -> TextState:
+        return self.kind.without_prompt(empty)
+
+    def layer_paths(self) -> Mapping[str, Sequence[str]]:
+        denoiser = self.empty_denoiser()
+        unet = [path for path, layer in denoiser.named_modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
+        texts = {
+            part: canonical_text_paths(int(self.configs[part]["num_hidden_layers"])) for part in self.kind.text_parts
+        }
+        return {"unet": unet, **texts}
+
+    def module_path(self, part: str, canonical: str, module: nn.Module) -> str:
+        return canonical if part == "unet" else text_module_path(canonical, module)
+
+    def noise_schedule(self) -> Tensor:
+        from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
+
+        schedule: Tensor = DDPMScheduler.from_config(dict(self.scheduler)).alphas_cumprod
+        return schedule.float()
+
+    def predict(self, denoiser: nn.Module, noisy: Tensor, timesteps: Tensor, text: TextState) -> Tensor:
+        height, width = (side * self.pixels_per_latent for side in noisy.shape[-2:])
+        hidden = text["hidden"].to(noisy.dtype)
+        conditioning = self.kind.conditioning(text, (width, height))
+        output: Tensor = denoiser(noisy, timesteps, hidden, return_dict=False, **conditioning)[0]
+        return output
+
+    def pipeline(self, denoiser: nn.Module, scheduler: Any) -> Any:
+        pipeline = self.kind.pipeline(denoiser, scheduler)
+        pipeline.vae_scale_factor = self.pixels_per_latent
+        pipeline.set_progress_bar_config(disable=True)
+        return pipeline
+
+    def pipeline_inputs(self, positive: Sequence[TextState], negative: Sequence[TextState]) -> dict[str, Tensor]:
+        return self.kind.pipeline_inputs(positive, negative)
+
+    def scheduler_config(self) -> Mapping[str, Any]:
+        return self.scheduler
+
+    @cached_property
+    def _hashes(self) -> Mapping[str, str]:
+        texts = [place for pair in self.kind.text_parts.items() for place in reversed(pair)]
+        return {"vae": self.vae.digest(), "text_encoder": self.parts.digest(texts)}
+
+    def hashes(self) -> Mapping[str, str]:
+        return self._hashes
+
+    def file_identity(self) -> FileIdentity:
+        return self.kind.file_identity(self.prediction_type)
+
+    @property
+    def _text_configs(self) -> list[Mapping[str, Any]]:
+        return [self.configs[part] for part in self.kind.text_parts]
+
+
+def stacked(states: Sequence[TextState], name: str) -> Tensor:
+    """One tensor of several states, batched."""
+    return torch.stack([state[name] for state in states])
