@@ -127,6 +127,16 @@ class Painter:
         states = dict(zip(unique, self.text_encoder.encode(unique, clip_skip), strict=True))
         return [states[prompt] for prompt in prompts]
 
+    def negative_states(self, prompts: Sequence[str], clip_skip: int = 1) -> list[TextState]:
+        """What guidance steers away from: the state of each negative prompt, or what the base takes where it is empty.
+
+        Raises:
+            ConfigError: clip_skip goes beyond the text encoder's first layer.
+        """
+        states = self.text_states(prompts, clip_skip)
+        pairs = zip(prompts, states, strict=True)
+        return [state if prompt else self.base.without_prompt(state) for prompt, state in pairs]
+
     def _paint_batch(self, recipes: Sequence[Recipe], num_moments: int) -> Iterator[Picture]:
         first = recipes[0]
         wanted = moment_steps(first.steps, num_moments)
@@ -140,7 +150,7 @@ class Painter:
             self.base,
             self.denoiser,
             self.text_states([recipe.prompt for recipe in recipes], first.clip_skip),
-            self.text_states([recipe.negative_prompt for recipe in recipes], first.clip_skip),
+            self.negative_states([recipe.negative_prompt for recipe in recipes], first.clip_skip),
             [recipe.seed for recipe in recipes],
             Settings(first.width, first.height, first.steps, first.guidance_scale, first.sampler),
             watch if wanted else None,

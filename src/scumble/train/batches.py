@@ -16,14 +16,27 @@ from scumble.train import draws
 
 @dataclass(frozen=True)
 class Pool:
-    """Pictures to draw samples from: latents and captions, index by index; text states by caption."""
+    """Pictures to draw samples from.
+
+    Attributes:
+        latents: of each picture.
+        captions: of each picture.
+        states: caption -> text state.
+        frames: of each picture, what its state needs besides; empty = nothing.
+    """
 
     latents: Sequence[Latents]
     captions: Sequence[str]
     states: Mapping[str, TextState]
+    frames: Sequence[TextState] = ()
 
     def __len__(self) -> int:
         return len(self.latents)
+
+    def state_of(self, index: int, caption: str | None = None) -> TextState:
+        """The text state of a picture under its own caption, or under another."""
+        state = self.states[self.captions[index] if caption is None else caption]
+        return {**state, **self.frames[index]} if self.frames else state
 
 
 @dataclass(frozen=True)
@@ -94,8 +107,7 @@ class Mixture:
         latents = self._draw(pool.latents[index], position)
         noise = draws.noise_at(self.seed, position, tuple(latents.shape), self.noise_offset)
         is_dropped = pool is self.own and draws.is_caption_dropped(self.seed, position, self.caption_dropout)
-        caption = "" if is_dropped else pool.captions[index]
-        return latents, noise, pool.states[caption], weight
+        return latents, noise, pool.state_of(index, "" if is_dropped else None), weight
 
     def _draw(self, latents: Latents, position: int) -> Tensor:
         moments = latents.upright

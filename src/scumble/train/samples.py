@@ -62,8 +62,9 @@ def _row(plan: Plan, session: Session, states: Mapping[str, TextState], prompt: 
     assert side is not None
     settings = Settings(side, side, STEPS, plan.base.advice.guidance_scale, SAMPLER)
     autoencoder = plan.base.load_autoencoder(session.device)  # not kept: training needs the room
+    negative = plan.base.without_prompt(states[""])
     images = []
     for seed in range(FIRST_SEED, FIRST_SEED + count):
-        latents = draw_latents(plan.base, session.denoiser, [states[prompt]], [states[""]], [seed], settings)
+        latents = draw_latents(plan.base, session.denoiser, [states[prompt]], [negative], [seed], settings)
         images += decode_images(autoencoder, latents)
     return images

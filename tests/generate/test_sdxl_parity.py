@@ -1,0 +1,64 @@
+"""Our SDXL pictures are diffusers' pictures, before they are rounded to bytes: SDXL's blocks, narrow."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from scumble.families.find import open_base
+from scumble.generate.draw import Settings, draw_latents
+from scumble.generate.painter import Painter
+from scumble.generate.recipe import Recipe
+from scumble.generate.samplers import SAMPLERS
+
+PROMPT, SEED = "a handwritten three, red ink on yellow paper", 11
+SETTINGS = Settings(80, 64, steps=3, guidance_scale=5.0)
+
+
+@pytest.fixture(scope="module")
+def plain(sdxl_base):
+    """diffusers' own pipeline, loaded by itself, knowing nothing of scumble."""
+    from diffusers import StableDiffusionXLPipeline
+
+    pipeline = StableDiffusionXLPipeline.from_pretrained(sdxl_base, torch_dtype=torch.float32, add_watermarker=False)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+@pytest.fixture(scope="module")
+def painter(sdxl_base):
+    return Painter.load(open_base(str(sdxl_base)), torch.device("cpu"), torch.float32)
+
+
+@pytest.mark.parametrize(
+    ("sampler", "how"), [("DDIM", {"clip_sample": False}), ("Euler a", {"timestep_spacing": "linspace"})]
+)
+@pytest.mark.parametrize("negative", [None, "blue"], ids=["no negative prompt", "negative prompt"])
+def test_our_picture_is_that_of_the_plain_pipeline(plain, painter, sampler, how, negative):
+    import diffusers
+
+    own = painter.base.scheduler_config()
+    plain.scheduler = getattr(diffusers, SAMPLERS[sampler].scheduler).from_config(own, **how)
+    theirs = plain(
+        PROMPT,
+        negative_prompt=negative,
+        num_inference_steps=SETTINGS.steps,
+        guidance_scale=SETTINGS.guidance_scale,
+        generator=torch.Generator().manual_seed(SEED),
+        width=SETTINGS.width,
+        height=SETTINGS.height,
+        output_type="pt",
+    ).images
+    settings = replace(SETTINGS, sampler=sampler)
+    positive, away = painter.text_states([PROMPT]), painter.negative_states([negative or ""])
+    latents = draw_latents(painter.base, painter.denoiser, positive, away, [SEED], settings)
+    ours = (painter.autoencoder.decode(latents) / 2 + 0.5).clamp(0, 1)
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-4)
+
+
+def test_pictures_of_a_batch_are_those_drawn_alone(painter):
+    recipes = [Recipe(PROMPT, 64, 64, steps=2, seed=seed, sampler="DDIM") for seed in (1, 2)]
+    together, alone = painter.paint(recipes, batch_size=2), painter.paint(recipes)
+    for one, other in zip(together, alone, strict=True):
+        difference = torch.tensor(list(one.image.tobytes())).sub(torch.tensor(list(other.image.tobytes())))
+        assert difference.abs().max() <= 1
