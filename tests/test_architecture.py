@@ -129,8 +129,8 @@ ALLOWED_FAMILY_NAMES = {
     ("registry.py", "scumble.families.sdxl"),
     ("edit/independent.py", "StableDiffusionLoraLoaderMixin"),  # the foreign reader's class, whatever the family
     ("files/kohya.py", "sdxl"),  # kohya's ss_base_model_version decides between lora_te_ and lora_te1_
-    ("files/read.py", "a whole Stable Diffusion checkpoint"),  # what a file that is no LoRA turns out to be
-    ("files/read.py", "a textual inversion embedding of SDXL"),
+    ("files/detect.py", "a whole Stable Diffusion checkpoint"),  # what a file that is no LoRA turns out to be
+    ("files/detect.py", "a textual inversion embedding of SDXL"),
 }
 """(file, name or text) where nothing else will do. Help texts of the `base` setting are allowed by their setting."""
 
@@ -202,7 +202,7 @@ PLUGINS = [(kind, name) for kind, table in registry.PLUGINS.items() for name in 
 OFFERED = {
     "algorithm": {"create", "from_tensors"},
     "family": {"PIPELINE_CLASSES", "opens_folder", "open_folder", "opens_checkpoint", "open_checkpoint"},
-    "format": {"matches", "read", "write"},
+    "format": {"read", "write"},
 }
 """What the rest of the program asks of a plug-in of each kind."""
 

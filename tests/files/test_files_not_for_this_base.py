@@ -45,18 +45,31 @@ KOHYA_FAULTS = {
     "down without up": ({f"{KOHYA}.lora_down.weight": torch.ones(2, 64)}, "found down without up"),
     "alpha alone": ({f"{KOHYA}.alpha": torch.tensor(1.0)}, "found alpha without down and up"),
     "alpha of many": ({**_pair(KOHYA, (2, 64), (64, 2)), f"{KOHYA}.alpha": torch.ones(2)}, "expected one number"),
-    "ranks differ": (_pair(KOHYA, (2, 64), (64, 3)), r"expected \[rank, in\]"),
-    "rank zero": (_pair(KOHYA, (0, 64), (64, 0)), r"expected \[rank, in\]"),
-    "convolution": (_pair("lora_unet_conv_in", (2, 4, 3, 3), (32, 2, 1, 1)), "convolutions is not there yet"),
+    "ranks differ": (_pair(KOHYA, (2, 64), (64, 3)), r"expected down \[rank, in\] and up \[out, rank\]"),
+    "rank zero": (_pair(KOHYA, (0, 64), (64, 0)), r"expected down \[rank, in\]"),
+    "half a convolution": (_pair("lora_unet_conv_in", (2, 4, 3, 3), (32, 2)), r"or down \[rank, in, k, l\]"),
     "whole numbers": (
         {f"{KOHYA}.lora_down.weight": torch.ones(2, 64).int(), f"{KOHYA}.lora_up.weight": torch.ones(64, 2).int()},
         "torch.int32, expected floating-point",
     ),
-    "LoHa": ({f"{KOHYA}.hada_w1_a": torch.ones(64, 2)}, "hada_w1_a: LoHa is not there yet"),
-    "LoKr": ({f"{KOHYA}.lokr_w1": torch.ones(2, 2)}, "lokr_w1: LoKr is not there yet"),
-    "DoRA": ({**_pair(KOHYA, (2, 64), (64, 2)), f"{KOHYA}.dora_scale": torch.ones(1, 64)}, "DoRA is not there yet"),
-    "Tucker": ({f"{KOHYA}.lora_mid.weight": torch.ones(2, 2, 3, 3)}, "Tucker convolution is not there yet"),
-    "full difference": ({f"{KOHYA}.diff": torch.ones(64, 64)}, "full weight difference is not there yet"),
+    "a quarter of LoHa": ({f"{KOHYA}.hada_w1_a": torch.ones(64, 2)}, "found w1_a without w1_b and w2_a and w2_b"),
+    "half of LoKr": ({f"{KOHYA}.lokr_w1": torch.ones(2, 2)}, "found w1 without w2"),
+    "two factors too many": (
+        {f"{KOHYA}.lokr_{name}": torch.ones(2, 2) for name in ("w1", "w2", "w2_a", "w2_b")},
+        "which do not go together",
+    ),
+    "two algorithms": (
+        {**_pair(KOHYA, (2, 64), (64, 2)), f"{KOHYA}.lokr_w1": torch.ones(2, 2)},
+        "tensors of lokr and lora, expected one algorithm",
+    ),
+    "magnitude alone": ({f"{KOHYA}.dora_scale": torch.ones(64, 1)}, "found magnitude without down and up"),
+    "magnitude of another layer": (
+        {**_pair(KOHYA, (2, 64), (64, 2)), f"{KOHYA}.dora_scale": torch.ones(32, 1)},
+        r"magnitude of shape \[32, 1\], expected \[64, 1\] or \[1, in\]",
+    ),
+    "core alone": ({f"{KOHYA}.lora_mid.weight": torch.ones(2, 2, 3, 3)}, "found mid without down and up"),
+    "full difference": ({f"{KOHYA}.diff": torch.ones(64, 64)}, "a full weight difference, which is not read"),
+    "norm": ({**_pair(KOHYA, (2, 64), (64, 2)), f"{KOHYA}.w_norm": torch.ones(64)}, "a norm layer, which is not read"),
     "unknown tensor": ({**_pair(KOHYA, (2, 64), (64, 2)), f"{KOHYA}.surprise": torch.ones(1)}, "1 of 3 tensors are"),
     "no dot": ({"lora_unet_x": torch.ones(1)}, "1 of 1 tensors are not understood: lora_unet_x"),
     "twice": (
@@ -81,13 +94,19 @@ def test_every_fault_of_kohya_tensors_is_said(fault, layer_paths, tmp_path):
 GOOD = {f"{DIFFUSERS}.lora_A.weight": torch.ones(2, 64), f"{DIFFUSERS}.lora_B.weight": torch.ones(64, 2)}
 DIFFUSERS_FAULTS = {
     "B without A": ({f"{DIFFUSERS}.lora_B.weight": torch.ones(64, 2)}, "found up without down"),
-    "magnitude": ({**GOOD, f"{DIFFUSERS}.lora_magnitude_vector": torch.ones(64)}, "DoRA is not there yet"),
+    "magnitude of another layer": (
+        {**GOOD, f"{DIFFUSERS}.lora_magnitude_vector": torch.ones(1, 64)},
+        r"magnitude of shape \[1, 64\], expected \[64\]",
+    ),
     "bias": ({**GOOD, f"{DIFFUSERS}.lora_B.bias": torch.ones(64)}, "1 of 3 tensors are not understood"),
-    "PEFT folder": ({f"base_model.model.{k}": v for k, v in GOOD.items()}, "adapter_config.json"),
+    "half a PEFT folder": (
+        {f"base_model.model.{k.removeprefix('unet.')}": v for k, v in GOOD.items()},
+        "without adapter_config.json beside them",
+    ),
     "two spellings": ({**GOOD, f"{DIFFUSERS}.lora.down.weight": torch.ones(2, 64)}, "there twice, in two spellings"),
-    "convolution": (
-        {"unet.conv_in.lora_A.weight": torch.ones(2, 4, 3, 3), "unet.conv_in.lora_B.weight": torch.ones(32, 2, 1, 1)},
-        "convolutions is not there yet",
+    "half a convolution": (
+        {"unet.conv_in.lora_A.weight": torch.ones(2, 4, 3, 3), "unet.conv_in.lora_B.weight": torch.ones(32, 2)},
+        r"or down \[rank, in, k, l\]",
     ),
 }
 
@@ -122,7 +141,13 @@ def test_alpha_comes_from_the_settings_of_newer_diffusers(layer_paths):
         ('{"unet.lora_alpha": "much"}', "expected a number"),
         ('{"unet.lora_alpha": NaN}', "expected a number"),
         ('{"unet.lora_alpha": true}', "expected a number"),
-        ('{"unet.lora_alpha": 1, "unet.use_dora": true}', "DoRA is not there yet"),
+        ('{"unet.lora_alpha": 1, "unet.use_dora": true}', "use_dora = True, its tensors say otherwise"),
+        ('{"unet.lora_alpha": 1, "unet.r": 8}', "says rank 8.0, its tensors have rank 2"),
+        ('{"unet.lora_alpha": 1, "unet.r": 0}', "says rank 0.0, its tensors have rank 2"),
+        ('{"unet.lora_alpha": 1e999}', "expected a number"),
+        ('{"unet.lora_alpha": 1, "unet.bias": "all"}', "found bias = 'all', which is not read; expected 'none'"),
+        ('{"unet.lora_alpha": 1, "unet.init_lora_weights": "pissa_niter_4"}', "changes the base model as well"),
+        ('{"unet.lora_alpha": 1, "unet.peft_type": "OFT"}', "found peft_type = 'OFT', expected one of LORA"),
         ('{"unet.lora_alpha": 1, "unet.alpha_pattern": 3}', "expected an object"),
         ('{"unet.lora_alpha": 1, "unet.alpha_pattern": {"(a+)+b": 2}}', "found a regular expression"),
     ],
@@ -139,6 +164,7 @@ def test_settings_that_mean_nothing_are_errors(settings, says, layer_paths):
         ({"model.diffusion_model.out.2.weight": torch.ones(1)}, "whole Stable Diffusion checkpoint"),
         ({"emb_params": torch.ones(1, 768)}, "textual inversion"),
         ({"something": torch.ones(1)}, "tensors named something, expected a LoRA"),
+        ({"lora_transformer_x.lora_down.weight": torch.ones(1)}, "a LoRA of another family of models"),
     ],
 )
 def test_a_file_that_is_no_lora_is_told_what_it_is(tensors, says, layer_paths, tmp_path):
@@ -149,7 +175,7 @@ def test_a_file_that_is_no_lora_is_told_what_it_is(tensors, says, layer_paths, t
 
 def test_a_name_that_two_layers_share_is_an_error_not_a_guess():
     tensors = _pair("lora_unet_a_b_c", (2, 4), (4, 2))
-    with pytest.raises(LoraFileError, match=r"may be any of unet.a.b_c, unet.a_b.c"):
+    with pytest.raises(LoraFileError, match=r"may be any of unet.a.b_c, unet.a_b.c: this base needs"):
         kohya.read(tensors, {}, {"unet": ["a.b_c", "a_b.c"]})
 
 

@@ -41,7 +41,8 @@ def _drawn(unet):
 def _ours(unet, file):
     layers = file.part("unet")
     adapters = {
-        path: from_tensors(unet.get_submodule(path), layer.tensors, layer.alpha, path) for path, layer in layers.items()
+        path: from_tensors(unet.get_submodule(path), layer.tensors, layer.rank, layer.alpha, path)
+        for path, layer in layers.items()
     }
     attach(unet, "lora", adapters)
     drawn = _drawn(unet)

@@ -11,8 +11,8 @@ from scumble.registry import names
 FORMATS = ["kohya", "diffusers"]
 
 
-def test_the_formats_tried_here_are_all_there_are():
-    assert names("format") == FORMATS
+def test_the_formats_tried_here_are_all_that_are_one_file():
+    assert names("format") == [*FORMATS, "peft"]
 
 
 def test_the_narrow_model_has_the_128_attention_layers_of_sd_15(lora):
@@ -183,11 +183,10 @@ def test_a_layer_of_alpha_zero_stays_without_effect(narrow_unet, attention_paths
     assert [bool(delta(again[key]).any()) for key in layers] == [False, False, True]
 
 
-def test_an_algorithm_that_cannot_be_written_is_named():
-    layer = LoraLayer("loha", {}, 4, 2.0)
-    for module in (kohya, peft_keys):
-        with pytest.raises(LoraFileError, match="loha is not there yet"):
-            module.write(LoraFile({"unet.conv_in": layer}))
+@pytest.mark.parametrize("algorithm", ["loha", "lokr"])
+def test_an_algorithm_that_diffusers_has_no_names_for_is_not_written_in_its_naming(algorithm):
+    with pytest.raises(LoraFileError, match=f"diffusers' naming has no {algorithm}; expected lora: write kohya's"):
+        peft_keys.write(LoraFile({"unet.conv_in": LoraLayer(algorithm, {}, 4, 2.0)}))
 
 
 def _module_path(model, canonical):

@@ -1,91 +1,77 @@
 """Loose tensors put together into layers. Every doubt is an error that names the tensors in question."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NoReturn
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from scumble.errors import LoraFileError
+from scumble.files.layouts import is_scaled, missing_tensors, rank_of, sizes_of
 from scumble.files.lorafile import LoraLayer
+from scumble.files.magnitude import canonical_magnitude, from_peft
+from scumble.files.namings import Known
+from scumble.files.tensornames import ALPHA, MAGNITUDE, PEFT_MAGNITUDE, TensorName, algorithm_not_read
 
-Loose = dict[str, dict[str, Tensor]]
-"""A layer's name in the file -> "down" [r, in], "up" [out, r] and maybe "alpha" [] of it."""
+Split = Callable[[str], tuple[str, TensorName] | None]
+"""A tensor's name -> its layer's name and what it is; None if it is not understood."""
 
-NOT_THERE_YET = {
-    "hada_": "LoHa",
-    "lokr_": "LoKr",
-    "dora_scale": "DoRA",
-    "lora_magnitude_vector": "DoRA",
-    "lora_mid": "a Tucker convolution",
-    "glora": "GLoRA",
-    "oft_": "OFT",
-    "diff": "a full weight difference",
-    "w_norm": "a norm layer",
-    "b_norm": "a norm layer",
-}
-"""How the names of tensors begin that other algorithms use -> what they are."""
+Loose = dict[str, dict[TensorName, Tensor]]
+"""A layer's name in the file -> its tensors."""
 
 ATTENTION = ("q_proj", "k_proj", "v_proj", "out_proj")
+LONGEST_NAME = 160
 
 
-def refuse_other_algorithms(keys: Iterable[str]) -> None:
-    """Raise for tensors of an algorithm that is known but not read yet.
+@dataclass(frozen=True)
+class Assembled:
+    """What became of the tensors of a file.
 
-    Raises:
-        LoraFileError: names the tensor and the algorithm.
+    Attributes:
+        layers: by canonical key.
+        left_out: names of layers and tensors that were not read; only where a part was allowed.
+        states_alpha: canonical keys of the layers with which an alpha was stored.
     """
-    for key in keys:
-        for begin, algorithm in NOT_THERE_YET.items():
-            if f".{begin}" in key:
-                tensor = key[key.index(f".{begin}") + 1 :]
-                raise LoraFileError(
-                    f"{tensor}: {algorithm} is not there yet (found {key}); expected a plain LoRA of linear layers"
-                )
+
+    layers: dict[str, LoraLayer]
+    left_out: tuple[str, ...]
+    states_alpha: frozenset[str]
 
 
-def refuse_unknown(keys: Sequence[str], total: int, expected: str) -> None:
-    """Raise if there are tensors whose names mean nothing.
-
-    Raises:
-        LoraFileError: how many of how many, the first names, and what was expected.
-    """
-    if keys:
-        raise LoraFileError(
-            f"{len(keys)} of {total} tensors are not understood: {first_names(keys)}; expected names that end in "
-            f"{expected}"
-        )
-
-
-def spellings(part: str, path: str) -> Iterator[str]:
-    """A layer's path as files may spell it: the canonical one, and newer transformers' without `text_model`."""
-    yield path
-    if part.startswith("text_encoder") and path.startswith("text_model."):
-        yield path.removeprefix("text_model.")
-
-
-def assemble(loose: Loose, known: Mapping[str, Sequence[str]]) -> dict[str, LoraLayer]:
+def assemble(tensors: Mapping[str, Tensor], split: Split, known: Known, allow_partial: bool) -> Assembled:
     """Layers by canonical key.
 
     Args:
-        loose: the file's tensors by layer.
-        known: name as the file may spell it -> canonical keys of the base's layers that are spelled so.
+        tensors: all of the file, by their names there.
+        split: how the file's names are to be understood.
+        known: the names that layers of the base may have.
+        allow_partial: leave out what is not understood, incomplete, or matches no layer.
     Raises:
-        LoraFileError: a tensor lacks its partner, shapes do not fit, or a name matches no layer or more than one.
+        LoraFileError: a tensor is not understood, lacks its partner, is there twice, or has a shape that does not fit; a
+            name matches no layer or more than one; or nothing is left.
     """
-    for name, sides in loose.items():
-        _refuse_incomplete(name, sides)
-        _refuse_bad_shapes(name, sides)
-    _refuse_unmatched(loose, known)
+    loose, unknown = _sorted_by_layer(tensors, split)
+    incomplete = {name: lacking for name, sides in loose.items() if (lacking := _lacking(name, sides))}
+    unmatched = [name for name in loose if name not in known]
+    if not allow_partial:
+        _refuse_unknown(unknown, len(tensors))
+        _refuse_incomplete(incomplete, loose)
+        _refuse_unmatched(unmatched, len(loose))
+    left_out = {*unknown, *incomplete, *unmatched}
     layers: dict[str, LoraLayer] = {}
-    for name, sides in sorted(loose.items()):
-        if len(known[name]) > 1:
-            raise LoraFileError(f"{name} may be any of {', '.join(known[name])}: this base needs the diffusers naming")
-        key = known[name][0]
+    states_alpha = set()
+    for name in sorted(loose.keys() - left_out):
+        key = _only_key(name, known)
         if key in layers:
-            raise LoraFileError(f"{key} is there twice, the second time as {name}: expected one LoRA in the file")
-        layers[key] = _layer(sides)
-    return layers
+            raise LoraFileError(
+                f"{key} is there twice, the second time as {shortened(name)}: expected one LoRA in the file"
+            )
+        layers[key] = _layer(name, loose[name])
+        if ALPHA in loose[name]:
+            states_alpha.add(key)
+    if not layers:
+        _refuse_unmatched(unmatched or list(left_out), len(loose) or len(tensors))
+    return Assembled(layers, tuple(sorted(left_out)), frozenset(states_alpha))
 
 
 def with_whole_attention(layers: Mapping[str, LoraLayer]) -> dict[str, LoraLayer]:
@@ -97,60 +83,83 @@ def with_whole_attention(layers: Mapping[str, LoraLayer]) -> dict[str, LoraLayer
     for key, layer in layers.items():
         block, _, last = key.rpartition(".")
         if key.startswith("text_encoder") and last in ATTENTION:
+            # a magnitude of zero would be no weight at all, rather than no change
+            numbers = {side: tensor for side, tensor in layer.tensors.items() if side != MAGNITUDE.name}
             for name in ATTENTION:
-                zeros = {side: torch.zeros_like(tensor) for side, tensor in layer.tensors.items()}
+                zeros = {side: torch.zeros_like(tensor) for side, tensor in numbers.items()}
                 whole.setdefault(f"{block}.{name}", LoraLayer(layer.algorithm, zeros, layer.rank, layer.alpha))
     return whole
-
-
-def linear_sides(key: str, layer: LoraLayer) -> tuple[Tensor, Tensor]:
-    """A [r, in] and B [out, r] of a layer that is to be written.
-
-    Raises:
-        LoraFileError: the layer's algorithm is not LoRA.
-    """
-    if layer.algorithm != "lora":
-        raise LoraFileError(f"{key}: writing {layer.algorithm} is not there yet; expected lora")
-    return layer.tensors["down"].detach(), layer.tensors["up"].detach()
 
 
 def first_names(names: Iterable[str], count: int = 3) -> str:
     """The first few names for a message."""
     found = sorted(names)
-    return ", ".join(found[:count]) + (", ..." if len(found) > count else "")
+    return ", ".join(map(shortened, found[:count])) + (", ..." if len(found) > count else "")
 
 
-def _refuse_incomplete(name: str, sides: Mapping[str, Tensor]) -> None:
-    missing = [side for side in ("down", "up") if side not in sides]
-    if missing:
+def shortened(name: str) -> str:
+    """A name from a file, short enough for a message."""
+    return name if len(name) <= LONGEST_NAME else name[:LONGEST_NAME] + "..."
+
+
+def _sorted_by_layer(tensors: Mapping[str, Tensor], split: Split) -> tuple[Loose, list[str]]:
+    loose: Loose = {}
+    unknown = []
+    for key, tensor in tensors.items():
+        found = split(key)
+        if found is None:
+            unknown.append(key)
+            continue
+        name, side = found
+        if side in loose.setdefault(name, {}):
+            raise LoraFileError(f"{shortened(key)} is there twice, in two spellings: expected one LoRA in the file")
+        loose[name][side] = tensor
+    return loose, unknown
+
+
+def _algorithm(name: str, sides: Mapping[TensorName, Tensor]) -> str:
+    algorithms = sorted({side.algorithm for side in sides if side.algorithm})
+    if len(algorithms) > 1:
         raise LoraFileError(
-            f"{name}: found {' and '.join(sorted(sides))} without {' and '.join(missing)}; the file is incomplete: "
-            "get it again"
+            f"{shortened(name)}: found tensors of {' and '.join(algorithms)}, expected one algorithm at a layer"
         )
+    return algorithms[0] if algorithms else "lora"
 
 
-def _refuse_bad_shapes(name: str, sides: Mapping[str, Tensor]) -> None:
-    down, up = sides["down"], sides["up"]
-    if down.ndim in (3, 4) and up.ndim == down.ndim:
-        raise LoraFileError(f"{name}: found down {list(down.shape)}: LoRA of convolutions is not there yet")
-    if down.ndim != 2 or up.ndim != 2 or down.shape[0] != up.shape[1] or 0 in (*down.shape, *up.shape):
-        raise LoraFileError(
-            f"{name}: found down {list(down.shape)} and up {list(up.shape)}, expected [rank, in] and [out, rank]"
-        )
-    if "alpha" in sides and sides["alpha"].numel() != 1:
-        raise LoraFileError(f"{name}: found alpha of shape {list(sides['alpha'].shape)}, expected one number")
-    odd = [str(tensor.dtype) for tensor in (down, up) if not tensor.is_floating_point()]
-    if odd:
-        raise LoraFileError(f"{name}: found {odd[0]}, expected floating-point numbers")
+def _factors(algorithm: str, sides: Mapping[TensorName, Tensor]) -> dict[str, Tensor]:
+    return {side.name: tensor for side, tensor in sides.items() if side.algorithm == algorithm}
 
 
-def _refuse_unmatched(loose: Loose, known: Mapping[str, Sequence[str]]) -> None:
-    unmatched = [name for name in loose if name not in known]
-    if unmatched:
-        _say_unmatched(unmatched, len(loose))
+def _lacking(name: str, sides: Mapping[TensorName, Tensor]) -> set[str]:
+    algorithm = _algorithm(name, sides)
+    return missing_tensors(algorithm, _factors(algorithm, sides))
 
 
-def _say_unmatched(unmatched: Sequence[str], total: int) -> NoReturn:
+def _refuse_unknown(keys: Sequence[str], total: int) -> None:
+    if not keys:
+        return
+    others = sorted({algorithm for key in keys if (algorithm := algorithm_not_read(key))})
+    what = f"; among them is {' and '.join(others)}, which is not read" if others else ""
+    raise LoraFileError(
+        f"{len(keys)} of {total} tensors are not understood: {first_names(keys)}{what}; expected LoRA, LoHa or LoKr, "
+        "with DoRA or without; the rest can be read if a part is allowed"
+    )
+
+
+def _refuse_incomplete(incomplete: Mapping[str, set[str]], loose: Loose) -> None:
+    if not incomplete:
+        return
+    name = min(incomplete)
+    found = " and ".join(sorted(side.name for side in loose[name]))
+    raise LoraFileError(
+        f"{len(incomplete)} of {len(loose)} layers are incomplete: {shortened(name)}: found {found} without "
+        f"{' and '.join(sorted(incomplete[name]))}; get the file again"
+    )
+
+
+def _refuse_unmatched(unmatched: Sequence[str], total: int) -> None:
+    if not unmatched:
+        return
     how_many = (
         f"none of the {total} layers matches anything"
         if len(unmatched) == total
@@ -161,8 +170,37 @@ def _say_unmatched(unmatched: Sequence[str], total: int) -> NoReturn:
     )
 
 
-def _layer(sides: Mapping[str, Tensor]) -> LoraLayer:
-    rank = sides["down"].shape[0]
+def _only_key(name: str, known: Known) -> str:
+    if len(known[name]) > 1:
+        raise LoraFileError(
+            f"{shortened(name)} may be any of {', '.join(known[name])}: this base needs a naming that tells them apart"
+        )
+    return known[name][0]
+
+
+def _layer(name: str, sides: Mapping[TensorName, Tensor]) -> LoraLayer:
+    name = shortened(name)
+    odd = [str(tensor.dtype) for side, tensor in sides.items() if side != ALPHA and not tensor.is_floating_point()]
+    if odd:
+        raise LoraFileError(f"{name}: found {odd[0]}, expected floating-point numbers")
+    algorithm = _algorithm(name, sides)
+    tensors = _factors(algorithm, sides)
+    sizes = sizes_of(name, algorithm, tensors)
+    if MAGNITUDE in sides and PEFT_MAGNITUDE in sides:
+        raise LoraFileError(f"{name}: found two DoRA magnitudes, expected one")
+    if MAGNITUDE in sides:
+        tensors[MAGNITUDE.name] = canonical_magnitude(name, sides[MAGNITUDE], sizes)
+    if PEFT_MAGNITUDE in sides:
+        tensors[MAGNITUDE.name] = from_peft(name, sides[PEFT_MAGNITUDE], sizes)
+    rank = rank_of(sizes)
     # without alpha the scale is 1, as every reader has it
-    alpha = float(sides["alpha"].item()) if "alpha" in sides else float(rank)
-    return LoraLayer("lora", {"down": sides["down"], "up": sides["up"]}, rank, alpha)
+    alpha = _number(name, sides[ALPHA]) if ALPHA in sides else None
+    if not is_scaled(sizes):
+        return LoraLayer(algorithm, tensors, 1, 1.0, idle_alpha=alpha)
+    return LoraLayer(algorithm, tensors, rank, float(rank) if alpha is None else alpha)
+
+
+def _number(name: str, alpha: Tensor) -> float:
+    if alpha.numel() != 1:
+        raise LoraFileError(f"{name}: found alpha of shape {list(alpha.shape)}, expected one number")
+    return float(alpha.item())

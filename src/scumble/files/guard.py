@@ -1,22 +1,22 @@
 """Reading safetensors files that come from anywhere: everything is checked before it is believed.
 
-A file is 8 bytes of header length, a JSON header that says where each tensor lies, and the tensors' bytes.
+A file is 8 bytes of header length, a JSON header that says where each tensor lies, and the tensors' bytes. Reading takes
+memory for these bytes once, and less than 100 MB more, whatever the file says.
 """
 
-import json
 import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, cast
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load as decode
 from torch import Tensor
 
 from scumble.errors import LoraFileError
+from scumble.files.json_text import parse_json
 
 DTYPES = {
     "F64": torch.float64,
@@ -34,9 +34,12 @@ DTYPES = {
 }
 """The number formats that are read, by their names in the header."""
 
-MAX_HEADER_BYTES = 32 * 2**20  # the longest seen, with a cover picture in the metadata, are a few MiB
-MAX_TENSORS = 100_000
+MAX_HEADER_BYTES = 10 * 2**20  # the longest seen, with a cover picture in the metadata, are a few MiB
+MAX_TENSORS = 20_000  # a LoHa with DoRA of every layer of SDXL has 8,000
 MAX_DIMS = 8
+CHUNK = 2**20
+"""How many numbers are looked at in one go."""
+
 PICKLES = (".pt", ".pth", ".ckpt", ".bin", ".pkl")
 NOT_SAFETENSORS = {
     b"PK\x03\x04": "a zip archive or a PyTorch pickle",
@@ -50,11 +53,21 @@ NOT_SAFETENSORS = {
 
 @dataclass(frozen=True)
 class Header:
-    """What a file's header says, checked. `num_bytes` counts the 8 length bytes too."""
+    """What a file's header says, checked: the metadata, and the tensors in the order in which they lie."""
 
     metadata: dict[str, str]
-    num_tensors: int
-    num_bytes: int
+    tensors: tuple["Place", ...]
+
+
+@dataclass(frozen=True, order=True)
+class Place:
+    """Where a tensor lies: bytes `begin` to `end` after the header."""
+
+    begin: int
+    end: int
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
 
 
 def read_safetensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -66,14 +79,7 @@ def read_safetensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str
     path = Path(path)
     with _opened(path) as stream:
         header = _read_header(stream, path)
-        stream.seek(0)
-        content = stream.read()
-    try:
-        tensors = decode(content)
-    except (SafetensorError, ValueError, RuntimeError) as error:
-        raise _damaged(path, f"the safetensors library says: {error}") from error
-    if len(tensors) != header.num_tensors:
-        raise _damaged(path, "it changed while it was read")
+        tensors = {place.name: _read_tensor(stream, place, path) for place in header.tensors}
     refuse_non_finite(tensors, str(path))
     return tensors, header.metadata
 
@@ -98,7 +104,7 @@ def refuse_non_finite(tensors: Mapping[str, Tensor], where: str) -> None:
     bad = [name for name, tensor in tensors.items() if not _is_finite(tensor)]
     if bad:
         raise LoraFileError(
-            f"{where}: {len(bad)} of {len(tensors)} tensors have numbers that are not finite, first {bad[0]}; "
+            f"{where}: {len(bad)} of {len(tensors)} tensors have numbers that are not finite, first {bad[0]:.160}; "
             "a LoRA with such numbers draws black or noisy pictures: train again, with a lower learning rate"
         )
 
@@ -106,11 +112,28 @@ def refuse_non_finite(tensors: Mapping[str, Tensor], where: str) -> None:
 def _is_finite(tensor: Tensor) -> bool:
     if not tensor.is_floating_point():
         return True
-    # float32: isfinite is not there for the 8-bit formats
-    return bool(torch.isfinite(tensor.float() if tensor.itemsize == 1 else tensor).all())
+    # in chunks, because looking takes several times the memory of what is looked at;
+    # float32, because isfinite is not there for the 8-bit formats
+    flat = tensor.detach().reshape(-1)
+    chunks = (flat[begin : begin + CHUNK] for begin in range(0, flat.numel(), CHUNK))
+    return all(bool(torch.isfinite(chunk.float() if chunk.itemsize == 1 else chunk).all()) for chunk in chunks)
 
 
-def _opened(path: Path) -> BinaryIO:
+def _read_tensor(stream: BufferedReader, place: Place, path: Path) -> Tensor:
+    tensor = torch.empty(place.shape, dtype=DTYPES[place.dtype])
+    into = tensor.reshape(-1).view(torch.uint8).numpy().data
+    try:
+        while len(into):
+            count = stream.readinto(into)
+            if not count:
+                raise _damaged(path, "it changed while it was read")
+            into = into[count:]
+    except OSError as error:
+        raise LoraFileError(f"{path}: cannot be read: {error}") from error
+    return tensor
+
+
+def _opened(path: Path) -> BufferedReader:
     if path.suffix.lower() in PICKLES:
         raise LoraFileError(
             f"{path}: found a pickle ({path.suffix}), which can run any program when it is opened, so it is not read; "
@@ -128,7 +151,7 @@ def _opened(path: Path) -> BinaryIO:
         raise LoraFileError(f"{path}: cannot be opened: {error}") from error
 
 
-def _read_header(stream: BinaryIO, path: Path) -> Header:
+def _read_header(stream: BufferedReader, path: Path) -> Header:
     try:
         total = os.fstat(stream.fileno()).st_size
         start = stream.read(8)
@@ -139,11 +162,12 @@ def _read_header(stream: BinaryIO, path: Path) -> Header:
     except OSError as error:
         raise LoraFileError(f"{path}: cannot be read: {error}") from error
     entries = _parse(text, path)
+    num_bytes = total - 8 - length
+    del text
     metadata = _checked_metadata(entries.pop("__metadata__", {}), path)
     if len(entries) > MAX_TENSORS:
         raise _damaged(path, f"found {len(entries)} tensors, expected {MAX_TENSORS} or fewer")
-    _check_layout(entries, total - 8 - length, path)
-    return Header(metadata, len(entries), 8 + length)
+    return Header(metadata, _checked_layout(entries, num_bytes, path))
 
 
 def _not_safetensors(path: Path, start: bytes, total: int) -> LoraFileError:
@@ -162,21 +186,12 @@ def _damaged(path: Path, why: str) -> LoraFileError:
 
 def _parse(text: bytes, path: Path) -> dict[str, Any]:
     try:
-        parsed = json.loads(text.decode("utf-8"), object_pairs_hook=_no_duplicates)
-    except (ValueError, RecursionError) as error:
+        parsed = parse_json(text)
+    except ValueError as error:
         raise _damaged(path, f"its header is not JSON that can be read ({error})") from error
     if not isinstance(parsed, dict):
         raise _damaged(path, f"its header is a {type(parsed).__name__}, expected an object")
     return cast("dict[str, Any]", parsed)
-
-
-def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in found if names.count(name) > 1)
-        raise ValueError(f"'{twice}' is there twice")
-    return found
 
 
 def _checked_metadata(metadata: Any, path: Path) -> dict[str, str]:
@@ -184,36 +199,40 @@ def _checked_metadata(metadata: Any, path: Path) -> dict[str, str]:
         raise _damaged(path, f"its metadata is a {type(metadata).__name__}, expected an object of strings")
     for name, value in metadata.items():
         if not isinstance(value, str):
-            raise _damaged(path, f"metadata '{name}' is a {type(value).__name__}, expected a string")
+            raise _damaged(path, f"metadata '{name:.80}' is a {type(value).__name__}, expected a string")
     return metadata
 
 
-def _check_layout(entries: Mapping[str, Any], num_bytes: int, path: Path) -> None:
+def _checked_layout(entries: Mapping[str, Any], num_bytes: int, path: Path) -> tuple[Place, ...]:
     """Tensors must fill the bytes after the header, without a gap, an overlap or a byte too many."""
-    spans = sorted(_checked_span(name, entry, path) for name, entry in entries.items())
+    places = sorted(_checked_place(name, entry, path) for name, entry in entries.items())
     end_before = 0
-    for begin, end, name in spans:
-        if begin != end_before:
-            raise _damaged(path, f"tensor '{name}' begins at byte {begin}, expected {end_before}")
-        end_before = end
+    for place in places:
+        if place.begin != end_before:
+            raise _damaged(path, f"tensor '{place.name:.80}' begins at byte {place.begin}, expected {end_before}")
+        end_before = place.end
     if end_before != num_bytes:
         raise _damaged(path, f"its tensors take {end_before} bytes, the file has {num_bytes} for them")
+    return tuple(places)
 
 
-def _checked_span(name: str, entry: Any, path: Path) -> tuple[int, int, str]:
+def _checked_place(name: str, entry: Any, path: Path) -> Place:
+    tensor = f"tensor '{name:.80}'"
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
-        raise _damaged(path, f"tensor '{name}' needs exactly dtype, shape and data_offsets")
+        raise _damaged(path, f"{tensor} needs exactly dtype, shape and data_offsets")
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(dtype, str) or dtype not in DTYPES:
-        raise _damaged(path, f"tensor '{name}' has dtype {dtype!r:.40}, expected one of {', '.join(DTYPES)}")
+        raise _damaged(path, f"{tensor} has dtype {dtype!r:.40}, expected one of {', '.join(DTYPES)}")
     if not _are_counts(shape) or len(shape) > MAX_DIMS:
-        raise _damaged(path, f"tensor '{name}' has shape {shape!r:.80}, expected at most {MAX_DIMS} whole numbers")
+        raise _damaged(path, f"{tensor} has shape {shape!r:.80}, expected at most {MAX_DIMS} whole numbers")
     if not _are_counts(offsets) or len(offsets) != 2:
-        raise _damaged(path, f"tensor '{name}' has data_offsets {offsets!r:.80}, expected two whole numbers")
+        raise _damaged(path, f"{tensor} has data_offsets {offsets!r:.80}, expected two whole numbers")
+    if 0 in shape and math.prod(size for size in shape if size) >= 2**63:
+        raise _damaged(path, f"{tensor} has shape {shape}, which is beyond 64 bits")
     begin, end = offsets
     if end - begin != math.prod(shape) * DTYPES[dtype].itemsize:
-        raise _damaged(path, f"tensor '{name}' of shape {shape} in {dtype} has {end - begin} bytes")
-    return begin, end, name
+        raise _damaged(path, f"{tensor} of shape {shape} in {dtype} has {end - begin} bytes")
+    return Place(begin, end, name, tuple(shape), dtype)
 
 
 def _are_counts(numbers: Any) -> bool:

@@ -1,0 +1,94 @@
+"""PEFT's folders: `adapter_model.safetensors` with the tensors and `adapter_config.json` with rank, alpha and more.
+
+A LoRA of several model parts is a folder with one such folder for each part. Between here and the format, a folder's
+tensors are named `<part>/<tensor>`, its settings are metadata named `<part>/adapter_config.json`.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from torch import Tensor
+
+from scumble.errors import LoraFileError
+from scumble.files.encode import encode, with_hashes
+from scumble.files.guard import read_safetensors
+from scumble.files.lorafile import PARTS
+from scumble.files.namings import PEFT_BEGIN
+
+WEIGHTS, SETTINGS = "adapter_model.safetensors", "adapter_config.json"
+BEGINS = ("", *(f"{part}/" for part in PARTS))
+"""The beginnings of names: none in a folder that is not one of several."""
+
+MAX_SETTINGS_BYTES = 10 * 2**20
+
+
+def read_files(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and metadata of a file, or of a PEFT folder, with the settings that lie beside them.
+
+    Raises:
+        LoraFileError: not there, no such folder, damaged.
+    """
+    if not path.is_dir():
+        return _read_part(path, "")
+    if (path / WEIGHTS).exists():
+        return _read_part(path / WEIGHTS, f"{path.name}/" if path.name in PARTS else "")
+    parts = [part for part in PARTS if (path / part / WEIGHTS).exists()]
+    if not parts:
+        raise LoraFileError(
+            f"{path}: found a folder without {WEIGHTS}, expected a .safetensors file or a PEFT folder: name the file"
+        )
+    tensors: dict[str, Tensor] = {}
+    metadata: dict[str, str] = {}
+    for part in parts:
+        more_tensors, more_metadata = _read_part(path / part / WEIGHTS, f"{part}/")
+        tensors |= more_tensors
+        metadata |= more_metadata
+    return tensors, metadata
+
+
+def _read_part(path: Path, begin: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+    tensors, metadata = read_safetensors(path)
+    metadata = without_settings(metadata)
+    if path.name == WEIGHTS or any(name.startswith(PEFT_BEGIN) for name in tensors):
+        metadata |= {begin + name: text for name, text in _settings(path.parent).items()}
+    return {begin + name: tensor for name, tensor in tensors.items()}, metadata
+
+
+def without_settings(metadata: Mapping[str, str]) -> dict[str, str]:
+    """Metadata as it is in a file: what one says under the name of the settings is not the settings."""
+    return {name: text for name, text in metadata.items() if name.removesuffix(SETTINGS) not in BEGINS}
+
+
+def _settings(folder: Path) -> dict[str, str]:
+    path = folder / SETTINGS
+    if not path.is_file():
+        return {}
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(MAX_SETTINGS_BYTES + 1)
+        if len(content) > MAX_SETTINGS_BYTES:
+            raise LoraFileError(f"{path}: found more than {MAX_SETTINGS_BYTES} bytes, expected PEFT's settings")
+        return {SETTINGS: content.decode("utf-8")}
+    except (OSError, UnicodeDecodeError) as error:
+        raise LoraFileError(f"{path}: cannot be read: {error}") from error
+
+
+def laid_out(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> dict[Path, bytes]:
+    """The files that a LoRA is written as, and what is in them: one, or the files of PEFT folders.
+
+    Raises:
+        LoraFileError: a PEFT folder is to be written, and the path is that of another file.
+    """
+    begins = [begin for begin in BEGINS if begin + SETTINGS in metadata]
+    if not begins:
+        return {path: encode(tensors, with_hashes(tensors, metadata))}
+    if path.suffix == ".safetensors" and path.name != WEIGHTS:
+        raise LoraFileError(f"{path}: PEFT reads a folder with {WEIGHTS} and {SETTINGS} in it: name a folder")
+    folder = path.parent if path.name == WEIGHTS else path
+    common = without_settings(metadata)
+    files = {}
+    for begin in begins:
+        part = {name.removeprefix(begin): tensor for name, tensor in tensors.items() if name.startswith(begin)}
+        files[folder / begin / WEIGHTS] = encode(part, with_hashes(part, common))
+        files[folder / begin / SETTINGS] = metadata[begin + SETTINGS].encode()
+    return files
