@@ -20,9 +20,10 @@ PLUGINS: dict[str, dict[str, str]] = {
     "format": {
         "kohya": "scumble.files.kohya",
         "diffusers": "scumble.files.peft_keys",
+        "peft": "scumble.files.peft",
     },
 }
-"""Kind of plug-in -> name -> module. The order is the order in which detection asks."""
+"""Kind of plug-in -> name -> module. The order is the order in which families are asked whether a base is theirs."""
 
 
 def names(kind: str) -> list[str]:
