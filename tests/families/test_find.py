@@ -11,16 +11,6 @@ from scumble.errors import BaseModelError, ConfigError
 from scumble.families.find import DEFAULT_BASE, open_base
 
 
-@pytest.fixture
-def hub_cache(tmp_path, monkeypatch):
-    """An empty hub cache on a machine without network."""
-    folder = tmp_path / "hub"
-    folder.mkdir()
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(folder))
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    return folder
-
-
 def put_in_cache(hub_cache, hub_id, folder, revision="main", commit="0123456789abcdef0123456789abcdef01234567"):
     """Lay a pipeline folder out as the hub's client does: blobs by hash, snapshots of links, refs."""
     repo = hub_cache / f"models--{hub_id.replace('/', '--')}"

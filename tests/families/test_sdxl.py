@@ -59,6 +59,14 @@ def test_the_two_tokenizers_pad_differently(encoder):
     assert padding == [encoder.first.tokenizer.eos_token_id, 0]
 
 
+def test_an_exclamation_mark_is_a_sign_and_no_filling(encoder):
+    """transformers takes it for filling, because "!" is what fills up the second encoder's prompts."""
+    first, second = (clip.filled("stop!") for clip in (encoder.first, encoder.second))
+    end = first.index(encoder.first.tokenizer.eos_token_id)
+    assert first[:end] == second[:end]
+    assert encoder.second.tokenizer("stop!").input_ids[:end] != second[:end]
+
+
 def test_more_clip_skip_than_layers_is_refused(base):
     with pytest.raises(ConfigError, match="clip_skip=4"):
         check_clip_skip(base, 4)

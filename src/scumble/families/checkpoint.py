@@ -158,6 +158,6 @@ def _empty_model(model_class: Any, config: Mapping[str, Any]) -> Any:
     from accelerate import init_empty_weights
 
     with init_empty_weights():
-        if model_class.config_class is None:
+        if hasattr(model_class, "from_config"):  # diffusers; transformers builds from an object of settings
             return model_class.from_config(dict(config))
         return model_class(model_class.config_class.from_dict(dict(config)))

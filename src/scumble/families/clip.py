@@ -32,14 +32,27 @@ class Clip:
 
     def run(self, prompt: str) -> Any:
         """The model's output for one prompt, with the states of all its layers, batch dimension 1."""
-        tokens = self.tokenizer(
-            prompt, padding="max_length", max_length=self.max_tokens + 2, truncation=True, return_tensors="pt"
-        ).input_ids.to(self.model.device)
-        return self.model(tokens, output_hidden_states=True, return_dict=True)
+        ids = torch.tensor([self.filled(prompt)], device=self.model.device)
+        return self.model(ids, output_hidden_states=True, return_dict=True)
+
+    def filled(self, prompt: str) -> list[int]:
+        """Numbers of the prompt's tokens with start and end, cut or filled up to the length that the model sees."""
+        # where "!" fills prompts up, transformers takes a "!" in the prompt for filling; OpenCLIP reads it as a sign
+        ids: list[int] = self.tokenizer(
+            prompt,
+            padding="max_length",
+            max_length=self.max_tokens + 2,
+            truncation=True,
+            split_special_tokens=True,
+        ).input_ids
+        return ids
 
     def count_tokens(self, prompt: str) -> int:
         """Tokens of the prompt without start and end."""
-        return len(self.tokenizer(prompt, add_special_tokens=False, truncation=False, verbose=False).input_ids)
+        ids: list[int] = self.tokenizer(
+            prompt, add_special_tokens=False, truncation=False, verbose=False, split_special_tokens=True
+        ).input_ids
+        return len(ids)
 
 
 class ClipText:
