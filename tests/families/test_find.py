@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from scumble.errors import BaseModelError, ConfigError
-from scumble.families.find import DEFAULT_BASE, open_base
+from scumble.families.find import DEFAULT_BASE, open_base, wanted_files
 
 
 def put_in_cache(hub_cache, hub_id, folder, revision="main", commit="0123456789abcdef0123456789abcdef01234567"):
@@ -79,6 +79,33 @@ def test_a_base_not_to_be_had_offline_says_how_to_get_it(hub_cache):
         open_base("someone/else")
     text = str(caught.value)
     assert "hf download someone/else" in text and "--base" in text and "mini" in text
+
+
+def test_an_old_id_in_the_cache_is_taken_as_it_is(hub_cache, tiny_base):
+    put_in_cache(hub_cache, "stabilityai/stable-diffusion-2-1", tiny_base)
+    base = open_base("stabilityai/stable-diffusion-2-1")
+    assert (base.name, list(base.notes)) == ("stabilityai/stable-diffusion-2-1", [])
+
+
+def test_sdxl_is_taken_from_the_hub_cache_with_all_its_parts(hub_cache, sdxl_base, no_network, cpu, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    put_in_cache(hub_cache, "stabilityai/stable-diffusion-xl-base-1.0", sdxl_base)
+    base = open_base(preset="sdxl")
+    assert (base.name, base.family) == ("stabilityai/stable-diffusion-xl-base-1.0", "sdxl")
+    assert base.load_denoiser(torch.float32, cpu).config.in_channels == 4
+    assert set(base.load_text_encoder(cpu).modules) == {"text_encoder", "text_encoder_2"}
+    assert base.load_autoencoder(cpu).scale == 0.13025
+
+
+def test_what_is_fetched_from_the_hub_is_a_whole_pipeline_and_no_more(sdxl_base):
+    from huggingface_hub.utils import filter_repo_objects
+
+    there = [path.relative_to(sdxl_base).as_posix() for path in sdxl_base.rglob("*") if path.is_file()]
+    others = ["sd_xl_base_1.0.safetensors", "unet/diffusion_pytorch_model.fp16.safetensors", "vae/model.onnx"]
+    assert sorted(filter_repo_objects([*there, *others], allow_patterns=wanted_files(None))) == sorted(there)
+    fetched = set(filter_repo_objects([*there, *others], allow_patterns=wanted_files("fp16")))
+    assert "unet/diffusion_pytorch_model.fp16.safetensors" in fetched
+    assert "unet/diffusion_pytorch_model.safetensors" not in fetched
 
 
 def test_an_old_id_not_to_be_had_names_both(hub_cache):

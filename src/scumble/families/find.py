@@ -68,7 +68,7 @@ def open_base(
         zero_terminal_snr = chosen.zero_terminal_snr if zero_terminal_snr is None else zero_terminal_snr
     choices = Choices(vae, prediction_type, zero_terminal_snr)
     try:
-        place = find_place(name, revision, _wanted(variant))
+        place = find_place(name, revision, wanted_files(variant))
     except BaseModelError as error:
         raise BaseModelError("; ".join([*notes, str(error)])) from error.__cause__
     if place.is_file() and variant is not None:
@@ -96,7 +96,7 @@ def _present_name(name: str) -> tuple[str, list[str]]:
     return MOVED[name], [f"base {name} has moved: taking {MOVED[name]}, the same weights"]
 
 
-def _wanted(variant: str | None) -> list[str]:
+def wanted_files(variant: str | None) -> list[str]:
     """Patterns of what is fetched of a pipeline folder on the hub."""
     tag = f".{variant}" if variant else ""
     weights = [f"{part}/diffusion_pytorch_model{tag}.safetensors" for part in ("unet", "vae")]
