@@ -46,7 +46,7 @@ def _compare(config: CompareConfig) -> Iterator[Event]:
     _refuse_tags(config.prompt)
     _check_out(config.out)
     found = named_apart(config.lora, config.weight)
-    base = yield from open_base_for(config.base, found)
+    base = yield from open_base_for(config, found)
     painter, loras = yield from load_painter(base, found, config.device, config.mixed_precision)
     yield from note_prompts(painter, [*config.prompt, config.negative_prompt])
     uses = [lora.use for lora in loras]
@@ -125,7 +125,7 @@ def _recipes(config: CompareConfig, base: BaseModel, sampler: str) -> list[Recip
             guidance_scale=config.guidance_scale or base.advice.guidance_scale,
             sampler=sampler,
             seed=config.seed + index,
-            clip_skip=config.clip_skip,
+            clip_skip=config.clip_skip or base.advice.clip_skip,
             base=base.name,
         )
         for prompt in config.prompt

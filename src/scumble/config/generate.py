@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from scumble.config.base import CLIP_SKIP_HELP, PREDICTION_HELP, PRESET_HELP, VAE_HELP, ZERO_SNR_HELP
 from scumble.config.section import Also, Place, Section
 from scumble.errors import ConfigError
 
@@ -20,9 +21,13 @@ class GenerateConfig(Section):
         str | None,
         Also("pretrained_model_name_or_path"),
         Field(
-            description="base model: hub id or pipeline folder; none = the one the LoRAs were trained on, else Stable Diffusion 1.5"
+            description="base model: hub id, pipeline folder or .safetensors checkpoint; none = the preset's, else the one the LoRAs were trained on, else Stable Diffusion 1.5"
         ),
     ] = None
+    preset: Annotated[str | None, Field(description=PRESET_HELP)] = None
+    vae: Annotated[str | None, Field(description=VAE_HELP)] = None
+    prediction_type: Annotated[Literal["epsilon", "v_prediction"] | None, Field(description=PREDICTION_HELP)] = None
+    zero_terminal_snr: Annotated[bool | None, Field(description=ZERO_SNR_HELP)] = None
     lora: Annotated[
         tuple[Place, ...], Field(description="LoRA file, repeatable; weight 1 unless the prompt names it")
     ] = ()
@@ -45,9 +50,7 @@ class GenerateConfig(Section):
     batch_size: Annotated[int, Field(ge=1, description="pictures per forward pass")] = 1
     width: Annotated[int | None, Field(ge=16, description="width in pixels; none = the base's own")] = None
     height: Annotated[int | None, Field(ge=16, description="height in pixels; none = the base's own")] = None
-    clip_skip: Annotated[
-        int, Field(ge=1, le=12, description="text encoder layer used, counted as the WebUI does: 1 = last")
-    ] = 1
+    clip_skip: Annotated[int | None, Field(ge=1, le=12, description=CLIP_SKIP_HELP)] = None
     mixed_precision: Annotated[
         Literal["no", "fp16", "bf16"] | None,
         Field(description="precision of the weights; none = fp16 on a GPU, fp32 on a CPU"),
@@ -83,8 +86,14 @@ class CompareConfig(Section):
     base: Annotated[
         str | None,
         Also("pretrained_model_name_or_path"),
-        Field(description="base model: hub id or pipeline folder; none = the one the LoRA was trained on"),
+        Field(
+            description="base model: hub id, pipeline folder or .safetensors checkpoint; none = the preset's, else the one the LoRA was trained on"
+        ),
     ] = None
+    preset: Annotated[str | None, Field(description=PRESET_HELP)] = None
+    vae: Annotated[str | None, Field(description=VAE_HELP)] = None
+    prediction_type: Annotated[Literal["epsilon", "v_prediction"] | None, Field(description=PREDICTION_HELP)] = None
+    zero_terminal_snr: Annotated[bool | None, Field(description=ZERO_SNR_HELP)] = None
     steps: Annotated[int, Also("num_inference_steps"), Field(ge=1, le=1000, description="denoising steps")] = 25
     guidance_scale: Annotated[
         float | None,
@@ -94,9 +103,7 @@ class CompareConfig(Section):
     sampler: Annotated[str, Field(description="sampler by its WebUI name")] = "Euler a"
     seed: Annotated[int, Field(ge=0, lt=2**63, description="seed of the noise")] = 1025
     n: Annotated[int, Field(ge=1, le=16, description="pictures per prompt, with seeds counting up")] = 1
-    clip_skip: Annotated[
-        int, Field(ge=1, le=12, description="text encoder layer used, counted as the WebUI does: 1 = last")
-    ] = 1
+    clip_skip: Annotated[int | None, Field(ge=1, le=12, description=CLIP_SKIP_HELP)] = None
     mixed_precision: Annotated[
         Literal["no", "fp16", "bf16"] | None,
         Field(description="precision of the weights; none = fp16 on a GPU, fp32 on a CPU"),

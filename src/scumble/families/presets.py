@@ -70,6 +70,15 @@ def find_preset(name: str) -> Preset:
     return preset
 
 
+def names_its_base(name: str | None) -> bool:
+    """Whether a preset, if any, says which base it is of.
+
+    Raises:
+        ConfigError: there is no preset of that name.
+    """
+    return name is not None and find_preset(name).base is not None
+
+
 def preset_note(name: str, preset: Preset) -> str:
     """What a preset stands for, in words."""
     predicts = f"predicts {preset.prediction_type}" + (" on zero-terminal SNR" if preset.zero_terminal_snr else "")

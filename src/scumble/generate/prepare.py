@@ -2,9 +2,11 @@
 
 from collections.abc import Generator, Iterable, Sequence
 
+from scumble.config.generate import CompareConfig, GenerateConfig
 from scumble.errors import ConfigError
 from scumble.families.base import BaseModel
 from scumble.families.find import open_base
+from scumble.families.presets import names_its_base
 from scumble.generate.device import choose_device, choose_dtype
 from scumble.generate.events import Noted
 from scumble.generate.fonts import undrawable_signs
@@ -33,7 +35,9 @@ def check_settings(negative_prompt: str, guidance_scale: float | None, sampler: 
     return find_sampler(sampler, steps)
 
 
-def open_base_for(name: str | None, found: Sequence[FoundLora]) -> Generator[Noted, None, BaseModel]:
+def open_base_for(
+    settings: GenerateConfig | CompareConfig, found: Sequence[FoundLora]
+) -> Generator[Noted, None, BaseModel]:
     """Open the base that was asked for, else the one that the LoRAs were trained on, saying so.
 
     Raises:
@@ -41,10 +45,17 @@ def open_base_for(name: str | None, found: Sequence[FoundLora]) -> Generator[Not
         LoraFileError: a LoRA file cannot be read.
         BaseModelError: the base cannot be found.
     """
-    if name is None and found:
+    name = settings.base
+    if name is None and found and not names_its_base(settings.preset):
         name, note = base_of([lora.path for lora in found])
         yield Noted(note)
-    return open_base(name)
+    return open_base(
+        name,
+        prediction_type=settings.prediction_type,
+        zero_terminal_snr=settings.zero_terminal_snr,
+        vae=settings.vae,
+        preset=settings.preset,
+    )
 
 
 def load_painter(

@@ -77,10 +77,10 @@ def _draw(config: GenerateConfig) -> Iterator[Noted | Picture]:
     sampler = check_settings(config.negative_prompt, config.guidance_scale, config.sampler, config.steps)
     moment_steps(config.steps, config.num_moments)
     found = find_loras(tags, config.lora, config.lora_dir, config.runs_dir)
-    base = yield from open_base_for(config.base, found)
+    base = yield from open_base_for(config, found)
     first = _recipe(config, base, prompt, sampler)
     check_size(base, first.width, first.height)
-    check_clip_skip(base, config.clip_skip)
+    check_clip_skip(base, first.clip_skip)
     painter, loras = yield from load_painter(base, found, config.device, config.mixed_precision)
     yield from note_prompts(painter, [prompt, config.negative_prompt])
     if config.strip and config.n > MAX_STRIP_ROWS:
@@ -101,7 +101,7 @@ def _recipe(config: GenerateConfig, base: BaseModel, prompt: str, sampler: str) 
         guidance_scale=config.guidance_scale or base.advice.guidance_scale,
         sampler=sampler,
         seed=config.seed,
-        clip_skip=config.clip_skip,
+        clip_skip=config.clip_skip or base.advice.clip_skip,
         base=base.name,
     )
 
