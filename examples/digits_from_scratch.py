@@ -23,6 +23,7 @@ from torch.nn import functional
 
 from scumble.adapters import lora
 from scumble.adapters.inject import attach, eject, fold, set_strength, unfold
+from scumble.adapters.recipe import AdapterRecipe
 from scumble.adapters.targets import find_targets
 from scumble.families.base import pixels_to_image
 from scumble.generate.grid import labelled_grid
@@ -116,7 +117,8 @@ def one_seed(
     targets = find_targets(model.denoiser, ["*.attn2.to_q", "*.attn2.to_k", "*.attn2.to_v"])
     generator = torch.Generator().manual_seed(seed)
     adapters = {
-        path: lora.create(model.denoiser.get_submodule(path), 8, 16.0, "kaiming", generator) for path in targets
+        path: lora.create(model.denoiser.get_submodule(path), AdapterRecipe("lora", 8, 16.0), generator)
+        for path in targets
     }
     attach(model.denoiser, "digits", adapters)
     trainable = [parameter for adapter in adapters.values() for parameter in adapter.parameters()]

@@ -11,6 +11,8 @@ from scumble.errors import ConfigError, nearest
 PLUGINS: dict[str, dict[str, str]] = {
     "algorithm": {
         "lora": "scumble.adapters.lora",
+        "loha": "scumble.adapters.loha",
+        "lokr": "scumble.adapters.lokr",
     },
     "family": {
         "sd1": "scumble.families.sd1",

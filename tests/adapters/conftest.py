@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from scumble.adapters.lora import LoraAdapter, create
+from scumble.adapters.recipe import AdapterRecipe
 from scumble.adapters.targets import find_targets
 from scumble.families.find import open_base
 
@@ -35,7 +36,7 @@ def new_adapters():
     def build(model, targets=("attention",), seed=0):
         source = torch.Generator().manual_seed(seed)
         return {
-            path: create(model.get_submodule(path), RANK, ALPHA, "kaiming", source)
+            path: create(model.get_submodule(path), AdapterRecipe("lora", RANK, ALPHA), source)
             for path in find_targets(model, targets)
         }
 
@@ -50,7 +51,10 @@ def trained_adapters(new_adapters):
         source = torch.Generator().manual_seed(seed + 100)
         return {
             path: LoraAdapter(
-                adapter.down.detach(), 0.2 * torch.randn(adapter.up.shape, generator=source), adapter.alpha
+                adapter.geometry,
+                adapter.down.detach(),
+                0.2 * torch.randn(adapter.up.shape, generator=source),
+                adapter.alpha,
             )
             for path, adapter in new_adapters(model, targets, seed).items()
         }

@@ -70,5 +70,5 @@ def test_one_bad_pattern_among_good_ones_is_not_passed_over(skeleton):
 
 
 def test_a_pattern_for_a_layer_that_cannot_be_adapted_says_what_it_is(skeleton):
-    with pytest.raises(TargetError, match="conv_in, a Conv2d, which cannot be adapted"):
-        find_targets(skeleton, ["conv_in"])
+    with pytest.raises(TargetError, match="conv_norm_out, a GroupNorm, which cannot be adapted"):
+        find_targets(skeleton, ["conv_norm_out"])

@@ -6,8 +6,8 @@ import pytest
 import torch
 from PIL import Image
 
-from scumble.adapters.base import weight_of
 from scumble.adapters.targets import find_targets
+from scumble.adapters.weight import weight_of
 from scumble.compare.run import compare, named_apart
 from scumble.config import CompareConfig
 from scumble.errors import ConfigError

@@ -5,6 +5,7 @@ import torch
 
 from scumble.adapters import lora
 from scumble.adapters.inject import attach, set_strength
+from scumble.adapters.recipe import AdapterRecipe
 from scumble.adapters.targets import find_targets
 from scumble.edit.verify import Probe, prove_file
 from scumble.errors import LoraFileError
@@ -22,7 +23,7 @@ def trained(tiny_base, cpu):
         denoiser = base.load_denoiser(dtype, cpu)
         generator = torch.Generator().manual_seed(3)
         adapters = {
-            path: lora.create(denoiser.get_submodule(path), 4, 3.0, "kaiming", generator)
+            path: lora.create(denoiser.get_submodule(path), AdapterRecipe("lora", 4, 3.0), generator)
             for path in find_targets(denoiser, ["attention"])
         }
         for adapter in adapters.values():

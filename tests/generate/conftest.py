@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from scumble.adapters.base import weight_of
 from scumble.adapters.targets import find_targets
+from scumble.adapters.weight import weight_of
 from scumble.families.find import open_base
 from scumble.files.lorafile import LoraFile, LoraLayer
 from scumble.files.read import write_lora

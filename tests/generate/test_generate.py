@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image, ImageChops
 
-from scumble.adapters.base import weight_of
+from scumble.adapters.weight import weight_of
 from scumble.config import GenerateConfig
 from scumble.errors import BaseModelError, ConfigError, LoraFileError, OutOfMemoryError
 from scumble.files.fingerprint import fingerprint

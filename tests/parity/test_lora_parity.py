@@ -13,8 +13,10 @@ import torch
 from peft import LoraConfig
 from torch import nn
 
+from scumble.adapters.geometry import Geometry
 from scumble.adapters.inject import attach
 from scumble.adapters.lora import LoraAdapter, create
+from scumble.adapters.recipe import AdapterRecipe
 from scumble.adapters.targets import find_targets
 from scumble.families.find import open_base
 
@@ -49,7 +51,7 @@ def start(base):
     source = torch.Generator().manual_seed(11)
     return {
         path: (
-            create(skeleton.get_submodule(path), RANK, ALPHA, "kaiming", source).down.detach(),
+            create(skeleton.get_submodule(path), AdapterRecipe("lora", RANK, ALPHA), source).down.detach(),
             0.05 * torch.randn(skeleton.get_submodule(path).out_features, RANK, generator=source),
         )
         for path in find_targets(skeleton, ["attention"])
@@ -57,7 +59,10 @@ def start(base):
 
 
 def ours(model, start):
-    adapters = {path: LoraAdapter(down.clone(), up.clone(), ALPHA) for path, (down, up) in start.items()}
+    adapters = {
+        path: LoraAdapter(Geometry.of(model.get_submodule(path)), down.clone(), up.clone(), ALPHA)
+        for path, (down, up) in start.items()
+    }
     attach(model, "trained", adapters)
     return model, {path: (adapter.down, adapter.up) for path, adapter in adapters.items()}
 

@@ -5,7 +5,10 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor, nn
 
-from scumble.adapters.base import Adapter, weight_of
+from scumble.adapters.base import Adapter
+from scumble.adapters.dora import DoraAdapter, run_with_lengths
+from scumble.adapters.packed import PackedLayer
+from scumble.adapters.weight import bias_of, weight_of
 
 
 class AdaptedLayer(nn.Module):
@@ -21,7 +24,8 @@ class AdaptedLayer(nn.Module):
         self.names: list[str] = []
         self.strengths: dict[str, float] = {}
         self.adapters = nn.ModuleList()
-        self.original: Tensor | None = None  # the untouched weight while the adapters are folded in
+        self.is_folded = False
+        self.original: Tensor | None = None  # the untouched weight while the adapters are folded into it
 
     @property
     def weight(self) -> Tensor:
@@ -31,19 +35,23 @@ class AdaptedLayer(nn.Module):
     @property
     def bias(self) -> Tensor | None:
         """The frozen layer's bias."""
-        bias = self.layer.bias
-        assert bias is None or isinstance(bias, Tensor)
-        return bias
+        return bias_of(self.layer)
 
     def forward(self, x: Tensor) -> Tensor:
         """The layer's output [..., out] with every adapter of non-zero strength."""
+        active = [] if self.is_folded else self.active()
+        active = [(adapter, strength) for adapter, strength in active if not adapter.is_left_out()]
+        if any(isinstance(adapter, DoraAdapter) for adapter, _ in active):
+            return run_with_lengths(self.layer, active, x)
         output: Tensor = self.layer(x)
-        if self.original is None:
-            for name, adapter in zip(self.names, self.adapters, strict=True):
-                if self.strengths[name] != 0.0:
-                    assert isinstance(adapter, Adapter)
-                    output = adapter.added_to(output, x, self.strengths[name])
+        for adapter, strength in active:
+            output = adapter.added_to(output, x, strength)
         return output
+
+    def active(self) -> list[tuple[Adapter, float]]:
+        """The adapters that change something, with their strengths."""
+        pairs = ((adapter, self.strengths[name]) for name, adapter in zip(self.names, self.adapters, strict=True))
+        return [(adapter, strength) for adapter, strength in pairs if isinstance(adapter, Adapter) and strength != 0.0]
 
 
 def adapted_layers(model: nn.Module) -> Iterator[tuple[str, AdaptedLayer]]:
@@ -68,7 +76,7 @@ def attach(model: nn.Module, name: str, adapters: Mapping[str, Adapter], strengt
             module = AdaptedLayer(module)
             model.set_submodule(path, module)
         assert name not in module.names, f"{path} already has an adapter named {name}"
-        assert module.original is None, "unfold before attaching"
+        assert not module.is_folded, "unfold before attaching"
         module.names.append(name)
         module.strengths[name] = strength
         module.adapters.append(adapter.to(module.weight.device))
@@ -77,7 +85,7 @@ def attach(model: nn.Module, name: str, adapters: Mapping[str, Adapter], strengt
 def set_strength(model: nn.Module, name: str, strength: float) -> None:
     """Change the strength of a named adapter on all its layers; unfolded models only."""
     for _, module in adapted_layers(model):
-        assert module.original is None, "unfold before changing a strength"
+        assert not module.is_folded, "unfold before changing a strength"
         if name in module.strengths:
             module.strengths[name] = strength
 
@@ -86,7 +94,7 @@ def detach(model: nn.Module, name: str) -> None:
     """Take a named adapter off; a layer without adapters gets its place in the model back."""
     for path, module in list(adapted_layers(model)):
         if name in module.names:
-            assert module.original is None, "unfold before detaching"
+            assert not module.is_folded, "unfold before detaching"
             index = module.names.index(name)
             del module.names[index], module.strengths[name], module.adapters[index]
         if not module.names:
@@ -104,25 +112,32 @@ def eject(model: nn.Module) -> None:
 def fold(model: nn.Module) -> None:
     """Add every adapter's change to its layer's weight, in float32, so that running costs nothing extra.
 
-    The untouched weights are kept, so that `unfold` restores them to the bit.
+    The untouched weights are kept, so that `unfold` restores them to the bit. A packed layer holds its changed weight
+    unpacked for as long.
     """
     for _, module in adapted_layers(model):
-        assert module.original is None, "folded already"
+        assert not module.is_folded, "folded already"
+        module.is_folded = True
+        active = module.active()
+        if not active:
+            continue
         weight = weight_of(module.layer)
-        assert isinstance(weight, nn.Parameter)
         changed = weight.float()
-        for name, adapter in zip(module.names, module.adapters, strict=True):
-            if module.strengths[name] != 0.0:
-                assert isinstance(adapter, Adapter)
-                changed = changed + module.strengths[name] * adapter.delta()
-        module.original = weight.data
-        weight.data = changed.to(weight.dtype)
+        for adapter, strength in active:
+            changed = changed + strength * adapter.delta()
+        if isinstance(module.layer, PackedLayer):
+            module.layer.unpacked = changed.to(weight.dtype)
+        else:
+            module.original = weight.data
+            weight.data = changed.to(weight.dtype)
 
 
 def unfold(model: nn.Module) -> None:
     """Put the kept weights back; nothing to do where nothing is folded in."""
     for _, module in adapted_layers(model):
-        if module.original is not None:
-            weight = weight_of(module.layer)
-            weight.data = module.original
+        module.is_folded = False
+        if isinstance(module.layer, PackedLayer):
+            module.layer.unpacked = None
+        elif module.original is not None:
+            weight_of(module.layer).data = module.original
             module.original = None

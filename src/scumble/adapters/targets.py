@@ -5,19 +5,27 @@ from fnmatch import fnmatchcase
 
 from torch import nn
 
+from scumble.adapters.geometry import can_be_adapted
 from scumble.adapters.inject import AdaptedLayer
+from scumble.adapters.packed import PackedLayer
+from scumble.adapters.weight import weight_of
 from scumble.errors import TargetError, nearest
 
 PRESETS: dict[str, tuple[str, ...]] = {
-    "attention": ("*.attn[12].to_q", "*.attn[12].to_k", "*.attn[12].to_v", "*.attn[12].to_out.0"),
-    "self-attention": ("*.attn1.to_q", "*.attn1.to_k", "*.attn1.to_v", "*.attn1.to_out.0"),
-    "cross-attention": ("*.attn2.to_q", "*.attn2.to_k", "*.attn2.to_v", "*.attn2.to_out.0"),
+    "attention": ("*.attn[12].to_[qkv]", "*.attn[12].to_out.0", "*.self_attn.*_proj"),
+    "self-attention": ("*.attn1.to_[qkv]", "*.attn1.to_out.0", "*.self_attn.*_proj"),
+    "cross-attention": ("*.attn2.to_[qkv]", "*.attn2.to_out.0"),
+    "feed-forward": ("*.ff.net.0.proj", "*.ff.net.2", "*.mlp.fc[12]"),
+    "proj": ("*.proj_in", "*.proj_out"),
+    "conv": ("*.resnets.*.conv[12]", "*.resnets.*.conv_shortcut", "*samplers.*.conv"),
 }
+KINDS: dict[str, int] = {"all-linear": 2, "all-conv": 4}
+"""Presets that mean every layer of a kind -> how many dimensions its weight has."""
 
 
 def adaptable(layer: nn.Module) -> bool:
     """Whether an adapter can be put on this layer."""
-    return isinstance(layer, nn.Linear | AdaptedLayer)
+    return isinstance(layer, AdaptedLayer | PackedLayer) or can_be_adapted(layer)
 
 
 def find_targets(model: nn.Module, targets: Iterable[str]) -> list[str]:
@@ -33,18 +41,23 @@ def find_targets(model: nn.Module, targets: Iterable[str]) -> list[str]:
     layers = [path for path, layer in modules.items() if adaptable(layer)]
     found: set[str] = set()
     for target in targets:
-        patterns = PRESETS.get(target, (target,))
-        matches = [path for path in layers if any(fnmatchcase(path, pattern) for pattern in patterns)]
+        matches = [path for path in layers if _means(target, path, modules[path])]
         if not matches:
             others = [path for path in modules if fnmatchcase(path, target)]
             hint = (
                 f": it names {others[0]}, a {type(modules[others[0]]).__name__}, which cannot be adapted"
                 if others
-                else nearest(target, [*PRESETS, *_patterns(layers)])
+                else nearest(target, [*PRESETS, *KINDS, *_patterns(layers)])
             )
             raise TargetError(f"target '{target}' matches no layer{hint}")
         found.update(matches)
     return [path for path in layers if path in found]
+
+
+def _means(target: str, path: str, layer: nn.Module) -> bool:
+    if target in KINDS:
+        return weight_of(layer).ndim == KINDS[target]
+    return any(fnmatchcase(path, pattern) for pattern in PRESETS.get(target, (target,)))
 
 
 def _inside_adapted(path: str, model: nn.Module) -> bool:

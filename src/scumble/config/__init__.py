@@ -1,9 +1,9 @@
 """The settings: one frozen schema that is the TOML file, the flags, the Python arguments and the reference page."""
 
+from scumble.config.adapter import AdapterConfig, parse_patterns
 from scumble.config.generate import CompareConfig, GenerateConfig
 from scumble.config.section import Also, Place, Section, from_values, in_words, merged, read_toml, write_toml
 from scumble.config.train import (
-    AdapterConfig,
     DataConfig,
     ModelConfig,
     OptimizerConfig,
@@ -32,6 +32,7 @@ __all__ = [
     "from_values",
     "in_words",
     "merged",
+    "parse_patterns",
     "read_toml",
     "write_toml",
 ]

@@ -61,13 +61,22 @@ def spellings(section: type[Section]) -> dict[str, str]:
     return {**others, **own}
 
 
+def _beside(section: type[Section]) -> list[type[Section]]:
+    """The sections of the settings that a section belongs to, or is."""
+    for schema in Section.__subclasses__():
+        parts = [type(field.default) for field in schema.model_fields.values() if isinstance(field.default, Section)]
+        if section in [schema, *parts] and parts:
+            return parts
+    return []
+
+
 def _meant(section: type[Section], key: str) -> str:
     """The end of an 'unknown setting' message: its name here, the section it belongs in, or the nearest name."""
     here = spellings(section)
     if key in here:
         return f": it is called '{here[key]}' here"
-    for other in Section.__subclasses__():
-        if other.__module__ == section.__module__ and key in spellings(other):
+    for other in _beside(section):
+        if key in spellings(other):
             return f": '{spellings(other)[key]}' belongs in {section_title(other)}"
     return nearest(key, section.model_fields, here)
 

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from scumble.config.adapter import AdapterConfig
 from scumble.config.section import Also, Place, Section, file_name
 from scumble.errors import ConfigError
 
@@ -64,33 +65,6 @@ class DataConfig(Section):
     ] = None
 
 
-class AdapterConfig(Section):
-    """The low-rank adapter."""
-
-    algorithm: Annotated[Literal["lora"], Field(description="how the weight change is written")] = "lora"
-    rank: Annotated[
-        int | None,
-        Also("network_dim"),
-        Field(ge=1, le=1024, description="rank of the weight change; none = by --for, else 16"),
-    ] = None
-    alpha: Annotated[
-        float | None,
-        Also("lora_alpha", "network_alpha"),
-        Field(gt=0, description="the change is scaled by alpha / rank; none = equal to the rank"),
-    ] = None
-    targets: Annotated[
-        tuple[str, ...],
-        Field(
-            min_length=1,
-            description="layers to adapt, repeatable: a preset (attention, self-attention, cross-attention) or a path pattern such as '*.attn2.to_q'",
-        ),
-    ] = ("attention",)
-    init: Annotated[
-        Literal["kaiming", "gaussian"],
-        Field(description="how A starts: Kaiming uniform, or Gaussian of deviation 0.01; B is zero"),
-    ] = "kaiming"
-
-
 class OptimizerConfig(Section):
     """The optimizer and its learning rate."""
 
@@ -116,6 +90,10 @@ class OptimizerConfig(Section):
     epsilon: Annotated[
         float, Also("adam_epsilon"), Field(gt=0, description="AdamW's small number in the denominator")
     ] = 1e-8
+    loraplus_lr_ratio: Annotated[
+        float | None,
+        Field(ge=1, description="LoRA+: the factor that starts at zero learns this many times faster (16 is usual)"),
+    ] = None
     max_grad_norm: Annotated[float, Field(ge=0, description="clip the gradient's norm to this; 0 = no clipping")] = 1.0
 
 
@@ -143,6 +121,10 @@ class TrainingConfig(Section):
     mixed_precision: Annotated[
         Literal["no", "fp16", "bf16"] | None,
         Field(description="precision of the frozen weights; none = bf16 or fp16 on a GPU, fp32 on a CPU"),
+    ] = None
+    base_packing: Annotated[
+        Literal["nf4", "int8"] | None,
+        Field(description="QLoRA: keep the frozen weights in 4 bits (nf4) or 8 (int8), unpacked where they are used"),
     ] = None
     device: Annotated[str | None, Field(description="cuda, mps or cpu; none = the best there is")] = None
     seed: Annotated[int, Field(ge=0, lt=2**63, description="seed of everything random")] = 0
@@ -287,6 +269,7 @@ def refuse_without_effect(config: TrainConfig) -> None:
             "targets",
             "init_lora left out, which has its own layers",
         ),
+        *_idle_adapter_settings(adapter),
         (init_lora and adapter.init != AdapterConfig().init, "init", "init_lora left out, which has its own weights"),
     ]
     for broken, setting, needs in rules:
@@ -296,3 +279,16 @@ def refuse_without_effect(config: TrainConfig) -> None:
         raise ConfigError("max_train_steps and num_train_epochs both say how long to train: give one of them")
     if not data.center_crop:
         raise ConfigError("center_crop = false: a random crop is not there yet; leave center_crop out")
+
+
+def _idle_adapter_settings(adapter: AdapterConfig) -> list[tuple[bool, str, str]]:
+    """(is broken, setting, what it needs) of the settings that only one algorithm has."""
+    of_lokr = ("lokr_factor", "lokr_full_matrix", "lokr_decompose_both")
+    plain = AdapterConfig()
+    rules = [
+        (getattr(adapter, name) != getattr(plain, name) and adapter.algorithm != "lokr", name, "algorithm = 'lokr'")
+        for name in of_lokr
+    ]
+    rules.append((adapter.init != plain.init and adapter.algorithm != "lora", "init", "algorithm = 'lora'"))
+    both = adapter.lokr_full_matrix and adapter.lokr_decompose_both
+    return [*rules, (both, "lokr_decompose_both", "lokr_full_matrix left out")]

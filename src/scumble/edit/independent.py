@@ -18,7 +18,7 @@ def read_independently(path: str | Path, denoiser_config: Any) -> dict[str, Tens
         path: a .safetensors file.
         denoiser_config: the `config` of the diffusers denoiser that the LoRA is for.
     Returns:
-        Canonical dotted path inside the denoiser -> (alpha / rank) B A, [out, in], float32, on the CPU.
+        Canonical dotted path inside the denoiser -> (alpha / rank) B A, [out, in(, k, k)], float32, on the CPU.
     Raises:
         LoraFileError: diffusers cannot read the file, or drops some of it.
     """
@@ -64,7 +64,8 @@ def _changes(state: dict[str, Tensor], alphas: dict[str, float], path: str | Pat
         if up is None:
             raise LoraFileError(f"{path}: diffusers finds no B for {layer}")
         alpha = scales.get(key.partition(".lora_A.")[0], float(down.shape[0]))
-        changes[layer] = (alpha / down.shape[0]) * (up.float() @ down.float())
+        product = up.float().flatten(1) @ down.float().flatten(1)
+        changes[layer] = (alpha / down.shape[0]) * product.view(up.shape[0], *down.shape[1:])
     if 2 * len(changes) != len(state):
         raise LoraFileError(f"{path}: diffusers understands {2 * len(changes)} of {len(state)} tensors")
     return changes

@@ -10,8 +10,11 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
+from scumble.adapters.geometry import Geometry
+from scumble.adapters.pack import pack
+from scumble.adapters.packed import Packing
+from scumble.edit.by_formula import needs_formulas, read_by_formula
 from scumble.edit.independent import read_independently
 from scumble.errors import LoraFileError
 from scumble.families.base import BaseModel, TextState
@@ -24,6 +27,9 @@ EFFECT_TOLERANCE = 0.01
 
 ROUNDING_STEPS = 8.0
 """How many roundings of the output's size a run through a denoiser may differ by, in the precision of its weights."""
+
+
+DIFFUSERS, FORMULAS = "diffusers' own reader", "a second reader, made of the published formulas,"
 
 
 @dataclass(frozen=True)
@@ -53,11 +59,13 @@ class Proof:
         weight_error: |change in the file - trained change| / |trained change|, over all layers, in float32.
         effect_error: |file's answer - trained answer| / |trained answer - plain answer|, on a base loaded anew.
         rounding: the part of effect_error that the rounding of the denoiser's own precision can make.
+        reader: whose reading of the file was compared.
     """
 
     weight_error: float
     effect_error: float
     rounding: float
+    reader: str = DIFFUSERS
 
 
 @torch.no_grad()
@@ -68,8 +76,9 @@ def prove_file(
     trained: Iterable[tuple[str, Tensor]],
     stored: torch.dtype,
     base_dtype: torch.dtype = torch.float32,
+    packing: Packing | None = None,
 ) -> Proof:
-    """Read a LoRA file with diffusers' own reader, put its change on a base loaded anew, and compare.
+    """Read a LoRA file with a reader that did not write it (diffusers' own where it can), put its change on a base loaded anew, and compare.
 
     Args:
         path: the LoRA file.
@@ -78,11 +87,15 @@ def prove_file(
         trained: layer path -> the weight change that was trained, [out, in] float32; of every adapted layer.
         stored: precision of the file.
         base_dtype: precision that the base's weights were rounded to in training.
+        packing: how they were packed in training.
     Raises:
         LoraFileError: the foreign reader does not understand the file, or it differs by more than rounding explains.
     """
     denoiser = base.load_denoiser(base_dtype, probe.noisy.device).to(probe.noisy.dtype)
-    changes = read_independently(path, denoiser.config)
+    if packing is not None:
+        pack(denoiser, packing)
+    by_formula = needs_formulas(path)
+    changes = read_by_formula(path, denoiser) if by_formula else read_independently(path, denoiser.config)
     weight_error = _weight_error(path, changes, trained)
     hooks = [_hook_change(denoiser, layer, change) for layer, change in changes.items()]
     answer = base.predict(denoiser, probe.noisy, probe.timesteps, probe.text)
@@ -90,9 +103,10 @@ def prove_file(
         hook.remove()
     effect = max(float(_norm(probe.trained - probe.plain)), torch.finfo(torch.float32).tiny)
     rounding = ROUNDING_STEPS * torch.finfo(probe.noisy.dtype).eps * float(_norm(probe.plain)) / effect
-    proof = Proof(weight_error, float(_norm(answer - probe.trained)) / effect, rounding)
-    _refuse(path, "weight change", proof.weight_error, WEIGHT_TOLERANCE[stored])
-    _refuse(path, "effect", proof.effect_error, EFFECT_TOLERANCE + WEIGHT_TOLERANCE[stored] + rounding)
+    reader = FORMULAS if by_formula else DIFFUSERS
+    proof = Proof(weight_error, float(_norm(answer - probe.trained)) / effect, rounding, reader)
+    _refuse(path, reader, "weight change", proof.weight_error, WEIGHT_TOLERANCE[stored])
+    _refuse(path, reader, "effect", proof.effect_error, EFFECT_TOLERANCE + WEIGHT_TOLERANCE[stored] + rounding)
     return proof
 
 
@@ -100,21 +114,19 @@ def _weight_error(path: Path, changes: Mapping[str, Tensor], trained: Iterable[t
     difference, size, layers = 0.0, 0.0, set()
     for layer, change in trained:
         if layer not in changes:
-            raise LoraFileError(f"{path}: read back by diffusers, {layer} is missing")
+            raise LoraFileError(f"{path}: read back, {layer} is missing")
         layers.add(layer)
         difference += float((changes[layer] - change.cpu()).double().square().sum())
         size += float(change.double().square().sum())
     if set(changes) != layers:
-        raise LoraFileError(
-            f"{path}: read back by diffusers, it changes layers that were not trained: {set(changes) - layers}"
-        )
+        raise LoraFileError(f"{path}: read back, it changes layers that were not trained: {set(changes) - layers}")
     return math.sqrt(difference / size if size > 0 else difference)
 
 
-def _refuse(path: Path, what: str, error: float, limit: float) -> None:
+def _refuse(path: Path, reader: str, what: str, error: float, limit: float) -> None:
     if not error <= limit:
         raise LoraFileError(
-            f"{path}: read back by diffusers, its {what} differs from what was trained by {error:.2g} of itself "
+            f"{path}: read back by {reader}, its {what} differs from what was trained by {error:.2g} of itself "
             f"(limit {limit:.2g}); do not use this file, and please report it"
         )
 
@@ -125,7 +137,7 @@ def _hook_change(denoiser: nn.Module, layer: str, change: Tensor) -> torch.utils
 
     def add(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
         (x,) = inputs
-        return output + functional.linear(x, change.to(x.device, x.dtype))
+        return output + Geometry.of(module).run(x, change.to(x.device, x.dtype))
 
     return module.register_forward_hook(add)
 

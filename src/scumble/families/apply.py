@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from torch import nn
 
-from scumble import registry
 from scumble.adapters.base import Adapter
+from scumble.adapters.build import adapter_of
 from scumble.adapters.inject import AdaptedLayer, attach
 from scumble.errors import LoraFileError
 from scumble.families.base import BaseModel
@@ -45,6 +45,7 @@ def _adapters(base: BaseModel, module: nn.Module, part: str, layers: Mapping[str
                 f"{part}.{canonical}: the base has no such layer; the LoRA was made for another"
             ) from None
         frozen = target.layer if isinstance(target, AdaptedLayer) else target
-        algorithm = registry.load("algorithm", layer.algorithm)
-        adapters[path] = algorithm.from_tensors(frozen, layer.tensors, layer.alpha, f"{part}.{canonical}")
+        adapters[path] = adapter_of(
+            frozen, layer.algorithm, layer.tensors, layer.rank, layer.alpha, f"{part}.{canonical}"
+        )
     return adapters

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import nn
 
-from scumble.adapters.base import weight_of
+from scumble.adapters.weight import weight_of
 from scumble.config import read_toml
 from scumble.errors import ConfigError, LoraFileError
 from scumble.families.base import BaseModel

@@ -98,7 +98,7 @@ def _build_optimizers(stage: Stage) -> _Optimizers:
     named = dict(stage.module.named_parameters())
     inner = {name: p for name, p in named.items() if p.ndim > 1 and not any(part in name for part in NOT_MATRICES)}
     rest = {name: p for name, p in named.items() if name not in inner}
-    adamw = build_adamw(rest, stage.learning_rate, BETAS, EPSILON, stage.weight_decay)
+    adamw = build_adamw([{"params": list(rest.values())}], stage.learning_rate, BETAS, EPSILON, stage.weight_decay)
     return _Optimizers(Muon(inner), adamw, rest)
 
 

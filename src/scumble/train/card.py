@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+from scumble.config import AdapterConfig
 from scumble.train.events import Planned
 from scumble.train.plan import Plan
 
@@ -17,7 +18,7 @@ def planned(plan: Plan) -> Planned:
         "base": f"{base.name} ({base.resolution} px, predicts {config.model.prediction_type})",
         "pictures": _pictures(plan),
         "captions": _captions(plan),
-        "adapter": f"{adapter.algorithm}, rank {adapter.rank}, alpha {adapter.alpha:g}, on {len(plan.targets)} layers{rank_of_init}",
+        "adapter": f"{_algorithm(plan)}, rank {adapter.rank}, alpha {adapter.alpha:g}, on {len(plan.targets)} layers{rank_of_init}",
         "parameters": f"{plan.trainable:,} trainable of {plan.total + plan.trainable:,} "
         f"({100 * plan.trainable / (plan.total + plan.trainable):.2f} %)",
         "rate": f"{optimizer.learning_rate:g}, {optimizer.lr_scheduler}"
@@ -25,13 +26,31 @@ def planned(plan: Plan) -> Planned:
         + (f", {optimizer.lr_warmup_steps} warm-up steps" if optimizer.lr_warmup_steps else ""),
         "steps": f"{plan.num_steps}, {_pictures_a_step(plan)} a step, {_epochs(plan):.1f} epochs",
         "resolution": f"{config.data.resolution} px" + (", mirrored at random" if config.data.random_flip else ""),
-        "precision": f"{PRECISION[train.mixed_precision or 'no']} weights, fp32 adapter, on {plan.device}",
+        "precision": f"{_weights(plan)} weights, fp32 adapter, on {plan.device}",
         "seed": str(train.seed),
         "files": ", ".join(_files(plan)),
     }
     if config.prior.prior_share is not None:
         card["prior"] = _prior(plan)
     return Planned(f"{plan.name}: {plan.scan.folder} -> {plan.folder}", card)
+
+
+def _algorithm(plan: Plan) -> str:
+    """The algorithm and what modifies it: "lora, DoRA on output"."""
+    adapter, plain = plan.config.adapter, AdapterConfig()
+    also = [] if adapter.dora is None else [f"DoRA on {adapter.dora}"]
+    also += ["rank-stabilised"] if adapter.rank_stabilized else []
+    also += [f"{adapter.init} start"] if adapter.init != plain.init else []
+    also += ["other ranks or alphas by pattern"] if adapter.rank_pattern or adapter.alpha_pattern else []
+    dropouts = (adapter.dropout, adapter.rank_dropout, adapter.module_dropout)
+    also += [f"dropout {'/'.join(f'{share:g}' for share in dropouts)}"] if any(dropouts) else []
+    return ", ".join([adapter.algorithm, *also])
+
+
+def _weights(plan: Plan) -> str:
+    train = plan.config.training
+    computed = PRECISION[train.mixed_precision or "no"]
+    return computed if train.base_packing is None else f"{train.base_packing} (computed in {computed})"
 
 
 def _pictures(plan: Plan) -> str:

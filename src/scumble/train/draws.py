@@ -13,8 +13,13 @@ from torch import Tensor
 
 def generator(seed: int, *labels: str | int) -> torch.Generator:
     """A CPU generator that depends on the seed and the labels alone."""
+    return torch.Generator().manual_seed(seed_of(seed, *labels))
+
+
+def seed_of(seed: int, *labels: str | int) -> int:
+    """A seed, in 0..2^63 - 1, that depends on the seed and the labels alone."""
     digest = hashlib.sha256(repr((seed, *labels)).encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+    return int.from_bytes(digest[:8], "little") >> 1
 
 
 def index_at(seed: int, position: int, count: int, stream: str) -> int:

@@ -6,12 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from scumble.adapters.base import Adapter, weight_of
-from scumble.adapters.inject import adapted_layers
 from scumble.families.find import is_folder
-from scumble.files.fingerprint import fingerprint
 from scumble.files.lorafile import LoraFile, LoraLayer
 from scumble.files.metadata import TrainingFacts, metadata_of
 from scumble.train.plan import Plan
@@ -38,13 +35,13 @@ class Keeper:
         Args:
             session: tells algorithm, rank and alpha of each layer.
             step: the step the numbers are of.
-            numbers: "<layer path>.<tensor>" -> tensor; None = the present ones.
+            numbers: "<canonical key>.<parameter>" -> tensor; None = the present ones.
         """
         numbers = numbers if numbers is not None else session.adapter
         layers = {}
-        for path, adapter in trained_adapters(session.denoiser):
-            tensors = {name: numbers[f"{path}.{name}"].detach().cpu() for name in adapter.tensors()}
-            layers[f"unet.{path}"] = LoraLayer(adapter.algorithm, tensors, adapter.rank, adapter.alpha)
+        for key, adapter in session.adapters.items():
+            own = {name: numbers[f"{key}.{name}"].detach().cpu() for name, _ in adapter.named_parameters()}
+            layers[key] = LoraLayer(adapter.algorithm, adapter.file_tensors(own), adapter.rank, adapter.alpha)
         return LoraFile(layers, metadata_of(self._facts(step)))
 
     def _facts(self, step: int) -> TrainingFacts:
@@ -88,19 +85,3 @@ class Keeper:
             caption_dropout_rate=config.data.caption_dropout_rate or None,
             fingerprint=self.base_fingerprint,
         )
-
-
-def keeper_for(plan: Plan, denoiser: nn.Module) -> Keeper:
-    """A keeper that knows the base's adapted layers as they are now."""
-    weights = {path: weight_of(layer.layer) for path, layer in adapted_layers(denoiser)}
-    return Keeper(plan, fingerprint(weights))
-
-
-def trained_adapters(denoiser: nn.Module) -> list[tuple[str, Adapter]]:
-    """Dotted path and adapter of each layer that this run trains; it is the first on its layer."""
-    found = []
-    for path, layer in adapted_layers(denoiser):
-        adapter = layer.adapters[0]
-        assert isinstance(adapter, Adapter)
-        found.append((path, adapter))
-    return found

@@ -15,7 +15,7 @@ from scumble.train.checkpoint import read_newest_checkpoint, write_checkpoint
 from scumble.train.curves import draw_curves
 from scumble.train.events import Event, Finished, Sampled, Saved, Stepped, Validated
 from scumble.train.identity import identity, refuse_another_run
-from scumble.train.keep import PRECISIONS, Keeper, keeper_for
+from scumble.train.keep import PRECISIONS, Keeper
 from scumble.train.plan import Plan, make_plan
 from scumble.train.prior import find_classes
 from scumble.train.proof import prove
@@ -63,8 +63,8 @@ def _run(plan: Plan, run: RunFolder) -> Iterator[Event]:
     draw_sheet(plan.scan.examples, f"{plan.name}: {len(plan.scan.examples)} pictures").save(run.sheet)
     classes = yield from find_classes(plan, run)
     material = yield from prepare_material(plan, classes, sample_prompts(plan))
-    session = start_session(plan)
-    keeper = keeper_for(plan, session.denoiser)
+    session = yield from start_session(plan)
+    keeper = Keeper(plan, session.base_fingerprint)
     yield from _resume(plan, run, session)
     with open_tracker(run.tensorboard, plan.config.output.report_to, session.step) as tracker:
         try:
@@ -199,7 +199,7 @@ def _finish(plan: Plan, run: RunFolder, session: Session, material: Material, ke
     yield Saved(session.step, _checkpoint(plan, run, session), "checkpoint")
     proof = prove(session, material.held_out[0], run.lora, PRECISIONS[output.save_precision])
     yield Noted(
-        f"proved: diffusers' own reader finds the trained change in the file (differs by {proof.weight_error:.0e}), and on "
+        f"proved: {proof.reader} finds the trained change in the file (differs by {proof.weight_error:.0e}), and on "
         f"a base loaded anew it does the same (differs by {proof.effect_error:.0e} of the effect; rounding {proof.rounding:.0e})"
     )
     prompt = plan.scan.examples[0].caption.replace('"', "'")

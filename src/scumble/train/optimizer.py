@@ -1,27 +1,44 @@
 """AdamW over the adapter's tensors, and its state as named tensors that a checkpoint can hold."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from scumble.adapters.base import Adapter
 from scumble.errors import CheckpointError
 
 STATE = ("exp_avg", "exp_avg_sq", "step")
 
 
+def adapter_groups(adapters: Mapping[str, Adapter], ratio: float | None) -> list[dict[str, Any]]:
+    """The adapters' parameters in groups for an optimizer, each with "faster": how many times the scheduled rate it
+    learns at.
+
+    Args:
+        adapters: canonical key -> adapter.
+        ratio: LoRA+ (Hayou et al. 2024, arXiv:2402.12354): that of the factors that start at zero; None = 1.
+    """
+    groups: dict[float, list[nn.Parameter]] = {}
+    for adapter in adapters.values():
+        for name, parameter in adapter.named_parameters():
+            faster = ratio if ratio is not None and name == adapter.starts_at_zero else 1.0
+            groups.setdefault(faster, []).append(parameter)
+    return [{"params": parameters, "faster": faster} for faster, parameters in groups.items()]
+
+
 def build_adamw(
-    parameters: Mapping[str, nn.Parameter],
+    groups: Sequence[dict[str, Any]],
     learning_rate: float,
     betas: tuple[float, float],
     epsilon: float,
     decay: float,
 ) -> torch.optim.AdamW:
     """AdamW (Loshchilov & Hutter 2017, arXiv:1711.05101), fused where the device has it."""
-    fused = all(parameter.device.type in {"cpu", "cuda"} for parameter in parameters.values())
-    return torch.optim.AdamW(
-        list(parameters.values()), lr=learning_rate, betas=betas, eps=epsilon, weight_decay=decay, fused=fused
-    )
+    devices = {parameter.device.type for group in groups for parameter in group["params"]}
+    fused = devices <= {"cpu", "cuda"}
+    return torch.optim.AdamW(list(groups), lr=learning_rate, betas=betas, eps=epsilon, weight_decay=decay, fused=fused)
 
 
 def state_tensors(optimizer: torch.optim.Optimizer, parameters: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
@@ -42,15 +59,17 @@ def restore_state(
     Raises:
         CheckpointError: a tensor is missing, or one belongs to no parameter.
     """
-    if not tensors:
-        return
-    expected = {f"{name}/{key}" for name in parameters for key in STATE}
+    moved = {
+        name for name in parameters if f"{name}/{STATE[0]}" in tensors
+    }  # module dropout may have spared some so far
+    expected = {f"{name}/{key}" for name in moved for key in STATE}
     if expected != set(tensors):
         odd = sorted(expected ^ set(tensors))
         raise CheckpointError(
             f"the optimizer's state does not fit the adapter: {len(odd)} tensors differ, first {odd[0]}"
         )
-    for name, parameter in parameters.items():
+    for name in sorted(moved):
+        parameter = parameters[name]
         for key in STATE:
             stored = tensors[f"{name}/{key}"]
             like = stored if key == "step" and parameter.device.type == "cpu" else stored.to(parameter.device)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from scumble.adapters.base import weight_of
+from scumble.adapters.build import num_parameters
 from scumble.adapters.targets import find_targets
 from scumble.config import TrainConfig
 from scumble.data.scan import Scan, scan_folder
@@ -16,6 +16,7 @@ from scumble.files.lorafile import LoraFile
 from scumble.files.read import read_lora
 from scumble.generate.device import choose_device, choose_dtype
 from scumble.generate.events import Noted
+from scumble.train.recipes import recipe_for, refuse_idle_patterns
 from scumble.train.remarks import remarks
 from scumble.train.resolve import resolve
 from scumble.train.validation import Split, split_pictures
@@ -94,9 +95,10 @@ def make_plan(config: TrainConfig) -> Plan:
     )
     device = choose_device(config.training.device)
     resolved = resolve(config, base, len(split.training), device, init)
-    assert resolved.adapter.rank is not None
-    sizes = {path: sum(weight_of(denoiser.get_submodule(path)).shape) for path in targets}
-    trainable = sum(resolved.adapter.rank * size for size in sizes.values())
+    refuse_idle_patterns(targets, resolved.adapter)
+    trainable = sum(
+        num_parameters(denoiser.get_submodule(path), recipe_for(path, resolved.adapter)) for path in targets
+    )
     if init is not None:
         trainable = sum(tensor.numel() for layer in init.layers.values() for tensor in layer.tensors.values())
     return Plan(

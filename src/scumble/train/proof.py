@@ -7,7 +7,6 @@ import torch
 from scumble.adapters.inject import eject, set_strength
 from scumble.edit.verify import Probe, Proof, ask, prove_file
 from scumble.train.batches import Batch
-from scumble.train.keep import trained_adapters
 from scumble.train.objective import add_noise
 from scumble.train.session import Session
 from scumble.train.start import ADAPTER_NAME
@@ -33,8 +32,8 @@ def prove(session: Session, batch: Batch, path: Path, stored: torch.dtype) -> Pr
     trained = ask(session.base, session.denoiser, noisy, timesteps, text)
     set_strength(session.denoiser, ADAPTER_NAME, 0.0)
     plain = ask(session.base, session.denoiser, noisy, timesteps, text)
-    adapters = trained_adapters(session.denoiser)
     eject(session.denoiser)
     session.denoiser = torch.nn.Identity()
-    changes = ((layer, adapter.delta().detach()) for layer, adapter in adapters)
-    return prove_file(path, session.base, Probe(noisy, timesteps, text, trained, plain), changes, stored, session.dtype)
+    changes = ((key.removeprefix("unet."), adapter.delta().detach()) for key, adapter in session.adapters.items())
+    probe = Probe(noisy, timesteps, text, trained, plain)
+    return prove_file(path, session.base, probe, changes, stored, session.dtype, session.packing)

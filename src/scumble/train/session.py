@@ -1,15 +1,20 @@
 """The moving parts of a run: denoiser with its adapter, optimizer, loss scaler; one step forward; its state as tensors."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from scumble.adapters.base import Adapter
+from scumble.adapters.packed import Packing
 from scumble.errors import DivergedError
 from scumble.families.base import BaseModel, PredictionType
+from scumble.train import draws
 from scumble.train.batches import Batch, Mixture
 from scumble.train.objective import add_noise, sample_losses, snr_weight, target_of
 from scumble.train.optimizer import restore_state, state_tensors
@@ -30,13 +35,16 @@ class Session:
 
     Attributes:
         base: the base model.
+        base_fingerprint: of the adapted layers.
         denoiser: frozen but for the adapter.
-        adapter: "<layer path>.<tensor>" -> trainable parameter, float32.
+        adapters: canonical key of a layer -> its adapter.
         optimizer: over the adapter.
         scaler: loss scaling; disabled unless the denoiser is float16.
         objective: what is minimised.
         device: where the denoiser is.
         dtype: of the frozen weights.
+        packing: how the frozen weights are packed, if they are.
+        seed: of what dropout leaves out.
         step: optimizer steps done.
         history: (step, loss) of every step done.
         validations: (step, loss) of every validation done.
@@ -44,19 +52,31 @@ class Session:
     """
 
     base: BaseModel
+    base_fingerprint: str
     denoiser: nn.Module
-    adapter: Mapping[str, nn.Parameter]
+    adapters: Mapping[str, Adapter]
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
     objective: Objective
     device: torch.device
     dtype: torch.dtype
+    packing: Packing | None = None
+    seed: int = 0
     step: int = 0
     history: list[tuple[int, float]] = field(default_factory=list)
     validations: list[tuple[int, float]] = field(default_factory=list)
     best_step: int = -1
     best_loss: float = float("inf")
     best: dict[str, Tensor] = field(default_factory=dict)
+
+    @cached_property
+    def adapter(self) -> Mapping[str, nn.Parameter]:
+        """ "<canonical key>.<parameter>" -> trainable parameter, float32."""
+        return {
+            f"{key}.{name}": parameter
+            for key, adapter in self.adapters.items()
+            for name, parameter in adapter.named_parameters()
+        }
 
     def losses(self, batch: Batch) -> Tensor:
         """The loss of each sample of a batch, unweighted, float32 [B]."""
@@ -79,8 +99,10 @@ class Session:
         self.optimizer.zero_grad(set_to_none=True)
         total = torch.zeros((), device=self.device)
         for micro in range(accumulation):
-            batch = mixture.batch_at((self.step * accumulation + micro) * batch_size, batch_size)
-            loss = (self._loss_weights(batch) * self.losses(batch)).mean() / accumulation
+            position = (self.step * accumulation + micro) * batch_size
+            batch = mixture.batch_at(position, batch_size)
+            with self._dropping(position):
+                loss = (self._loss_weights(batch) * self.losses(batch)).mean() / accumulation
             self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
             total = total + loss.detach()
         value = float(total)
@@ -91,9 +113,21 @@ class Session:
         self.history.append((self.step, value))
         return value
 
+    @contextmanager
+    def _dropping(self, position: int) -> Iterator[None]:
+        """Let dropout act, from a source of its own that depends on the seed and the position alone."""
+        torch.manual_seed(draws.seed_of(self.seed, "dropout", position))
+        for adapter in self.adapters.values():
+            adapter.train()
+        try:
+            yield
+        finally:
+            for adapter in self.adapters.values():
+                adapter.eval()
+
     def _update(self, learning_rate: float, clip: float) -> None:
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate
+            group["lr"] = learning_rate * group["faster"]
         self.scaler.unscale_(self.optimizer)
         norm = nn.utils.clip_grad_norm_(list(self.adapter.values()), clip if clip > 0 else float("inf"))
         if not self.scaler.is_enabled() and not torch.isfinite(norm):
@@ -150,8 +184,17 @@ class Session:
             "adapter": {name: parameter.detach() for name, parameter in self.adapter.items()},
             "optimizer": state_tensors(self.optimizer, self.adapter),
             "best": self.best,
+            "start": dict(self._starts()),
         }
         return {group: named for group, named in groups.items() if named}
+
+    def _starts(self) -> list[tuple[str, Tensor]]:
+        """Frozen numbers that an adapter's start has fixed and that the base does not hold."""
+        return [
+            (f"{key}.{name}", buffer)
+            for key, adapter in self.adapters.items()
+            for name, buffer in adapter.named_buffers()
+        ]
 
     def state(self) -> dict[str, Any]:
         """Everything else, as JSON values."""
@@ -168,6 +211,8 @@ class Session:
         with torch.no_grad():
             for name, parameter in self.adapter.items():
                 parameter.copy_(tensors["adapter"][name])
+            for name, buffer in self._starts():
+                buffer.copy_(tensors["start"][name])
         restore_state(self.optimizer, self.adapter, tensors.get("optimizer", {}))
         self.step = step
         self.history = [(int(at), float(loss)) for at, loss in state["history"]]

@@ -5,20 +5,24 @@ from dataclasses import dataclass
 
 import torch
 
-from scumble import registry
 from scumble.adapters.base import Adapter
+from scumble.adapters.build import adapter_of, new_adapter
 from scumble.adapters.inject import attach
+from scumble.adapters.pack import pack
+from scumble.adapters.weight import weight_of
 from scumble.data.cache import TensorCache, default_cache_dir
 from scumble.data.encode import Latents, PictureEncoder, encode_captions
 from scumble.data.scan import Scan
 from scumble.families.base import TextEncoder, TextState
+from scumble.files.fingerprint import fingerprint
 from scumble.files.lorafile import LoraFile
 from scumble.generate.events import Noted
 from scumble.train import draws
 from scumble.train.batches import Batch, Mixture, Pool
 from scumble.train.events import Prepared
-from scumble.train.optimizer import build_adamw
+from scumble.train.optimizer import adapter_groups, build_adamw
 from scumble.train.plan import Plan
+from scumble.train.recipes import recipe_for
 from scumble.train.session import Objective, Session
 from scumble.train.validation import validation_batches
 
@@ -120,28 +124,33 @@ def _cut_captions(plan: Plan, captions: Sequence[str]) -> Iterator[Noted]:
         )
 
 
-def start_session(plan: Plan) -> Session:
+def start_session(plan: Plan) -> Generator[Noted, None, Session]:
     """Load the denoiser in the run's precision and put a new adapter, or the given LoRA, on it."""
     config = plan.config
     denoiser = plan.base.load_denoiser(plan.dtype, plan.device)
     if config.training.gradient_checkpointing:
         denoiser.enable_gradient_checkpointing()  # type: ignore[operator]
+    adapted = {path: weight_of(denoiser.get_submodule(path)) for path in plan.targets}
+    base_fingerprint = fingerprint(adapted)  # of the weights as they are on the disk, before they may be packed
+    if config.training.base_packing is not None:
+        packed = pack(denoiser, config.training.base_packing)
+        yield Noted(
+            f"the frozen weights of {packed.layers} layers are packed: {packed.bytes_before / 1e6:.1f} MB before, "
+            f"{packed.bytes_after / 1e6:.1f} MB after"
+        )
     adapters = _new_adapters(plan, denoiser) if plan.init is None else given_adapters(plan.init, denoiser)
     attach(denoiser, ADAPTER_NAME, adapters)
-    parameters = {
-        f"{path}.{name}": parameter
-        for path, adapter in adapters.items()
-        for name, parameter in adapter.named_parameters()
-    }
+    trained = {f"unet.{path}": adapter for path, adapter in adapters.items()}
     optimizer = config.optimizer
     assert optimizer.learning_rate is not None
     assert config.model.prediction_type is not None
     return Session(
         base=plan.base,
+        base_fingerprint=base_fingerprint,
         denoiser=denoiser,
-        adapter=parameters,
+        adapters=trained,
         optimizer=build_adamw(
-            parameters,
+            adapter_groups(trained, optimizer.loraplus_lr_ratio),
             optimizer.learning_rate,
             (optimizer.beta1, optimizer.beta2),
             optimizer.epsilon,
@@ -153,16 +162,15 @@ def start_session(plan: Plan) -> Session:
         ),
         device=plan.device,
         dtype=plan.dtype,
+        packing=config.training.base_packing,
+        seed=config.training.seed,
     )
 
 
 def _new_adapters(plan: Plan, denoiser: torch.nn.Module) -> dict[str, Adapter]:
-    config = plan.config.adapter
-    algorithm = registry.load("algorithm", config.algorithm)
-    assert config.rank is not None
     source = draws.generator(plan.config.training.seed, "adapter")
     return {
-        path: algorithm.create(denoiser.get_submodule(path), config.rank, config.alpha, config.init, source)
+        path: new_adapter(denoiser.get_submodule(path), recipe_for(path, plan.config.adapter), source)
         for path in plan.targets
     }
 
@@ -170,8 +178,6 @@ def _new_adapters(plan: Plan, denoiser: torch.nn.Module) -> dict[str, Adapter]:
 def given_adapters(lora: LoraFile, denoiser: torch.nn.Module) -> dict[str, Adapter]:
     """An adapter for each denoiser layer of a LoRA file, by the layer's path."""
     return {
-        path: registry.load("algorithm", layer.algorithm).from_tensors(
-            denoiser.get_submodule(path), layer.tensors, layer.alpha, path
-        )
+        path: adapter_of(denoiser.get_submodule(path), layer.algorithm, layer.tensors, layer.rank, layer.alpha, path)
         for path, layer in lora.part("unet").items()
     }

@@ -1,0 +1,56 @@
+"""Adapters of any algorithm for a layer: new ones by a recipe, or from the numbers of a file."""
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from scumble import registry
+from scumble.adapters import dora
+from scumble.adapters.base import Adapter
+from scumble.adapters.geometry import Geometry
+from scumble.adapters.recipe import AdapterRecipe
+
+
+def new_adapter(layer: nn.Module, recipe: AdapterRecipe, generator: torch.Generator) -> Adapter:
+    """An adapter that changes nothing yet.
+
+    Args:
+        layer: the frozen layer it is for.
+        recipe: what it is to be.
+        generator: a CPU generator, source of its random numbers.
+    """
+    adapter: Adapter = registry.load("algorithm", recipe.algorithm).create(layer, recipe, generator)
+    if recipe.dora is not None:
+        adapter = dora.create(adapter, layer, recipe.dora)
+    adapter.leave_out(recipe.dropout)
+    return adapter
+
+
+def num_parameters(layer: nn.Module, recipe: AdapterRecipe) -> int:
+    """How many numbers `new_adapter` would train; the layer may be on the meta device."""
+    geometry = Geometry.of(layer)
+    shapes: Mapping[str, tuple[int, ...]] = registry.load("algorithm", recipe.algorithm).shapes(geometry, recipe)
+    lines = {"output": geometry.out_features, "input": geometry.in_features, None: 0}
+    return sum(math.prod(shape) for shape in shapes.values()) + lines[recipe.dora]
+
+
+def adapter_of(
+    layer: nn.Module, algorithm: str, tensors: Mapping[str, Tensor], rank: int, alpha: float, path: str
+) -> Adapter:
+    """An adapter with the numbers of a file.
+
+    Args:
+        layer: the frozen layer it is for.
+        algorithm: the plug-in's name in the registry.
+        tensors: as `Adapter.tensors` names them; with "magnitude" it is DoRA.
+        rank, alpha: the change is scaled by alpha / rank.
+        path: the layer's path, for messages.
+    Raises:
+        LoraFileError: shapes do not fit each other or the layer.
+    """
+    adapter: Adapter = registry.load("algorithm", algorithm).from_tensors(layer, tensors, rank, alpha, path)
+    if dora.MAGNITUDE in tensors:
+        adapter = dora.from_tensors(adapter, layer, tensors[dora.MAGNITUDE], path)
+    return adapter

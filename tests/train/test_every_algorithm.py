@@ -1,0 +1,102 @@
+"""Runs with every algorithm, modifier and option of the adapter: proven, and resumed to the same bytes."""
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from scumble.errors import ConfigError
+from scumble.train.events import Noted, Planned, Stepped
+from scumble.train.loop import train
+
+CONVS = ("attention", "conv", "proj")
+ADAPTERS = {
+    "locon": {"targets": CONVS},
+    "loha": {"algorithm": "loha", "targets": CONVS},
+    "lokr": {"algorithm": "lokr", "targets": CONVS, "lokr_factor": 4},
+    "lokr full": {"algorithm": "lokr", "lokr_full_matrix": True},
+    "lokr both": {"algorithm": "lokr", "lokr_decompose_both": True, "rank": 1},
+    "dora output": {"dora": "output", "targets": CONVS},
+    "dora input": {"dora": "input", "targets": CONVS},
+    "dora of loha": {"algorithm": "loha", "dora": "output"},
+    "dora of lokr": {"algorithm": "lokr", "dora": "input"},
+    "rank-stabilised": {"rank_stabilized": True},
+    "pissa": {"init": "pissa", "targets": CONVS},
+    "orthogonal": {"init": "orthogonal"},
+    "patterns": {"rank_pattern": ("*.attn2.*=2",), "alpha_pattern": ("*.attn1.to_q=5", "*.attn2.to_k=0.5")},
+    "dropouts": {"dropout": 0.3, "rank_dropout": 0.3, "module_dropout": 0.2},
+}
+
+
+@pytest.fixture
+def settings(common):
+    own = {
+        "adapter": {"rank": 4, "alpha": 3.0},
+        "training": {"max_train_steps": 4},
+        "validation": {"validation_steps": 2},
+        "output": {"checkpointing_steps": 1},
+    }
+    return lambda *changes: common(own, *changes)
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
+def test_the_file_is_proven_and_a_stopped_run_ends_in_the_same_bytes(settings, tmp_path, adapter):
+    chosen = {"adapter": ADAPTERS[adapter]}
+    finished = list(train(settings(chosen, {"output": {"name": "whole"}})))[-1]
+    assert finished.figures["weight_error"] < 2e-6
+    assert finished.figures["effect_error"] < 5e-3
+    stopped = train(settings(chosen, {"output": {"name": "stopped"}}))
+    for event in stopped:
+        if isinstance(event, Stepped) and event.step == 2:
+            break
+    stopped.close()
+    list(train(settings(chosen, {"output": {"name": "stopped", "resume": True}})))
+    files = [load_file(tmp_path / "runs" / name / f"{name}.safetensors") for name in ("whole", "stopped")]
+    assert files[0].keys() == files[1].keys()
+    assert [key for key in files[0] if not torch.equal(files[0][key], files[1][key])] == []
+
+
+@pytest.mark.parametrize("adapter", ["locon", "loha", "lokr", "dora output", "dora input", "pissa", "dropouts"])
+def test_it_learns(settings, adapter):
+    steps = {"training": {"max_train_steps": 60}, "validation": {"validation_steps": 60}}
+    finished = list(train(settings({"adapter": ADAPTERS[adapter]}, steps)))[-1]
+    first = [
+        event.loss for event in train(settings(steps, {"output": {"name": "start"}})) if isinstance(event, Stepped)
+    ]
+    assert finished.figures["last_loss"] < 0.97 * sum(first[:3]) / 3
+
+
+@pytest.mark.parametrize("packing", ["nf4", "int8"])
+def test_a_packed_base_trains_and_the_bytes_are_said(settings, packing):
+    events = list(train(settings({"training": {"base_packing": packing}})))
+    card = next(event for event in events if isinstance(event, Planned)).card
+    assert packing in card["precision"]
+    said = next(event.text for event in events if isinstance(event, Noted) and "frozen weights" in event.text)
+    assert "MB" in said
+    assert events[-1].figures["weight_error"] < 2e-6
+
+
+def test_lora_plus_lets_b_learn_faster(settings, tmp_path):
+    def change(name, **optimizer):
+        optimizer = {"learning_rate": 1e-3, "weight_decay": 0.0, **optimizer}
+        list(train(settings({"training": {"max_train_steps": 1}, "optimizer": optimizer, "output": {"name": name}})))
+        tensors = load_file(tmp_path / "runs" / name / f"{name}.safetensors")
+        return sum(float(tensor.abs().sum()) for key, tensor in tensors.items() if "lora_up" in key)
+
+    assert change("plus", loraplus_lr_ratio=16.0) == pytest.approx(16 * change("plain"), rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("adapter", "says"),
+    [
+        ({"lokr_factor": 4}, "lokr_factor would have no effect"),
+        ({"lokr_full_matrix": True}, "lokr_full_matrix would have no effect"),
+        ({"algorithm": "loha", "init": "pissa"}, "init would have no effect"),
+        ({"rank_pattern": ("*.nothing=4",)}, r"rank_pattern: '\*\.nothing' matches none of the 32"),
+        ({"alpha_pattern": ("*.attn1.*",)}, "expected PATTERN=NUMBER"),
+        ({"rank_pattern": ("*.attn1.*=2.5",)}, "is not a whole number"),
+        ({"targets": ("all-convs",)}, "did you mean 'all-conv'"),
+    ],
+)
+def test_settings_that_do_nothing_or_mean_nothing_are_refused(settings, adapter, says):
+    with pytest.raises(ConfigError, match=says):
+        list(train(settings({"adapter": adapter})))
