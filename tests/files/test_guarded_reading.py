@@ -61,6 +61,11 @@ MALFORMED = {
     "shape of booleans": _file(_with(shape=[True, 2])),
     "shape of strings": _file(_with(shape=["2"])),
     "shape beyond 64 bits": _file(_with(shape=[2**64])),
+    "an empty shape beyond 64 bits": _file({"a": {**GOOD["a"], "shape": [0, 2**62, 4], "data_offsets": [0, 0]}}, b""),
+    "too many values": _file(b'{"a": [' + b"1," * 500_001 + b"1]}"),
+    "a header longer than any": _file(b'{"a": "' + b"x" * guard.MAX_HEADER_BYTES + b'"}'),
+    "metadata name of another kind": _file({"__metadata__": {"a": None}, **GOOD}),
+    "text after the object": _file(json.dumps(GOOD).encode() + b"x"),
     "shape whose product overflows to fit": _file(_with(shape=[2**62, 2, 2, 2])),
     "nine dimensions": _file(_with(shape=[1] * 8 + [2])),
     "offsets of one": _file(_with(data_offsets=[8])),
@@ -83,6 +88,10 @@ MALFORMED = {
     "infinity in bfloat16": _file(_with(dtype="BF16", shape=[4]), b"\x80\x7f" * 4),
     "NaN in 8 bits": _file(_with(dtype="F8_E4M3", shape=[8]), b"\x7f" * 8),
 }
+
+
+def test_no_two_malformed_files_are_the_same():
+    assert len(set(MALFORMED.values())) == len(MALFORMED) >= 44
 
 
 @pytest.mark.parametrize("kind", MALFORMED)
@@ -150,6 +159,22 @@ def test_every_number_format_is_read_as_the_library_reads_it(dtype, tmp_path):
     for name, expected in load_file(path).items():
         assert tensors[name].dtype == expected.dtype
         assert torch.equal(tensors[name].double(), expected.double())
+
+
+def test_long_names_make_no_long_messages(tmp_path):
+    long = "x" * 100_000
+    path = tmp_path / "a.safetensors"
+    for content in (
+        _file({long: GOOD["a"] | {"dtype": long}}),
+        _file({long: GOOD["a"] | {"shape": [3] * 5000}}),
+        _file(f'{{"{long}": 1, "{long}": 1}}'.encode()),
+        _file({"__metadata__": {long: 1}}),
+        _file({long: GOOD["a"]}, struct.pack("<2f", 1.0, float("nan"))),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(LoraFileError) as error:
+            read_safetensors(path)
+        assert len(str(error.value)) < 700
 
 
 def test_metadata_is_read_without_the_numbers(tmp_path):

@@ -167,7 +167,7 @@ def _folder(path, shape=(6, 4), **settings):
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"r": 8}, "says rank 8.0, its tensors have rank 2"),
+        ({"r": 8}, "says rank 8, its tensors have rank 2"),
         ({"lora_alpha": None}, "its alpha in adapter_config.json is 'None', expected a number"),
         ({"use_dora": True}, "use_dora = True, its tensors say otherwise"),
         ({"peft_type": "IA3"}, "found peft_type = 'IA3', expected one of LORA, LOHA, LOKR"),

@@ -14,12 +14,11 @@ from scumble.files.encode import encode, with_hashes
 from scumble.files.guard import read_safetensors
 from scumble.files.lorafile import PARTS
 from scumble.files.namings import PEFT_BEGIN
+from scumble.files.peft_settings import MAX_SETTINGS_BYTES
 
 WEIGHTS, SETTINGS = "adapter_model.safetensors", "adapter_config.json"
 BEGINS = ("", *(f"{part}/" for part in PARTS))
 """The beginnings of names: none in a folder that is not one of several."""
-
-MAX_SETTINGS_BYTES = 10 * 2**20
 
 
 def read_files(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -66,8 +65,6 @@ def _settings(folder: Path) -> dict[str, str]:
     try:
         with path.open("rb") as stream:
             content = stream.read(MAX_SETTINGS_BYTES + 1)
-        if len(content) > MAX_SETTINGS_BYTES:
-            raise LoraFileError(f"{path}: found more than {MAX_SETTINGS_BYTES} bytes, expected PEFT's settings")
         return {SETTINGS: content.decode("utf-8")}
     except (OSError, UnicodeDecodeError) as error:
         raise LoraFileError(f"{path}: cannot be read: {error}") from error

@@ -34,7 +34,7 @@ DTYPES = {
 }
 """The number formats that are read, by their names in the header."""
 
-MAX_HEADER_BYTES = 10 * 2**20  # the longest seen, with a cover picture in the metadata, are a few MiB
+MAX_HEADER_BYTES = 8 * 2**20  # the longest seen, with a cover picture in the metadata, are a few MiB
 MAX_TENSORS = 20_000  # a LoHa with DoRA of every layer of SDXL has 8,000
 MAX_DIMS = 8
 CHUNK = 2**20

@@ -7,7 +7,6 @@ first text encoder. See `folder` for how the files lie.
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from torch import Tensor
 
@@ -18,7 +17,7 @@ from scumble.files.lorafile import PARTS, LoraFile, LoraLayer
 from scumble.files.magnitude import to_peft
 from scumble.files.namings import PEFT, PEFT_BEGIN, known_names
 from scumble.files.peft_lokr import lokr_settings, peft_lokr
-from scumble.files.peft_settings import ALGORITHMS, parse_settings, refuse_unknown_meaning, with_scale
+from scumble.files.peft_settings import ALGORITHMS, Scales, parse_settings, scales_of, with_scale
 from scumble.files.plain_lora import down_and_up
 from scumble.files.tensornames import PEFT_TENSORS, TensorName, split_dotted
 
@@ -40,13 +39,11 @@ def read(
     """
     found = assemble(tensors, split_dotted, known_names(PEFT, layer_paths), allow_partial)
     # a folder of its own for a part has its settings under the part's name, a single one has them under none
-    settings = {part: _settings(metadata, part) for part in {key.partition(".")[0] for key in found.layers}}
+    scales = {part: _scales(metadata, part) for part in {key.partition(".")[0] for key in found.layers}}
     stated = min(found.states_alpha, default=None)
     if stated is not None:
         raise LoraFileError(f"{stated}: its alpha is said by a tensor, expected it in {SETTINGS} alone")
-    layers = {
-        key: with_scale(key, layer, settings[key.partition(".")[0]], SETTINGS) for key, layer in found.layers.items()
-    }
+    layers = {key: with_scale(key, layer, scales[key.partition(".")[0]]) for key, layer in found.layers.items()}
     return LoraFile(layers, without_settings(metadata), found.left_out)
 
 
@@ -70,15 +67,13 @@ def write(file: LoraFile) -> tuple[dict[str, Tensor], dict[str, str]]:
     return tensors, metadata
 
 
-def _settings(metadata: Mapping[str, str], part: str) -> dict[str, Any]:
+def _scales(metadata: Mapping[str, str], part: str) -> Scales:
     text = metadata.get(f"{part}/{SETTINGS}", metadata.get(SETTINGS))
     if text is None:
         raise LoraFileError(
             f"found PEFT's tensors without {SETTINGS} beside them, in which rank and alpha are: expected the whole folder"
         )
-    settings = parse_settings(text, SETTINGS)
-    refuse_unknown_meaning(settings, SETTINGS)
-    return settings
+    return scales_of(parse_settings(text, SETTINGS), SETTINGS)
 
 
 def _module_path(part: str, path: str) -> str:

@@ -14,7 +14,7 @@ from scumble.files.assemble import Assembled, assemble, with_whole_attention
 from scumble.files.lorafile import PARTS, LoraFile, LoraLayer
 from scumble.files.magnitude import to_peft
 from scumble.files.namings import DOTTED, known_names
-from scumble.files.peft_settings import ALPHA_NAMES, parse_settings, refuse_unknown_meaning, with_scale
+from scumble.files.peft_settings import ALPHA_NAMES, Scales, parse_settings, scales_of, with_scale
 from scumble.files.plain_lora import down_and_up
 from scumble.files.tensornames import split_dotted
 
@@ -30,8 +30,7 @@ def read(
 ) -> LoraFile:
     """diffusers' tensors -> canonical form; see `lorafile.Format.read`."""
     found = assemble(tensors, split_dotted, known_names(DOTTED, layer_paths), allow_partial)
-    layers = _scaled(found, _settings(metadata))
-    return LoraFile(layers, dict(metadata), found.left_out)
+    return LoraFile(_scaled(found, _scales(metadata)), dict(metadata), found.left_out)
 
 
 def write(file: LoraFile) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -48,25 +47,26 @@ def write(file: LoraFile) -> tuple[dict[str, Tensor], dict[str, str]]:
     return tensors, {name: value for name, value in file.metadata.items() if name not in stale}
 
 
-def _settings(metadata: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    """Model part -> its settings, for the parts whose alpha they say."""
-    flat = parse_settings(metadata.get(SETTINGS, "{}"), f"metadata {SETTINGS}")
+def _scales(metadata: Mapping[str, str]) -> dict[str, Scales]:
+    """Model part -> rank and alpha of its layers, for the parts whose alpha the settings say."""
+    where = f"metadata {SETTINGS}"
     parts: dict[str, dict[str, Any]] = {}
-    for name, value in flat.items():
+    for name, value in parse_settings(metadata.get(SETTINGS, "{}"), where).items():
         part, _, setting = name.partition(".")
-        parts.setdefault(part, {})[setting] = value
-    return {part: parts[part] for part in PARTS if part in parts and parts[part].keys() & set(ALPHA_NAMES)}
+        if part in PARTS:
+            parts.setdefault(part, {})[setting] = value
+    return {part: scales_of(said, where) for part, said in parts.items() if said.keys() & set(ALPHA_NAMES)}
 
 
-def _scaled(found: Assembled, settings: Mapping[str, Mapping[str, Any]]) -> dict[str, LoraLayer]:
-    layers = {}
-    for part, said in settings.items():
-        refuse_unknown_meaning(said, f"metadata {SETTINGS} of {part}")
+def _scaled(found: Assembled, scales: Mapping[str, Scales]) -> dict[str, LoraLayer]:
+    layers = dict(found.layers)
     for key, layer in found.layers.items():
         part = key.partition(".")[0]
-        if part in settings and key in found.states_alpha:
+        if part not in scales:
+            continue
+        if key in found.states_alpha:
             raise LoraFileError(
                 f"{key}: its alpha is said by a tensor and by metadata {SETTINGS}: expected one of them"
             )
-        layers[key] = with_scale(key, layer, settings[part], f"metadata {SETTINGS}") if part in settings else layer
+        layers[key] = with_scale(key, layer, scales[part])
     return layers

@@ -3,14 +3,18 @@
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
+
+import torch
 
 from scumble.errors import LoraFileError
 from scumble.files.json_text import parse_json
 from scumble.files.lorafile import LoraLayer
 
 Settings = Mapping[str, Any]
+
+MAX_SETTINGS_BYTES = 2 * 2**20  # a path and a number for every layer of SDXL are 200 kB
 
 NEUTRAL: dict[str, tuple[object, ...]] = {
     "bias": (None, "none"),
@@ -46,10 +50,15 @@ def parse_settings(text: str, where: str) -> dict[str, Any]:
         text: an object, in JSON.
         where: what to call it in messages.
     Raises:
-        LoraFileError: not an object in JSON.
+        LoraFileError: not an object in JSON, or too long.
     """
+    content = text.encode("utf-8", "surrogatepass")
+    if len(content) > MAX_SETTINGS_BYTES:
+        raise LoraFileError(
+            f"{where} has more than {MAX_SETTINGS_BYTES} bytes, expected PEFT's settings: get the file again"
+        )
     try:
-        settings = parse_json(text.encode("utf-8", "surrogatepass"))
+        settings = parse_json(content)
     except ValueError as error:
         raise LoraFileError(f"{where} is not JSON that can be read ({error}): get the file again") from None
     if not isinstance(settings, dict):
@@ -75,65 +84,118 @@ def refuse_unknown_meaning(settings: Settings, where: str) -> None:
             "the file to a plain LoRA (path_initial_model_for_weight_conversion)"
         )
     kind = settings.get("peft_type", "LORA")
-    if kind not in ALGORITHMS:
+    if not isinstance(kind, str) or kind not in ALGORITHMS:
         raise LoraFileError(f"{where}: found peft_type = {kind!r:.40}, expected one of {', '.join(ALGORITHMS)}")
 
 
-def with_scale(key: str, layer: LoraLayer, settings: Settings, where: str) -> LoraLayer:
+@dataclass(frozen=True)
+class Scales:
+    """Rank and alpha of each layer, as the settings of a model part say them.
+
+    Attributes:
+        where: what to call the settings in messages.
+        alpha, rank: of layers that no pattern names.
+        alphas, ranks: of the others.
+        has_dora: whether all layers have magnitudes.
+        rank_stabilized: whether the change is scaled by alpha / sqrt(rank).
+    """
+
+    where: str
+    alpha: object
+    rank: object
+    alphas: "Patterns"
+    ranks: "Patterns"
+    has_dora: bool
+    rank_stabilized: bool
+
+
+def scales_of(settings: Settings, where: str) -> Scales:
+    """What the settings say of scale.
+
+    Raises:
+        LoraFileError: a pattern that is more than a path, or settings with which the tensors mean something else.
+    """
+    refuse_unknown_meaning(settings, where)
+    return Scales(
+        where=where,
+        alpha=next((settings[name] for name in ALPHA_NAMES if name in settings), None),
+        rank=settings.get("r"),
+        alphas=_patterns(settings, "alpha_pattern"),
+        ranks=_patterns(settings, "rank_pattern"),
+        has_dora=bool(settings.get("use_dora")),
+        rank_stabilized=bool(settings.get("use_rslora")),
+    )
+
+
+def with_scale(key: str, layer: LoraLayer, scales: Scales) -> LoraLayer:
     """The layer with the scale that the settings give it.
 
     Args:
         key: the layer's canonical key.
         layer: with scale 1, as the tensors alone have it.
-        settings: of its model part.
-        where: what to call the settings in messages.
+        scales: of its model part.
     Raises:
         LoraFileError: no alpha or rank that is a number; another rank than that of the tensors; DoRA in the settings
             and not in the tensors, or the other way round.
     """
     path = key.partition(".")[2]
-    alpha_name = next((name for name in ALPHA_NAMES if name in settings), ALPHA_NAMES[0])
-    alpha = _number(key, "alpha", _of_layer(path, "alpha_pattern", settings.get(alpha_name), settings), where)
+    alpha = _number(key, "alpha", _of_layer(path, scales.alphas, scales.alpha), scales.where)
     is_whole = {"w1", "w2"} <= layer.tensors.keys()
-    rank = _of_layer(path, "rank_pattern", settings.get("r"), settings)
-    rank = layer.rank if rank is None and not is_whole else _number(key, "r", rank, where)
+    said = _of_layer(path, scales.ranks, scales.rank)
+    rank = layer.rank if said is None and not is_whole else _number(key, "r", said, scales.where)
     if not rank > 0 or (rank != layer.rank and not is_whole):
-        raise LoraFileError(f"{key}: {where} says rank {rank}, its tensors have rank {layer.rank}: get the file again")
-    if bool(settings.get("use_dora")) != ("magnitude" in layer.tensors):
         raise LoraFileError(
-            f"{key}: {where} says use_dora = {settings.get('use_dora')!r:.40}, its tensors say otherwise: get the file "
-            "again"
+            f"{key}: {scales.where} says rank {rank:g}, its tensors have rank {layer.rank}: get the file again"
         )
-    scale = alpha / (math.sqrt(rank) if settings.get("use_rslora") else rank)
-    if is_whole:
-        # PEFT scales two whole factors, the others do not
-        w1 = layer.tensors["w1"]
-        return replace(layer, tensors={**layer.tensors, "w1": w1.float() * scale}) if scale != 1.0 else layer
-    return replace(layer, alpha=alpha * math.sqrt(rank) if settings.get("use_rslora") else alpha)
+    if scales.has_dora != ("magnitude" in layer.tensors):
+        raise LoraFileError(
+            f"{key}: {scales.where} says use_dora = {scales.has_dora}, its tensors say otherwise: get the file again"
+        )
+    if scales.rank_stabilized:
+        alpha *= math.sqrt(rank)
+    return _whole_scaled(key, layer, alpha / rank) if is_whole else replace(layer, alpha=alpha)
 
 
-def _of_layer(path: str, patterns: str, default: object, settings: Settings) -> object:
-    table = settings.get(patterns) or {}
+def _whole_scaled(key: str, layer: LoraLayer, scale: float) -> LoraLayer:
+    """PEFT scales two whole factors, the others do not: the scale goes into the small one."""
+    if scale == 1.0:
+        return layer
+    w1 = layer.tensors["w1"].float() * scale
+    if not torch.isfinite(w1).all():
+        raise LoraFileError(f"{key}: scaled by {scale:g} its numbers are not finite: get the file again")
+    return replace(layer, tensors={**layer.tensors, "w1": w1})
+
+
+Patterns = dict[tuple[str, bool], tuple[int, object]]
+"""(path, whether it is a whole one and not an end) -> (place in the settings, value)."""
+
+
+def _patterns(settings: Settings, name: str) -> Patterns:
+    """PEFT's patterns are regular expressions; a file's are not run, only compared as the paths that people write."""
+    table = settings.get(name) or {}
     if not isinstance(table, dict):
-        raise LoraFileError(f"{patterns} is a {type(table).__name__}, expected an object")
-    return next((value for pattern, value in table.items() if _matches(pattern, path, patterns)), default)
+        raise LoraFileError(f"{name} is a {type(table).__name__}, expected an object")
+    patterns: Patterns = {}
+    for place, (pattern, value) in enumerate(table.items()):
+        plain = pattern.removeprefix("^").removesuffix("$").replace("\\.", ".")
+        if not re.fullmatch(r"[\w.]+", plain):
+            raise LoraFileError(f"{name} {pattern[:80]!r}: found a regular expression, expected a layer's path")
+        patterns.setdefault((plain, pattern.startswith("^")), (place, value))
+    return patterns
+
+
+def _of_layer(path: str, patterns: Patterns, default: object) -> object:
+    """The value of the first pattern that is the path or an end of it, as PEFT chooses."""
+    wholes = {path, path.removeprefix("text_model.")}
+    steps = path.split(".")
+    ends = {".".join(steps[start:]) for start in range(len(steps))}
+    asked = [*((whole, True) for whole in wholes), *((end, False) for end in wholes | ends)]
+    return min(
+        (patterns[each] for each in asked if each in patterns), key=lambda found: found[0], default=(0, default)
+    )[1]
 
 
 def _number(key: str, name: str, value: object, where: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < LARGEST:
         raise LoraFileError(f"{key}: its {name} in {where} is {str(value)[:40]!r}, expected a number")
     return float(value)
-
-
-def _matches(pattern: str, path: str, patterns: str) -> bool:
-    """PEFT's patterns are regular expressions; a file's are not run, only compared as the paths that PEFT's users write.
-
-    Raises:
-        LoraFileError: the pattern is more than a path.
-    """
-    plain = pattern.removeprefix("^").removesuffix("$").replace("\\.", ".")
-    if not re.fullmatch(r"[\w.]+", plain):
-        raise LoraFileError(f"{patterns} {pattern[:80]!r}: found a regular expression, expected a layer's path")
-    if plain in (path, path.removeprefix("text_model.")):
-        return True
-    return not pattern.startswith("^") and path.endswith("." + plain)
