@@ -6,9 +6,11 @@ import pytest
 import torch
 
 from scumble.families.find import open_base
+from scumble.files.lorafile import LoraFile
+from scumble.files.read import read_lora, write_lora
 from scumble.generate.draw import Settings, draw_latents
 from scumble.generate.painter import Painter
-from scumble.generate.recipe import Recipe
+from scumble.generate.recipe import LoraUse, Recipe
 from scumble.generate.samplers import SAMPLERS
 
 PROMPT, SEED = "a handwritten three, red ink on yellow paper", 11
@@ -30,16 +32,12 @@ def painter(sdxl_base):
     return Painter.load(open_base(str(sdxl_base)), torch.device("cpu"), torch.float32)
 
 
-@pytest.mark.parametrize(
-    ("sampler", "how"), [("DDIM", {"clip_sample": False}), ("Euler a", {"timestep_spacing": "linspace"})]
-)
-@pytest.mark.parametrize("negative", [None, "blue"], ids=["no negative prompt", "negative prompt"])
-def test_our_picture_is_that_of_the_plain_pipeline(plain, painter, sampler, how, negative):
+def their_pixels(plain, painter, sampler, negative, **how):
     import diffusers
 
     own = painter.base.scheduler_config()
     plain.scheduler = getattr(diffusers, SAMPLERS[sampler].scheduler).from_config(own, **how)
-    theirs = plain(
+    return plain(
         PROMPT,
         negative_prompt=negative,
         num_inference_steps=SETTINGS.steps,
@@ -49,11 +47,22 @@ def test_our_picture_is_that_of_the_plain_pipeline(plain, painter, sampler, how,
         height=SETTINGS.height,
         output_type="pt",
     ).images
+
+
+def pixels(painter, sampler, negative=""):
+    positive, away = painter.text_states([PROMPT]), painter.negative_states([negative])
     settings = replace(SETTINGS, sampler=sampler)
-    positive, away = painter.text_states([PROMPT]), painter.negative_states([negative or ""])
     latents = draw_latents(painter.base, painter.denoiser, positive, away, [SEED], settings)
-    ours = (painter.autoencoder.decode(latents) / 2 + 0.5).clamp(0, 1)
-    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-4)
+    return (painter.autoencoder.decode(latents) / 2 + 0.5).clamp(0, 1)
+
+
+@pytest.mark.parametrize(
+    ("sampler", "how"), [("DDIM", {"clip_sample": False}), ("Euler a", {"timestep_spacing": "linspace"})]
+)
+@pytest.mark.parametrize("negative", [None, "blue"], ids=["no negative prompt", "negative prompt"])
+def test_our_picture_is_that_of_the_plain_pipeline(plain, painter, sampler, how, negative):
+    theirs = their_pixels(plain, painter, sampler, negative, **how)
+    torch.testing.assert_close(pixels(painter, sampler, negative or ""), theirs, rtol=0, atol=1e-4)
 
 
 def test_pictures_of_a_batch_are_those_drawn_alone(painter):
@@ -62,3 +71,35 @@ def test_pictures_of_a_batch_are_those_drawn_alone(painter):
     for one, other in zip(together, alone, strict=True):
         difference = torch.tensor(list(one.image.tobytes())).sub(torch.tensor(list(other.image.tobytes())))
         assert difference.abs().max() <= 1
+
+
+@pytest.fixture
+def lora(painter, make_lora, make_layer):
+    """A LoRA of the denoiser's attention and of both text encoders', alpha not its rank."""
+    base = painter.base
+    generator = torch.Generator().manual_seed(9)
+    widths = {"text_encoder": 24, "text_encoder_2": 40}
+    text = {
+        f"{part}.{path}": make_layer((width, width), generator, 0.2)
+        for part, width in widths.items()
+        for path in base.layer_paths()[part]
+        if "self_attn" in path
+    }
+    return LoraFile({**make_lora(size=0.1, base=base).layers, **text})
+
+
+@pytest.mark.parametrize("format", ["kohya", "diffusers"])
+def test_a_lora_file_means_the_same_here_and_in_diffusers(plain, painter, lora, tmp_path, format):
+    path = tmp_path / "ink.safetensors"
+    write_lora(replace(lora, metadata={"ss_base_model_version": "sdxl_base_v1-0"}), path, format)
+    without = pixels(painter, "DDIM")
+    painter.add_lora("ink", read_lora(path, painter.base.layer_paths()))
+    painter.use_loras([LoraUse("ink", 1.0)])
+    plain.load_lora_weights(path)
+    try:
+        ours, theirs = pixels(painter, "DDIM"), their_pixels(plain, painter, "DDIM", None, clip_sample=False)
+    finally:
+        painter.remove_lora("ink")
+        plain.unload_lora_weights()
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-4)
+    assert (ours - without).abs().max() > 0.05
