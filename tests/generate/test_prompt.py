@@ -37,7 +37,7 @@ def test_tags_are_taken_out_of_the_prompt(prompt, cleaned, tags):
         ("a <lora:sks:much>", "weight 'much' is not a number"),
         ("a <lora:sks:>", "weight '' is not a number"),
         ("a <lora:sks:nan>", "weight 'nan' is not a number"),
-        ("a <lora:sks:0.5:0.7>", "weight '0.5:0.7' is not a number"),
+        ("a <lora:sks:0.5:0.7>", "'0.7' is not understood"),
         ("a <lora::1>", "has no name"),
         ("a dog <lora:sks:0.8 on the moon", "is not closed"),
         ("<lora:a:1> and <lora:a:0.2>", "named twice"),

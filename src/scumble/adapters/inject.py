@@ -82,12 +82,16 @@ def attach(model: nn.Module, name: str, adapters: Mapping[str, Adapter], strengt
         module.adapters.append(adapter.to(module.weight.device))
 
 
-def set_strength(model: nn.Module, name: str, strength: float) -> None:
-    """Change the strength of a named adapter on all its layers; unfolded models only."""
-    for _, module in adapted_layers(model):
+def set_strength(model: nn.Module, name: str, strength: float, factors: Mapping[str, float] | None = None) -> None:
+    """Change the strength of a named adapter on all its layers; unfolded models only.
+
+    Args:
+        factors: dotted path of a layer -> factor on the strength there; None = 1 everywhere.
+    """
+    for path, module in adapted_layers(model):
         assert not module.is_folded, "unfold before changing a strength"
         if name in module.strengths:
-            module.strengths[name] = strength
+            module.strengths[name] = strength if factors is None else strength * factors[path]
 
 
 def detach(model: nn.Module, name: str) -> None:

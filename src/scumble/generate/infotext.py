@@ -63,7 +63,7 @@ def from_infotext(text: str) -> Recipe:
             sampler=_with_schedule(settings.get("Sampler", "Euler a"), settings.get("Schedule type", "")),
             seed=int(settings.get("Seed", "0")),
             clip_skip=int(settings.get("Clip skip", "1")),
-            loras=tuple(LoraUse(tag.name, tag.weight, hashes.get(tag.name, "")) for tag in tags),
+            loras=tuple(LoraUse(tag.name, tag.weight, hashes.get(tag.name, ""), tag.blocks) for tag in tags),
             base=settings.get("Model", ""),
         )
     except (KeyError, ValueError) as error:

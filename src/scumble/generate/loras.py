@@ -61,7 +61,7 @@ def _open(found: FoundLora, base: BaseModel, paths: Mapping[str, Sequence[str]])
         others = ", ".join(map(str, found.also))
         notes.append(f"LoRA {found.name}: taking {found.path}; not used is what has the same name: {others}")
     file = read_lora(found.path, paths)
-    return OpenedLora(LoraUse(found.name, found.weight, tensor_hash(found.path)), file, notes)
+    return OpenedLora(LoraUse(found.name, found.weight, tensor_hash(found.path), found.blocks), file, notes)
 
 
 def stranger_note(lora: OpenedLora, base: BaseModel, denoiser: nn.Module) -> Noted | None:

@@ -14,6 +14,7 @@ from scumble.errors import ConfigError, nearest
 from scumble.families.apply import attach_lora
 from scumble.families.base import Autoencoder, BaseModel, TextEncoder, TextState, check_clip_skip
 from scumble.files.lorafile import LoraFile
+from scumble.generate.blocks import block_factors, parse_blocks
 from scumble.generate.draw import Settings, decode_images, draw_latents
 from scumble.generate.recipe import LoraUse, Moment, Picture, Recipe
 
@@ -36,6 +37,7 @@ class Painter:
     text_encoder: TextEncoder
     autoencoder: Autoencoder
     _loras: list[str] = field(default_factory=list, init=False)
+    _layers: dict[str, dict[str, list[str]]] = field(default_factory=dict, init=False)
 
     @classmethod
     def load(cls, base: BaseModel, device: torch.device, dtype: torch.dtype) -> Self:
@@ -67,10 +69,12 @@ class Painter:
         self._unfold()
         attach_lora(self.base, self.modules, lora, name, strength=0.0)
         self._loras.append(name)
+        self._layers[name] = {part: list(lora.part(part)) for part in self.modules}
 
     def remove_lora(self, name: str) -> None:
         """Take a LoRA off; the base is again what it was without it, to the bit."""
         self._loras.remove(name)
+        del self._layers[name]
         self._unfold()
         for module in self.modules.values():
             detach(module, name)
@@ -82,18 +86,32 @@ class Painter:
             loras: names and weights.
             folded: add the changes to the weights, so that drawing costs nothing extra; equal to rounding.
         Raises:
-            ConfigError: a name that is not within reach.
+            ConfigError: a name that is not within reach, or block weights that leave out blocks that the LoRA changes.
         """
         strengths = {lora.name: lora.weight for lora in loras}
         for name in strengths:
             if name not in self._loras:
                 raise ConfigError(f"LoRA '{name}' is not loaded{nearest(name, self._loras)}")
         self._unfold()
-        for module in self.modules.values():
+        factors = {lora.name: self._block_factors(lora) for lora in loras if lora.blocks}
+        for part, module in self.modules.items():
             for name in self._loras:
-                set_strength(module, name, strengths.get(name, 0.0))
+                set_strength(module, name, strengths.get(name, 0.0), factors.get(name, {}).get(part))
             if folded:
                 fold(module)
+
+    def _block_factors(self, lora: LoraUse) -> dict[str, dict[str, float]]:
+        """Model part -> path in the module -> factor on the LoRA's strength there."""
+        keys = {
+            f"{part}.{canonical}": (part, self.base.module_path(part, canonical, self.modules[part]))
+            for part, paths in self._layers[lora.name].items()
+            for canonical in paths
+        }
+        found: dict[str, dict[str, float]] = {}
+        for key, factor in block_factors(keys, parse_blocks(lora.blocks), lora.name).items():
+            part, path = keys[key]
+            found.setdefault(part, {})[path] = factor
+        return found
 
     def paint(
         self, recipes: Sequence[Recipe], batch_size: int = 1, num_moments: int = 0, folded: bool = False
@@ -188,4 +206,4 @@ def moment_steps(steps: int, num_moments: int) -> list[int]:
 
 def _what_a_batch_shares(recipe: Recipe) -> tuple[object, ...]:
     how = (recipe.width, recipe.height, recipe.steps, recipe.guidance_scale, recipe.sampler, recipe.clip_skip)
-    return (*how, tuple((lora.name, lora.weight) for lora in recipe.loras))
+    return (*how, tuple((lora.name, lora.weight, lora.blocks) for lora in recipe.loras))

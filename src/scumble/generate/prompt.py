@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scumble.errors import ConfigError, nearest
+from scumble.generate.blocks import parse_blocks
 
 SUFFIX = ".safetensors"
 
@@ -17,10 +18,11 @@ _EMPHASIS = re.compile(r"(?<!\\)\([^()]*:\s*\d*\.?\d+\s*\)")
 
 @dataclass(frozen=True)
 class LoraTag:
-    """`<lora:name:weight>` as found in a prompt."""
+    """`<lora:name:weight>` or `<lora:name:weight:lbw=blocks>` as found in a prompt."""
 
     name: str
     weight: float = 1.0
+    blocks: str = ""
 
 
 @dataclass(frozen=True)
@@ -32,12 +34,14 @@ class FoundLora:
         weight: strength of its change.
         path: its file.
         also: files of the same name at places looked up later, which are not used.
+        blocks: weights of the denoiser's blocks, see `blocks.parse_blocks`; "" = 1 everywhere.
     """
 
     name: str
     weight: float
     path: Path
     also: tuple[Path, ...] = ()
+    blocks: str = ""
 
 
 def parse_tags(prompt: str) -> tuple[str, list[LoraTag]]:
@@ -62,7 +66,8 @@ def parse_tags(prompt: str) -> tuple[str, list[LoraTag]]:
 
 
 def _parse_tag(content: str) -> LoraTag:
-    name, colon, weight = content.partition(":")
+    name, colon, rest = content.partition(":")
+    weight, _, option = rest.partition(":")
     name = name.strip().removesuffix(SUFFIX)
     if not name:
         raise ConfigError(f"prompt: <lora:{content}> has no name; a LoRA is written <lora:name:weight>")
@@ -76,7 +81,15 @@ def _parse_tag(content: str) -> LoraTag:
         raise ConfigError(
             f"prompt: <lora:{content}>: weight '{weight}' is not a number; write such as <lora:{name}:0.8>"
         )
-    return LoraTag(name, number)
+    if not option:
+        return LoraTag(name, number)
+    key, _, blocks = option.partition("=")
+    if key.strip() != "lbw":
+        raise ConfigError(
+            f"prompt: <lora:{content}>: '{option}' is not understood; after the weight comes lbw= with block weights"
+        )
+    parse_blocks(blocks)
+    return LoraTag(name, number, blocks.strip())
 
 
 def find_loras(
@@ -115,7 +128,8 @@ def _find(tag: LoraTag, places: dict[str, dict[str, list[Path]]]) -> FoundLora:
             f"LoRA '{tag.name}' may be any of {', '.join(map(str, files))} among {place}: "
             "give the one you mean by --lora, or rename one"
         )
-    return FoundLora(tag.name, tag.weight, files[0], tuple(path for _, others in found[1:] for path in others))
+    also = tuple(path for _, others in found[1:] for path in others)
+    return FoundLora(tag.name, tag.weight, files[0], also, tag.blocks)
 
 
 def _existing(files: Iterable[Path]) -> list[Path]:

@@ -17,16 +17,19 @@ class LoraUse:
         name: what <lora:name:weight> calls it.
         weight: strength of its change; 0 = none.
         hash: SHA-256 of the file's tensors in hex, or "" where there is no file.
+        blocks: weights of the denoiser's blocks as the tag writes them, such as "IN04=0.5"; "" = 1 everywhere.
     """
 
     name: str
     weight: float = 1.0
     hash: str = ""
+    blocks: str = ""
 
     @property
     def tag(self) -> str:
         """The LoRA as it is written in a prompt."""
-        return f"<lora:{self.name}:{plain_number(self.weight)}>"
+        blocks = f":lbw={self.blocks}" if self.blocks else ""
+        return f"<lora:{self.name}:{plain_number(self.weight)}{blocks}>"
 
 
 @dataclass(frozen=True)
