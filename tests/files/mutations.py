@@ -171,7 +171,7 @@ def reshape_tensors(file: bytes, chance: random.Random) -> bytes:
                 case 1:
                     tensors[name] = tensor.reshape(-1)
                 case 2:
-                    tensors[name] = tensor.reshape(*tensor.shape, *[1] * chance.randrange(1, 8 - tensor.ndim + 1))
+                    tensors[name] = tensor.reshape([*tensor.shape, *[1] * chance.randrange(3)])
                 case 3:
                     tensors[name] = torch.ones([chance.randrange(4) for _ in range(chance.randrange(6))])
                 case 4:
