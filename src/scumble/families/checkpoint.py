@@ -149,8 +149,11 @@ class CheckpointParts:
 
     def _tensors(self, part: str, dtype: torch.dtype) -> Weights:
         with opened(self.path, self.name) as file:
-            tensors = {name: file.get_tensor(name) for name in self._names(part)}
-        return {name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+            return {name: _in_precision(file.get_tensor(name), dtype) for name in self._names(part)}
+
+
+def _in_precision(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    return tensor.to(dtype) if tensor.is_floating_point() else tensor
 
 
 def _empty_model(model_class: Any, config: Mapping[str, Any]) -> Any:
