@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from kinds import random_layer as random_kind
+from kinds import weight_of
 from safetensors.torch import load_file
 
 from scumble.adapters.inject import attach, eject
@@ -80,6 +82,35 @@ def test_diffusers_gives_mixed_ranks_their_alphas(format, pipe, attention_paths,
     ours = _ours(pipe.unet, LoraFile(layers))
     pipe.load_lora_weights(str(tmp_path / "a.safetensors"))
     assert (_drawn(pipe.unet) - ours).abs().max() < 1e-5
+
+
+PLACES = [
+    "down_blocks.0.attentions.0.transformer_blocks.0.ff.net.0.proj",
+    "down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q",
+    "down_blocks.1.attentions.0.proj_in",
+    "down_blocks.1.resnets.0.conv1",
+]
+
+
+@pytest.mark.parametrize(
+    ("format", "dora", "conv"),
+    [("kohya", None, "lora"), ("diffusers", None, "tucker"), ("diffusers", "output", "lora")],
+)
+def test_diffusers_weighs_convolutions_and_dora_as_we_do(format, dora, conv, pipe, tmp_path):
+    base = {path: pipe.unet.get_submodule(path).weight.clone() for path in PLACES}
+    layers = {
+        f"unet.{path}": random_kind(conv if path.endswith("conv1") else "lora", base[path].shape, 2, 1.5, i, dora)
+        for i, path in enumerate(PLACES)
+    }
+    write_lora(LoraFile(layers), tmp_path / "a.safetensors", format)
+    pipe.load_lora_weights(str(tmp_path / "a.safetensors"))
+    pipe.unet.fuse_lora()
+    fused = {path: pipe.unet.get_submodule(path).base_layer.weight.clone() for path in PLACES}
+    pipe.unet.unfuse_lora()
+    for path in PLACES:
+        change = fused[path] - base[path]
+        assert change.norm() / base[path].norm() > 0.1
+        assert (weight_of(layers[f"unet.{path}"], base[path]) - fused[path]).norm() / change.norm() < 1e-5
 
 
 @pytest.mark.parametrize("format", ["kohya", "diffusers"])
