@@ -163,7 +163,6 @@ def test_a_whole_diffusers_command_line_is_understood():
         (("--resume_from_checkpoint", "checkpoint-500"), "--resume_from_checkpoint=checkpoint-500: the newest"),
         (("--instance_data_dir", "x"), "--instance_data_dir: it is called --train_data_dir here"),
         (("--output_name", "x"), "--output_name: it is called --name here"),
-        (("--train_text_encoder",), "--train_text_encoder: training the text encoder is not there yet"),
     ],
 )
 def test_what_is_not_there_yet_or_called_otherwise_says_so(scumble, words, said):

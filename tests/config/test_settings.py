@@ -60,7 +60,10 @@ def test_another_trainers_name_in_a_file_says_what_it_is_called():
         ({"optimizer": {"learning_rate": "fast"}}, "learning_rate='fast' in [optimizer]: must be a number"),
         ({"optimizer": {"learning_rate": float("inf")}}, "learning_rate=inf in [optimizer]: must be a finite number"),
         ({"data": {"random_flip": "maybe"}}, "random_flip='maybe' in [data]: must be true or false"),
-        ({"adapter": {"init": "zero"}}, "init='zero' in [adapter]: must be 'kaiming', 'gaussian', 'orthogonal' or 'pissa'"),
+        (
+            {"adapter": {"init": "zero"}},
+            "init='zero' in [adapter]: must be 'kaiming', 'gaussian', 'orthogonal' or 'pissa'",
+        ),
         ({"output": {"name": "a/b"}}, "name='a/b' in [output]: must be a plain file name, without /"),
     ],
 )

@@ -42,10 +42,11 @@ def test_diffusers_finds_the_change_of_every_layer(format, unet, lora, tmp_path)
     path = tmp_path / "a 图.safetensors"
     write_lora(lora, path, format)
     changes = read_independently(path, unet.config)
-    assert set(changes) == set(lora.part("unet"))
+    assert set(changes) == set(lora.layers)
     for name, layer in lora.part("unet").items():
-        assert changes[name].shape == unet.get_submodule(name).weight.shape
-        torch.testing.assert_close(changes[name], 0.75 * (layer.tensors["up"] @ layer.tensors["down"]))
+        change = changes[f"unet.{name}"]
+        assert change.shape == unet.get_submodule(name).weight.shape
+        torch.testing.assert_close(change, 0.75 * (layer.tensors["up"] @ layer.tensors["down"]))
 
 
 def test_a_wrong_alpha_is_seen(unet, lora, tmp_path):

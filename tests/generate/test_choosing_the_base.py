@@ -39,6 +39,15 @@ def test_a_preset_gives_the_clip_skip_and_guidance_that_are_left_open(sdxl_base)
     assert (own.recipe.clip_skip, own.recipe.guidance_scale) == (1, 3.0)
 
 
+def test_a_lora_of_a_run_is_drawn_on_its_base_as_that_was_trained_on(tiny_base, ink_file):
+    settings = f'[model]\nbase = "{tiny_base.as_posix()}"\nprediction_type = "v_prediction"\nzero_terminal_snr = true\n'
+    (ink_file.parent / "config.toml").write_text(settings, encoding="utf-8")
+    _, notes = drawn(lora=(ink_file,))
+    assert any("taking that it predicts v_prediction on zero-terminal SNR" in note for note in notes)
+    _, notes = drawn(lora=(ink_file,), zero_terminal_snr=False)
+    assert any(note.endswith("taking that it predicts v_prediction") for note in notes)
+
+
 def test_comparing_takes_them_too(narrow_base, tmp_path, make_lora, ink_file):
     config = CompareConfig(prompt=("one",), lora=(ink_file,), base=str(narrow_base), preset="pony", device="cpu")
     with pytest.raises(ConfigError, match="preset=pony is for sdxl"):

@@ -1,6 +1,6 @@
 """Which layers of a model are adapted: presets and path patterns, resolved to dotted module paths."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 
 from torch import nn
@@ -37,7 +37,11 @@ def find_targets(model: nn.Module, targets: Iterable[str]) -> list[str]:
     Raises:
         TargetError: a preset or pattern matches no layer that can be adapted.
     """
-    modules = {path: layer for path, layer in model.named_modules() if not _inside_adapted(path, model)}
+    return matching({path: layer for path, layer in model.named_modules() if not _inside_adapted(path, model)}, targets)
+
+
+def matching(modules: Mapping[str, nn.Module], targets: Iterable[str]) -> list[str]:
+    """Those of named modules that the presets and patterns name, in their order; see `find_targets`."""
     layers = [path for path, layer in modules.items() if adaptable(layer)]
     found: set[str] = set()
     for target in targets:

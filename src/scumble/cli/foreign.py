@@ -14,8 +14,7 @@ NOT_THERE_YET = {
     "enable_xformers_memory_efficient_attention": "not needed: PyTorch's own fused attention is always used; leave it out",
     "non_ema_revision": "a second revision is not there yet: give --revision",
     "with_prior_preservation": "--class_prompt or --class_data_dir alone turns it on; leave it out",
-    "train_text_encoder": "training the text encoder is not there yet; leave it out",
-    "use_dora": "DoRA is not there yet; leave it out",
+    "use_dora": "give --dora output for what PEFT trains, or --dora input for what A1111 and ComfyUI read",
     "image_interpolation_mode": "pictures are always resized with Lanczos; leave it out",
     "max_train_samples": "choosing some of the pictures is not there yet: train on a folder with fewer pictures",
     "validation_epochs": "validation goes by steps here: give --sample_steps",
@@ -54,7 +53,7 @@ MEANS_ELSE = {
 
 SWITCHES = {
     "allow_tf32", "push_to_hub", "use_8bit_adam", "enable_xformers_memory_efficient_attention",
-    "with_prior_preservation", "train_text_encoder", "use_dora",
+    "with_prior_preservation", "use_dora",
 }  # fmt: skip
 """Those of the flags above that take no value."""
 

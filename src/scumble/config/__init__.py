@@ -1,12 +1,12 @@
 """The settings: one frozen schema that is the TOML file, the flags, the Python arguments and the reference page."""
 
 from scumble.config.adapter import AdapterConfig, parse_patterns
+from scumble.config.base import ModelConfig
 from scumble.config.generate import CompareConfig, GenerateConfig
+from scumble.config.optimizer import OptimizerConfig
 from scumble.config.section import Also, Place, Section, from_values, in_words, merged, read_toml, write_toml
 from scumble.config.train import (
     DataConfig,
-    ModelConfig,
-    OptimizerConfig,
     OutputConfig,
     PriorConfig,
     TrainConfig,

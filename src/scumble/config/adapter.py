@@ -83,6 +83,19 @@ class AdapterConfig(Section):
             description="layers to adapt, repeatable: a preset (attention, self-attention, cross-attention, feed-forward, proj, conv, all-linear, all-conv) or a path pattern such as '*.attn2.to_q'",
         ),
     ] = ("attention",)
+    train_text_encoder: Annotated[bool, Field(description="also train the text encoder, or both of them")] = False
+    text_encoder_targets: Annotated[
+        tuple[str, ...],
+        Field(
+            min_length=1, description="layers of the text encoder: presets (attention, feed-forward) or path patterns"
+        ),
+    ] = ("attention",)
+    text_encoder_rank: Annotated[
+        int | None,
+        Field(
+            ge=1, le=1024, description="rank in the text encoder, with alpha in proportion; none = as in the denoiser"
+        ),
+    ] = None
     init: Annotated[
         Literal["kaiming", "gaussian", "orthogonal", "pissa"],
         Field(
@@ -107,3 +120,38 @@ class AdapterConfig(Section):
         bool, Field(description="lokr: keep the large factor whole; the rank has no effect")
     ] = False
     lokr_decompose_both: Annotated[bool, Field(description="lokr: split the small factor too")] = False
+
+
+OF_LOKR = ("lokr_factor", "lokr_full_matrix", "lokr_decompose_both")
+OF_THE_TEXT_ENCODER = ("text_encoder_targets", "text_encoder_rank")
+WITH_INIT_LORA = ("rank", "alpha", "dropout", "rank_dropout", "module_dropout")
+"""Settings that matter although the adapter is read from a file."""
+
+
+def idle_adapter_settings(adapter: AdapterConfig, has_init: bool) -> list[tuple[bool, str, str]]:
+    """(would do nothing, setting, what it needs) of every setting that depends on another.
+
+    Args:
+        adapter: the settings.
+        has_init: whether the adapter starts from a LoRA file.
+    """
+    plain = AdapterConfig()
+    given = {name for name in AdapterConfig.model_fields if getattr(adapter, name) != getattr(plain, name)}
+    rules = [
+        (name in given, name, "init_lora left out, which has its own layers and form")
+        for name in AdapterConfig.model_fields
+        if has_init and name not in WITH_INIT_LORA
+    ]
+    rules += [(name in given and adapter.algorithm != "lokr", name, "algorithm = 'lokr'") for name in OF_LOKR]
+    rules += [
+        (name in given and not adapter.train_text_encoder, name, "train_text_encoder") for name in OF_THE_TEXT_ENCODER
+    ]
+    return [
+        *rules,
+        ("init" in given and adapter.algorithm != "lora", "init", "algorithm = 'lora'"),
+        (
+            adapter.lokr_full_matrix and adapter.lokr_decompose_both,
+            "lokr_decompose_both",
+            "lokr_full_matrix left out",
+        ),
+    ]

@@ -5,33 +5,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from scumble.config.adapter import AdapterConfig
+from scumble.config.adapter import AdapterConfig, idle_adapter_settings
+from scumble.config.base import ModelConfig
+from scumble.config.optimizer import OptimizerConfig
 from scumble.config.section import Also, Place, Section, file_name
 from scumble.errors import ConfigError
-
-
-class ModelConfig(Section):
-    """The base model."""
-
-    base: Annotated[
-        str | None,
-        Also("pretrained_model_name_or_path"),
-        Field(
-            description="base model: hub id or pipeline folder; none = Stable Diffusion 1.5; 'mini' = the model in the box"
-        ),
-    ] = None
-    revision: Annotated[str | None, Field(description="revision of the base on the hub")] = None
-    variant: Annotated[str | None, Field(description="variant of the base's weight files, such as fp16")] = None
-    clip_skip: Annotated[
-        int,
-        Field(
-            ge=1, le=12, description="text encoder layer used, counted as the WebUI does: 1 = last, 2 = last but one"
-        ),
-    ] = 1
-    prediction_type: Annotated[
-        Literal["epsilon", "v_prediction"] | None,
-        Field(description="what the denoiser predicts; none = as the base's scheduler says"),
-    ] = None
 
 
 class DataConfig(Section):
@@ -63,38 +41,6 @@ class DataConfig(Section):
     cache_dir: Annotated[
         Place | None, Field(description="where latents and text states are kept; none = the user's cache folder")
     ] = None
-
-
-class OptimizerConfig(Section):
-    """The optimizer and its learning rate."""
-
-    learning_rate: Annotated[
-        float | None, Field(gt=0, description="peak learning rate; none = as the base advises, else 1e-4")
-    ] = None
-    scale_lr: Annotated[bool, Field(description="multiply the rate by batch size x accumulation steps")] = False
-    lr_scheduler: Annotated[
-        Literal["constant", "constant_with_warmup", "cosine"],
-        Field(description="how the rate moves, per optimizer step"),
-    ] = "cosine"
-    lr_warmup_steps: Annotated[int, Field(ge=0, description="optimizer steps over which the rate rises from zero")] = 0
-    lr_min: Annotated[float | None, Field(ge=0, description="floor of the cosine; none = 1 % of the rate")] = None
-    weight_decay: Annotated[
-        float, Also("adam_weight_decay"), Field(ge=0, description="decoupled weight decay of AdamW")
-    ] = 0.01
-    beta1: Annotated[
-        float, Also("adam_beta1"), Field(ge=0, lt=1, description="AdamW's decay of the mean of the gradient")
-    ] = 0.9
-    beta2: Annotated[
-        float, Also("adam_beta2"), Field(ge=0, lt=1, description="AdamW's decay of the mean of its square")
-    ] = 0.999
-    epsilon: Annotated[
-        float, Also("adam_epsilon"), Field(gt=0, description="AdamW's small number in the denominator")
-    ] = 1e-8
-    loraplus_lr_ratio: Annotated[
-        float | None,
-        Field(ge=1, description="LoRA+: the factor that starts at zero learns this many times faster (16 is usual)"),
-    ] = None
-    max_grad_norm: Annotated[float, Field(ge=0, description="clip the gradient's norm to this; 0 = no clipping")] = 1.0
 
 
 class TrainingConfig(Section):
@@ -225,70 +171,74 @@ class TrainConfig(Section):
 
     @model_validator(mode="after")
     def _refuse_settings_without_effect(self) -> Self:
-        refuse_without_effect(self)
+        refuse_idle_settings(self)
         return self
 
 
-def refuse_without_effect(config: TrainConfig) -> None:
-    """Raise for a combination in which a given setting would do nothing.
+Rule = tuple[bool, str, str]
+"""Whether a setting would do nothing, its name, and what it needs."""
+
+
+def refuse_idle_settings(config: TrainConfig) -> None:
+    """Raise for a combination in which a given setting would do nothing, or two say the same thing.
 
     Raises:
         ConfigError: names the setting and what it needs.
     """
-    opt, prior, val, data, train = config.optimizer, config.prior, config.validation, config.data, config.training
-    adapter, init_lora = config.adapter, config.output.init_lora is not None
-    has_prior = prior.class_prompt is not None or prior.class_data_dir is not None
-    rules = [
-        (opt.lr_min is not None and opt.lr_scheduler != "cosine", "lr_min", "lr_scheduler = 'cosine'"),
+    train, output = config.training, config.output
+    has_init = output.init_lora is not None
+    rules: list[Rule] = [
+        *_idle_optimizer_settings(config.optimizer, config.adapter.train_text_encoder or has_init),
+        *_idle_prior_settings(config.prior),
+        *_idle_validation_settings(config.validation),
+        *idle_adapter_settings(config.adapter, has_init),
+        (output.resume and output.overwrite, "overwrite", "resume left out"),
         (
-            opt.lr_warmup_steps > 0 and opt.lr_scheduler == "constant",
-            "lr_warmup_steps",
-            "lr_scheduler = 'constant_with_warmup' or 'cosine'",
-        ),
-        (
-            prior.num_class_images is not None and (prior.class_prompt is None or prior.class_data_dir is not None),
-            "num_class_images",
-            "class_prompt, and class_data_dir left out",
-        ),
-        (prior.prior_share is not None and not has_prior, "prior_share", "class_prompt or class_data_dir"),
-        (prior.prior_loss_weight is not None and not has_prior, "prior_loss_weight", "class_prompt or class_data_dir"),
-        (
-            val.num_validation_images is not None and val.validation_prompt is None,
-            "num_validation_images",
-            "validation_prompt",
-        ),
-        (val.sample_steps is not None and val.validation_prompt is None, "sample_steps", "validation_prompt"),
-        (config.output.resume and config.output.overwrite, "overwrite", "resume left out"),
-        (
-            train.purpose is not None and (adapter.rank is not None or init_lora),
+            train.purpose is not None and (config.adapter.rank is not None or has_init),
             "purpose (--for)",
             "rank left out, because it sets the rank",
         ),
-        (
-            init_lora and adapter.targets != AdapterConfig().targets,
-            "targets",
-            "init_lora left out, which has its own layers",
-        ),
-        *_idle_adapter_settings(adapter),
-        (init_lora and adapter.init != AdapterConfig().init, "init", "init_lora left out, which has its own weights"),
     ]
-    for broken, setting, needs in rules:
-        if broken:
+    for is_idle, setting, needs in rules:
+        if is_idle:
             raise ConfigError(f"{setting} would have no effect: it needs {needs}; change that or leave {setting} out")
     if train.max_train_steps is not None and train.num_train_epochs is not None:
         raise ConfigError("max_train_steps and num_train_epochs both say how long to train: give one of them")
-    if not data.center_crop:
+    if not config.data.center_crop:
         raise ConfigError("center_crop = false: a random crop is not there yet; leave center_crop out")
 
 
-def _idle_adapter_settings(adapter: AdapterConfig) -> list[tuple[bool, str, str]]:
-    """(is broken, setting, what it needs) of the settings that only one algorithm has."""
-    of_lokr = ("lokr_factor", "lokr_full_matrix", "lokr_decompose_both")
-    plain = AdapterConfig()
-    rules = [
-        (getattr(adapter, name) != getattr(plain, name) and adapter.algorithm != "lokr", name, "algorithm = 'lokr'")
-        for name in of_lokr
+def _idle_optimizer_settings(opt: OptimizerConfig, trains_text: bool) -> list[Rule]:
+    has_warm_up = opt.lr_scheduler != "constant"
+    return [
+        (opt.lr_min is not None and opt.lr_scheduler != "cosine", "lr_min", "lr_scheduler = 'cosine'"),
+        (
+            opt.lr_warmup_steps > 0 and not has_warm_up,
+            "lr_warmup_steps",
+            "lr_scheduler = 'constant_with_warmup' or 'cosine'",
+        ),
+        (opt.text_encoder_lr is not None and not trains_text, "text_encoder_lr", "train_text_encoder"),
     ]
-    rules.append((adapter.init != plain.init and adapter.algorithm != "lora", "init", "algorithm = 'lora'"))
-    both = adapter.lokr_full_matrix and adapter.lokr_decompose_both
-    return [*rules, (both, "lokr_decompose_both", "lokr_full_matrix left out")]
+
+
+def _idle_prior_settings(prior: PriorConfig) -> list[Rule]:
+    is_given = prior.class_prompt is not None or prior.class_data_dir is not None
+    is_drawn = prior.class_prompt is not None and prior.class_data_dir is None
+    either = "class_prompt or class_data_dir"
+    return [
+        (
+            prior.num_class_images is not None and not is_drawn,
+            "num_class_images",
+            "class_prompt, and class_data_dir left out",
+        ),
+        (prior.prior_share is not None and not is_given, "prior_share", either),
+        (prior.prior_loss_weight is not None and not is_given, "prior_loss_weight", either),
+    ]
+
+
+def _idle_validation_settings(val: ValidationConfig) -> list[Rule]:
+    has_prompt = val.validation_prompt is not None
+    return [
+        (val.num_validation_images is not None and not has_prompt, "num_validation_images", "validation_prompt"),
+        (val.sample_steps is not None and not has_prompt, "sample_steps", "validation_prompt"),
+    ]

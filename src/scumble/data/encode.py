@@ -122,7 +122,8 @@ def encode_captions(
         def make(caption: str = caption) -> Mapping[str, Tensor]:
             if not loaded:
                 loaded.append(load_encoder())
-            return loaded[0].encode([caption], clip_skip)[0]
+            with torch.no_grad():
+                return loaded[0].encode([caption], clip_skip)[0]
 
         states[caption] = cache.get_or_make(key, shapes, make)
     return states

@@ -1,21 +1,28 @@
 """A LoRA file read by the published formulas alone: the second opinion on algorithms that diffusers does not read.
 
-It shares nothing with the code that writes files: names are found in the base's own modules, and every weight change is
-built whole.
+It shares nothing with the code that writes files but the table of Stability's layer names: names are found among the
+base's own layers, and every weight change is built whole.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from scumble.adapters.weight import weight_of
 from scumble.errors import LoraFileError
+from scumble.files.sgm import sgm_path
 
 Sides = Mapping[str, Tensor]
-KOHYA_PREFIX, DIFFUSERS_PREFIX = "lora_unet_", "unet."
+KOHYA_PREFIXES = {
+    "unet": ("lora_unet_",),
+    "text_encoder": ("lora_te_", "lora_te1_"),
+    "text_encoder_2": ("lora_te2_",),
+}
+PLAIN_UP_BLOCKS = (0, 1, 2, 3)
 LENGTHS = ("dora_scale", "lora_magnitude_vector", "lora_magnitude_vector.weight")
 RENAMED = {"lora_A.weight": "lora_down.weight", "lora_B.weight": "lora_up.weight"}
 
@@ -26,30 +33,35 @@ def needs_formulas(path: Path) -> bool:
 
 
 @torch.no_grad()
-def read_by_formula(path: Path, denoiser: nn.Module) -> dict[str, Tensor]:
-    """The weight change of every denoiser layer in a file with kohya's or diffusers' names.
+def read_by_formula(path: Path, layers: Mapping[str, nn.Module]) -> dict[str, Tensor]:
+    """The weight change of every layer in a file with kohya's or diffusers' names.
 
     Args:
         path: a .safetensors file.
-        denoiser: the base; its weights take part in DoRA.
+        layers: canonical key -> layer of the base; its weight takes part in DoRA.
     Returns:
-        Dotted path of a layer -> change in the shape of its weight, float32, on the CPU.
+        Canonical key -> change in the shape of the weight, float32, on the CPU.
     Raises:
         LoraFileError: a tensor belongs to no layer, or to no algorithm.
     """
-    weights = {name: module.weight for name, module in denoiser.named_modules() if hasattr(module, "weight")}
-    places = {KOHYA_PREFIX + name.replace(".", "_"): name for name in weights}
-    places |= {DIFFUSERS_PREFIX + name: name for name in weights}
-    layers: dict[str, dict[str, Tensor]] = {}
+    places = {name: key for key in layers for name in _names(key)}
+    found: dict[str, dict[str, Tensor]] = {}
     for key, tensor in load_file(path).items():
         name = _tensor_name(key)
         place = places.get(key.removesuffix("." + name))
         if place is None:
-            if key.startswith((KOHYA_PREFIX, DIFFUSERS_PREFIX)):
-                raise LoraFileError(f"{path}: {key} belongs to no layer of the base")
-            continue
-        layers.setdefault(place, {})[RENAMED.get(name, name)] = tensor.float()
-    return {place: _change(sides, weights[place].detach().float().cpu()) for place, sides in layers.items()}
+            raise LoraFileError(f"{path}: {key} belongs to no layer of the base")
+        found.setdefault(place, {})[RENAMED.get(name, name)] = tensor.float()
+    return {key: _change(sides, weight_of(layers[key]).detach().float().cpu()) for key, sides in found.items()}
+
+
+def _names(key: str) -> Iterator[str]:
+    """How files name a layer: diffusers' key, kohya's in diffusers' names and, of the denoiser, in SGM's."""
+    yield key
+    part, _, path = key.partition(".")
+    for spelling in (path, *([sgm_path(path), sgm_path(path, PLAIN_UP_BLOCKS)] if part == "unet" else [])):
+        if spelling is not None:
+            yield from (prefix + spelling.replace(".", "_") for prefix in KOHYA_PREFIXES[part])
 
 
 def _tensor_name(key: str) -> str:

@@ -10,7 +10,7 @@ from scumble.errors import LoraFileError
 
 
 def read_independently(path: str | Path, denoiser_config: Any) -> dict[str, Tensor]:
-    """The weight change of every denoiser layer, resolved by diffusers' own reader and not by ours.
+    """The weight change of every layer, resolved by diffusers' own reader and not by ours.
 
     Needs no peft. None of the functions that wrote the file takes part.
 
@@ -18,13 +18,17 @@ def read_independently(path: str | Path, denoiser_config: Any) -> dict[str, Tens
         path: a .safetensors file.
         denoiser_config: the `config` of the diffusers denoiser that the LoRA is for.
     Returns:
-        Canonical dotted path inside the denoiser -> (alpha / rank) B A, [out, in(, k, k)], float32, on the CPU.
+        Canonical key -> (alpha / rank) B A, [out, in(, k, k)], float32, on the CPU.
     Raises:
         LoraFileError: diffusers cannot read the file, or drops some of it.
     """
     # importing diffusers takes seconds
     from diffusers.loaders import StableDiffusionLoraLoaderMixin
-    from diffusers.utils.state_dict_utils import convert_unet_state_dict_to_peft
+    from diffusers.utils.state_dict_utils import (
+        convert_state_dict_to_diffusers,
+        convert_state_dict_to_peft,
+        convert_unet_state_dict_to_peft,
+    )
 
     try:
         state, alphas, settings = StableDiffusionLoraLoaderMixin.lora_state_dict(
@@ -34,17 +38,28 @@ def read_independently(path: str | Path, denoiser_config: Any) -> dict[str, Tens
             local_files_only=True,
             return_lora_metadata=True,
         )
-        state = convert_unet_state_dict_to_peft(_denoiser_part(state))
-        alphas = convert_unet_state_dict_to_peft(_denoiser_part(alphas or {}))
+        parts = {key.partition(".")[0] for key in state}
+        read = {}
+        for part in sorted(parts):
+            own, own_alphas = _part(state, part), _part(alphas or {}, part)
+            if part == "unet":
+                own, own_alphas = map(convert_unet_state_dict_to_peft, (own, own_alphas))
+            else:
+                own = convert_state_dict_to_peft(convert_state_dict_to_diffusers(own))
+            read[part] = own, own_alphas
     except (OSError, ValueError, LookupError, RuntimeError, SafetensorError) as error:
         raise LoraFileError(f"{path}: diffusers cannot read this file: {error}") from error
     if settings:
         raise LoraFileError(f"{path}: found PEFT settings in the metadata, which readers disagree about; expected none")
-    return _changes(state, alphas, path)
+    return {
+        f"{part}.{layer}": change
+        for part, (own, own_alphas) in read.items()
+        for layer, change in _changes(own, own_alphas, path).items()
+    }
 
 
-def _denoiser_part(state: dict[str, Any]) -> dict[str, Any]:
-    return {key.removeprefix("unet."): value for key, value in state.items() if key.startswith("unet.")}
+def _part(state: dict[str, Any], part: str) -> dict[str, Any]:
+    return {key.removeprefix(f"{part}."): value for key, value in state.items() if key.startswith(f"{part}.")}
 
 
 def _changes(state: dict[str, Tensor], alphas: dict[str, float], path: str | Path) -> dict[str, Tensor]:
@@ -53,7 +68,7 @@ def _changes(state: dict[str, Tensor], alphas: dict[str, float], path: str | Pat
         raise LoraFileError(
             f"{path}: found several alphas, which diffusers does not apply; expected one for all layers"
         )
-    scales = {key.partition(".lora_A")[0].removesuffix(".alpha"): alpha for key, alpha in alphas.items()}
+    common = next(iter(alphas.values()), None)
     changes = {}
     for key, down in state.items():
         layer, is_down, _ = key.partition(".lora_A.")
@@ -63,7 +78,7 @@ def _changes(state: dict[str, Tensor], alphas: dict[str, float], path: str | Pat
         up = state.get(key.replace(".lora_A.", ".lora_B."))
         if up is None:
             raise LoraFileError(f"{path}: diffusers finds no B for {layer}")
-        alpha = scales.get(key.partition(".lora_A.")[0], float(down.shape[0]))
+        alpha = float(down.shape[0]) if common is None else common
         product = up.float().flatten(1) @ down.float().flatten(1)
         changes[layer] = (alpha / down.shape[0]) * product.view(up.shape[0], *down.shape[1:])
     if 2 * len(changes) != len(state):

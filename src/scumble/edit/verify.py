@@ -42,6 +42,8 @@ class Probe:
         text: batched text state.
         trained: the denoiser's output with the adapter, [B, C, H, W].
         plain: its output without.
+        captions: what the text state is of, where the text encoder was trained too; else empty.
+        clip_skip: the text encoder's layer.
     """
 
     noisy: Tensor
@@ -49,6 +51,8 @@ class Probe:
     text: TextState
     trained: Tensor
     plain: Tensor
+    captions: tuple[str, ...] = ()
+    clip_skip: int = 1
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,7 @@ def prove_file(
         path: the LoRA file.
         base: the base it was trained on.
         probe: on the device and in the precision to compare in.
-        trained: layer path -> the weight change that was trained, [out, in] float32; of every adapted layer.
+        trained: canonical key -> the weight change that was trained, float32; of every adapted layer.
         stored: precision of the file.
         base_dtype: precision that the base's weights were rounded to in training.
         packing: how they were packed in training.
@@ -94,13 +98,18 @@ def prove_file(
     denoiser = base.load_denoiser(base_dtype, probe.noisy.device).to(probe.noisy.dtype)
     if packing is not None:
         pack(denoiser, packing)
+    encoder = base.load_text_encoder(probe.noisy.device) if probe.captions else None
+    layers = _layers(base, {"unet": denoiser, **({} if encoder is None else encoder.modules)})
     by_formula = needs_formulas(path)
-    changes = read_by_formula(path, denoiser) if by_formula else read_independently(path, denoiser.config)
+    changes = read_by_formula(path, layers) if by_formula else read_independently(path, denoiser.config)
     weight_error = _weight_error(path, changes, trained)
-    hooks = [_hook_change(denoiser, layer, change) for layer, change in changes.items()]
-    answer = base.predict(denoiser, probe.noisy, probe.timesteps, probe.text)
-    for hook in hooks:
-        hook.remove()
+    for key, change in changes.items():
+        _hook_change(path, layers.get(key), key, change)
+    text = probe.text
+    if encoder is not None:
+        states = encoder.encode(probe.captions, probe.clip_skip)
+        text = {**text, **{name: torch.stack([state[name] for state in states]) for name in states[0]}}
+    answer = base.predict(denoiser, probe.noisy, probe.timesteps, text)
     effect = max(float(_norm(probe.trained - probe.plain)), torch.finfo(torch.float32).tiny)
     rounding = ROUNDING_STEPS * torch.finfo(probe.noisy.dtype).eps * float(_norm(probe.plain)) / effect
     reader = FORMULAS if by_formula else DIFFUSERS
@@ -118,8 +127,9 @@ def _weight_error(path: Path, changes: Mapping[str, Tensor], trained: Iterable[t
         layers.add(layer)
         difference += float((changes[layer] - change.cpu()).double().square().sum())
         size += float(change.double().square().sum())
-    if set(changes) != layers:
-        raise LoraFileError(f"{path}: read back, it changes layers that were not trained: {set(changes) - layers}")
+    others = sorted(layer for layer, change in changes.items() if layer not in layers and change.any())
+    if others:
+        raise LoraFileError(f"{path}: read back, it changes {len(others)} layers that were not trained: {others[0]}")
     return math.sqrt(difference / size if size > 0 else difference)
 
 
@@ -131,15 +141,26 @@ def _refuse(path: Path, reader: str, what: str, error: float, limit: float) -> N
         )
 
 
-def _hook_change(denoiser: nn.Module, layer: str, change: Tensor) -> torch.utils.hooks.RemovableHandle:
+def _layers(base: BaseModel, modules: Mapping[str, nn.Module]) -> dict[str, nn.Module]:
+    """Canonical key -> layer."""
+    return {
+        f"{part}.{path}": modules[part].get_submodule(base.module_path(part, path, modules[part]))
+        for part, paths in base.layer_paths().items()
+        if part in modules
+        for path in paths
+    }
+
+
+def _hook_change(path: Path, module: nn.Module | None, key: str, change: Tensor) -> None:
     """Add x W_change^T to a layer's output: a third way of applying it, beside adapters and folding."""
-    module = denoiser.get_submodule(layer)
+    if module is None:
+        raise LoraFileError(f"{path}: read back, it changes {key}, which the base does not have")
 
     def add(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
         (x,) = inputs
         return output + Geometry.of(module).run(x, change.to(x.device, x.dtype))
 
-    return module.register_forward_hook(add)
+    module.register_forward_hook(add)
 
 
 def _norm(difference: Tensor) -> Tensor:

@@ -109,7 +109,10 @@ class TextEncoder(Protocol):
     modules: Mapping[str, nn.Module]
 
     def encode(self, prompts: Sequence[str], clip_skip: int) -> list[TextState]:
-        """One state a prompt. clip_skip counts as the WebUI does: 1 = the last layer; a family may begin later."""
+        """One state a prompt, with gradients where they are enabled.
+
+        clip_skip counts as the WebUI does: 1 = the last layer; a family may begin later.
+        """
         ...
 
     def count_tokens(self, prompt: str) -> int:
@@ -168,6 +171,10 @@ class BaseModel(Protocol):
 
     def empty_denoiser(self) -> nn.Module:
         """The denoiser's modules without numbers (meta device): for paths, shapes and counts."""
+        ...
+
+    def empty_text_encoders(self) -> Mapping[str, nn.Module]:
+        """Model part -> the text model's modules without numbers (meta device)."""
         ...
 
     def load_autoencoder(self, device: torch.device) -> Autoencoder:

@@ -66,7 +66,6 @@ class ClipText:
         self.clip = clip
         self.modules: Mapping[str, nn.Module] = {"text_encoder": clip.model}
 
-    @torch.no_grad()
     def encode(self, prompts: Sequence[str], clip_skip: int) -> list[TextState]:
         """One state {"hidden": [T, D]} a prompt: the chosen layer's states under the final layer norm.
 
@@ -101,7 +100,6 @@ class ClipPair:
         self.first, self.second = first, second
         self.modules: Mapping[str, nn.Module] = {"text_encoder": first.model, "text_encoder_2": second.model}
 
-    @torch.no_grad()
     def encode(self, prompts: Sequence[str], clip_skip: int) -> list[TextState]:
         """One state {"hidden": [T, D], "pooled": [P]} a prompt: both encoders' states side by side, without a norm.
 

@@ -33,9 +33,6 @@ def is_local(name: str) -> bool:
     return name not in IN_THE_BOX and (path.is_dir() or path.is_file())
 
 
-is_folder = is_local
-
-
 def open_base(
     name: str | None = None,
     revision: str | None = None,

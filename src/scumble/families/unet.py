@@ -147,6 +147,14 @@ class UnetBase:
             denoiser: nn.Module = UNet2DConditionModel.from_config(self.configs["unet"])
         return denoiser
 
+    def empty_text_encoders(self) -> Mapping[str, nn.Module]:
+        from transformers import CLIPTextConfig, CLIPTextModel
+
+        with torch.device("meta"):
+            return {
+                part: CLIPTextModel(CLIPTextConfig.from_dict(dict(self.configs[part]))) for part in self.kind.text_parts
+            }
+
     def load_autoencoder(self, device: torch.device) -> KlAutoencoder:
         return self.vae.load(device)
 

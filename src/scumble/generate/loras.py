@@ -8,10 +8,10 @@ from pathlib import Path
 from torch import nn
 
 from scumble.adapters.weight import weight_of
-from scumble.config import read_toml
+from scumble.config import ModelConfig, from_values, read_toml
 from scumble.errors import ConfigError, LoraFileError
 from scumble.families.base import BaseModel
-from scumble.families.find import DEFAULT_BASE
+from scumble.families.find import DEFAULT_BASE, is_local
 from scumble.files.fingerprint import distance, fingerprint
 from scumble.files.guard import read_metadata
 from scumble.files.lorafile import LoraFile
@@ -109,25 +109,28 @@ def base_of(files: Sequence[Path]) -> tuple[str, str]:
         ConfigError: they were trained on several bases.
         LoraFileError: a file cannot be read.
     """
-    bases = {path: _base_of_run(path) or trained_on(read_metadata(path)) for path in files}
+    bases = {path: model_of_run(path).base or trained_on(read_metadata(path)) for path in files}
     names = sorted({name for name in bases.values() if name is not None})
     if len(names) > 1:
         said = ", ".join(f"{path.name} on {name}" for path, name in bases.items() if name is not None)
         raise ConfigError(f"the LoRAs were trained on different bases ({said}): say by --base which to take")
     if not names:
         return DEFAULT_BASE, f"no LoRA says what it was trained on: taking {DEFAULT_BASE}; --base names another"
-    if names[0].lower().endswith((".safetensors", ".ckpt")):
+    if names[0].lower().endswith((".safetensors", ".ckpt")) and not is_local(names[0]):
         return DEFAULT_BASE, f"trained on the checkpoint file {names[0]}: taking {DEFAULT_BASE}; --base names another"
     return names[0], f"base: {names[0]}, which the LoRA was trained on"
 
 
-def _base_of_run(lora: Path) -> str | None:
-    """The base as the settings beside a LoRA of this program name it; None where there are none."""
+def model_of_run(lora: Path) -> ModelConfig:
+    """What the settings beside a LoRA of this program say about its base; all open where there are none.
+
+    Raises:
+        ConfigError: they say what cannot be.
+    """
     settings = lora.parent / "config.toml"
-    if not settings.is_file():
-        return None
-    base = read_toml(settings).get("model", {}).get("base")
-    return base if isinstance(base, str) else None
+    section = read_toml(settings).get("model", {}) if settings.is_file() else {}
+    known = section if isinstance(section, dict) else {}  # another program's file may have other things there
+    return from_values(ModelConfig, {key: value for key, value in known.items() if key in ModelConfig.model_fields})
 
 
 def tensor_hash(path: Path) -> str:

@@ -142,7 +142,8 @@ class Painter:
         """
         check_clip_skip(self.base, clip_skip)
         unique = list(dict.fromkeys(prompts))
-        states = dict(zip(unique, self.text_encoder.encode(unique, clip_skip), strict=True))
+        with torch.no_grad():
+            states = dict(zip(unique, self.text_encoder.encode(unique, clip_skip), strict=True))
         return [states[prompt] for prompt in prompts]
 
     def negative_states(self, prompts: Sequence[str], clip_skip: int = 1) -> list[TextState]:

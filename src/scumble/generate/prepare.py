@@ -2,6 +2,7 @@
 
 from collections.abc import Generator, Iterable, Sequence
 
+from scumble.config import ModelConfig
 from scumble.config.generate import CompareConfig, GenerateConfig
 from scumble.errors import ConfigError
 from scumble.families.base import BaseModel
@@ -10,7 +11,7 @@ from scumble.families.presets import names_its_base
 from scumble.generate.device import choose_device, choose_dtype
 from scumble.generate.events import Noted
 from scumble.generate.fonts import undrawable_signs
-from scumble.generate.loras import OpenedLora, base_of, open_loras, stranger_note
+from scumble.generate.loras import OpenedLora, base_of, model_of_run, open_loras, stranger_note
 from scumble.generate.painter import Painter
 from scumble.generate.prompt import FoundLora, cut_off, emphasis, parse_tags
 from scumble.generate.samplers import find_sampler
@@ -38,23 +39,24 @@ def check_settings(negative_prompt: str, guidance_scale: float | None, sampler: 
 def open_base_for(
     settings: GenerateConfig | CompareConfig, found: Sequence[FoundLora]
 ) -> Generator[Noted, None, BaseModel]:
-    """Open the base that was asked for, else the one that the LoRAs were trained on, saying so.
+    """Open the base that was asked for, else the one that the LoRAs were trained on as it was then, saying so.
 
     Raises:
         ConfigError: no base was asked for, and the LoRAs were trained on different ones.
         LoraFileError: a LoRA file cannot be read.
         BaseModelError: the base cannot be found.
     """
-    name = settings.base
+    name, model = settings.base, ModelConfig()
     if name is None and found and not names_its_base(settings.preset):
         name, note = base_of([lora.path for lora in found])
+        model = model if settings.preset else model_of_run(found[0].path)
         yield Noted(note)
     return open_base(
         name,
-        prediction_type=settings.prediction_type,
-        zero_terminal_snr=settings.zero_terminal_snr,
-        vae=settings.vae,
-        preset=settings.preset,
+        prediction_type=settings.prediction_type or model.prediction_type,
+        zero_terminal_snr=model.zero_terminal_snr if settings.zero_terminal_snr is None else settings.zero_terminal_snr,
+        vae=settings.vae or model.vae,
+        preset=settings.preset or model.preset,
     )
 
 

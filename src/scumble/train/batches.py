@@ -22,21 +22,20 @@ class Pool:
         latents: of each picture.
         captions: of each picture.
         states: caption -> text state.
-        frames: of each picture, what its state needs besides; empty = nothing.
+        frames: of each picture, what its state needs besides.
     """
 
     latents: Sequence[Latents]
     captions: Sequence[str]
     states: Mapping[str, TextState]
-    frames: Sequence[TextState] = ()
+    frames: Sequence[TextState]
 
     def __len__(self) -> int:
         return len(self.latents)
 
-    def state_of(self, index: int, caption: str | None = None) -> TextState:
-        """The text state of a picture under its own caption, or under another."""
-        state = self.states[self.captions[index] if caption is None else caption]
-        return {**state, **self.frames[index]} if self.frames else state
+    def state_of(self, index: int, caption: str) -> TextState:
+        """The text state of a picture under a caption."""
+        return {**self.states[caption], **self.frames[index]}
 
 
 @dataclass(frozen=True)
@@ -49,6 +48,7 @@ class Batch:
         timesteps: int64 [B].
         text: the batched text state.
         weights: weight of each sample's loss, [B].
+        captions: what the text states are of.
     """
 
     latents: Tensor
@@ -56,6 +56,7 @@ class Batch:
     timesteps: Tensor
     text: TextState
     weights: Tensor
+    captions: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class Mixture:
         """The batch of consecutive positions; the same for ever."""
         positions = range(first_position, first_position + batch_size)
         samples = [self._sample_at(position) for position in positions]
-        latents, noise, states, weights = zip(*samples, strict=True)
+        latents, noise, states, weights, captions = zip(*samples, strict=True)
         timesteps = [draws.timestep_at(self.seed, position, self.num_timesteps) for position in positions]
         return Batch(
             torch.stack(latents),
@@ -94,9 +95,10 @@ class Mixture:
             torch.tensor(timesteps),
             stack_states(states),
             torch.tensor(weights),
+            captions,
         )
 
-    def _sample_at(self, position: int) -> tuple[Tensor, Tensor, TextState, float]:
+    def _sample_at(self, position: int) -> tuple[Tensor, Tensor, TextState, float, str]:
         if self.classes is not None and draws.is_class_sample(position, self.class_share):
             pool, weight, stream = self.classes, self.class_weight, "class"
             place = draws.class_position(position, self.class_share)
@@ -107,7 +109,8 @@ class Mixture:
         latents = self._draw(pool.latents[index], position)
         noise = draws.noise_at(self.seed, position, tuple(latents.shape), self.noise_offset)
         is_dropped = pool is self.own and draws.is_caption_dropped(self.seed, position, self.caption_dropout)
-        return latents, noise, pool.state_of(index, "" if is_dropped else None), weight
+        caption = "" if is_dropped else pool.captions[index]
+        return latents, noise, pool.state_of(index, caption), weight, caption
 
     def _draw(self, latents: Latents, position: int) -> Tensor:
         moments = latents.upright

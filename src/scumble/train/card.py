@@ -15,10 +15,11 @@ def planned(plan: Plan) -> Planned:
     train, optimizer, adapter = config.training, config.optimizer, config.adapter
     rank_of_init = "" if plan.init is None else f", started from {config.output.init_lora}"
     card = {
-        "base": f"{base.name} ({base.resolution} px, predicts {config.model.prediction_type})",
+        "base": f"{base.name} ({base.family}, {base.resolution} px, predicts {config.model.prediction_type}"
+        + (" on zero-terminal SNR)" if base.zero_terminal_snr else ")"),
         "pictures": _pictures(plan),
         "captions": _captions(plan),
-        "adapter": f"{_algorithm(plan)}, rank {adapter.rank}, alpha {adapter.alpha:g}, on {len(plan.targets)} layers{rank_of_init}",
+        "adapter": f"{_algorithm(plan)}, rank {adapter.rank}, alpha {adapter.alpha:g}, on {len(plan.layers)} layers{rank_of_init}",
         "parameters": f"{plan.trainable:,} trainable of {plan.total + plan.trainable:,} "
         f"({100 * plan.trainable / (plan.total + plan.trainable):.2f} %)",
         "rate": f"{optimizer.learning_rate:g}, {optimizer.lr_scheduler}"

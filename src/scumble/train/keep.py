@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from scumble.families.find import is_folder
+from scumble.families.find import is_local
 from scumble.files.lorafile import LoraFile, LoraLayer
 from scumble.files.metadata import TrainingFacts, metadata_of
 from scumble.train.plan import Plan
@@ -51,11 +51,12 @@ class Keeper:
         assert config.adapter.rank is not None
         assert config.adapter.alpha is not None
         assert config.optimizer.learning_rate is not None
+        assert config.model.clip_skip is not None
         assert config.data.resolution is not None
         return TrainingFacts(
             output_name=plan.name,
             # no paths in shared files
-            base_name=Path(plan.base.name).name if is_folder(plan.base.name) else plan.base.name,
+            base_name=Path(plan.base.name).name if is_local(plan.base.name) else plan.base.name,
             base_version=identity.base_version,
             architecture=identity.architecture,
             is_v2=identity.is_v2,

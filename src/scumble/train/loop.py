@@ -16,6 +16,7 @@ from scumble.train.curves import draw_curves
 from scumble.train.events import Event, Finished, Sampled, Saved, Stepped, Validated
 from scumble.train.identity import identity, refuse_another_run
 from scumble.train.keep import PRECISIONS, Keeper
+from scumble.train.material import Material, prepare_material
 from scumble.train.plan import Plan, make_plan
 from scumble.train.prior import find_classes
 from scumble.train.proof import prove
@@ -24,7 +25,7 @@ from scumble.train.samples import draw_samples, sample_prompts
 from scumble.train.schedule import learning_rate_at
 from scumble.train.session import Session
 from scumble.train.sheet import draw_sheet
-from scumble.train.start import Material, prepare_material, start_session
+from scumble.train.start import start_session
 from scumble.train.tracker import Tracker, open_tracker
 from scumble.train.validation import validation_loss
 

@@ -12,19 +12,21 @@ from scumble.errors import CheckpointError
 STATE = ("exp_avg", "exp_avg_sq", "step")
 
 
-def adapter_groups(adapters: Mapping[str, Adapter], ratio: float | None) -> list[dict[str, Any]]:
+def adapter_groups(adapters: Mapping[str, Adapter], ratio: float | None, text_ratio: float) -> list[dict[str, Any]]:
     """The adapters' parameters in groups for an optimizer, each with "faster": how many times the scheduled rate it
     learns at.
 
     Args:
         adapters: canonical key -> adapter.
         ratio: LoRA+ (Hayou et al. 2024, arXiv:2402.12354): that of the factors that start at zero; None = 1.
+        text_ratio: that of the text encoders' adapters.
     """
     groups: dict[float, list[nn.Parameter]] = {}
-    for adapter in adapters.values():
+    for key, adapter in adapters.items():
+        of_part = text_ratio if key.startswith("text_encoder") else 1.0
         for name, parameter in adapter.named_parameters():
             faster = ratio if ratio is not None and name == adapter.starts_at_zero else 1.0
-            groups.setdefault(faster, []).append(parameter)
+            groups.setdefault(of_part * faster, []).append(parameter)
     return [{"params": parameters, "faster": faster} for faster, parameters in groups.items()]
 
 

@@ -6,17 +6,17 @@ from pathlib import Path
 import torch
 
 from scumble.adapters.build import num_parameters
-from scumble.adapters.targets import find_targets
-from scumble.config import TrainConfig
+from scumble.config import ModelConfig, TrainConfig
 from scumble.data.scan import Scan, scan_folder
 from scumble.errors import ConfigError, DataError
+from scumble.families.apply import frozen_layer
 from scumble.families.base import BaseModel, check_clip_skip
 from scumble.families.find import open_base
 from scumble.files.lorafile import LoraFile
 from scumble.files.read import read_lora
 from scumble.generate.device import choose_device, choose_dtype
 from scumble.generate.events import Noted
-from scumble.train.recipes import recipe_for, refuse_idle_patterns
+from scumble.train.recipes import find_layers, recipe_for, refuse_idle_patterns
 from scumble.train.remarks import remarks
 from scumble.train.resolve import resolve
 from scumble.train.validation import Split, split_pictures
@@ -32,7 +32,7 @@ class Plan:
         scan: the own pictures.
         classes: given class pictures, or None.
         split: which own pictures train and which are held out.
-        targets: dotted paths of the layers that are adapted.
+        layers: canonical keys of the layers that are adapted.
         device: where the denoiser runs.
         dtype: precision of the frozen weights.
         trainable: numbers in the adapter.
@@ -46,7 +46,7 @@ class Plan:
     scan: Scan
     classes: Scan | None
     split: Split
-    targets: tuple[str, ...]
+    layers: tuple[str, ...]
     device: torch.device
     dtype: torch.dtype
     trainable: int
@@ -59,6 +59,15 @@ class Plan:
         """Name of the run and of the LoRA."""
         assert self.config.output.name is not None
         return self.config.output.name
+
+    @property
+    def trains_text(self) -> bool:
+        """Whether the text encoder is adapted too."""
+        return any(not key.startswith("unet.") for key in self.layers)
+
+    def layers_of(self, part: str) -> list[str]:
+        """The adapted layers of one model part, by their path in it."""
+        return [key.removeprefix(f"{part}.") for key in self.layers if key.startswith(f"{part}.")]
 
     @property
     def folder(self) -> Path:
@@ -85,19 +94,18 @@ def make_plan(config: TrainConfig) -> Plan:
         raise ConfigError("no folder of pictures: scumble train FOLDER (or --train_data_dir FOLDER)")
     scan = scan_folder(data.folder, data.trigger, data.caption)
     classes = _scan_classes(config)
-    base = open_base(config.model.base, config.model.revision, config.model.variant, config.model.prediction_type)
-    check_clip_skip(base, config.model.clip_skip)
-    denoiser = base.empty_denoiser()
-    init = None if config.output.init_lora is None else _read_init(config.output.init_lora, base)
-    targets = find_targets(denoiser, config.adapter.targets) if init is None else list(init.part("unet"))
+    base = _open_base(config.model)
+    modules = {"unet": base.empty_denoiser(), **base.empty_text_encoders()}
+    init = None if config.output.init_lora is None else read_lora(config.output.init_lora, base.layer_paths())
+    layers = find_layers(base, modules, config.adapter) if init is None else list(init.layers)
     split = split_pictures(
         [example.content for example in scan.examples], config.validation.validation_split, config.training.seed
     )
     device = choose_device(config.training.device)
     resolved = resolve(config, base, len(split.training), device, init)
-    refuse_idle_patterns(targets, resolved.adapter)
+    refuse_idle_patterns(layers, resolved.adapter)
     trainable = sum(
-        num_parameters(denoiser.get_submodule(path), recipe_for(path, resolved.adapter)) for path in targets
+        num_parameters(frozen_layer(base, modules, key), recipe_for(key, resolved.adapter)) for key in layers
     )
     if init is not None:
         trainable = sum(tensor.numel() for layer in init.layers.values() for tensor in layer.tensors.values())
@@ -107,14 +115,28 @@ def make_plan(config: TrainConfig) -> Plan:
         scan=scan,
         classes=classes,
         split=split,
-        targets=tuple(targets),
+        layers=tuple(layers),
         device=device,
         dtype=choose_dtype(resolved.training.mixed_precision, device),
         trainable=trainable,
-        total=sum(parameter.numel() for parameter in denoiser.parameters()),
+        total=sum(parameter.numel() for parameter in modules["unet"].parameters()),
         init=init,
         notes=tuple(remarks(config, base, scan, split)),
     )
+
+
+def _open_base(model: ModelConfig) -> BaseModel:
+    base = open_base(
+        model.base,
+        model.revision,
+        model.variant,
+        model.prediction_type,
+        zero_terminal_snr=model.zero_terminal_snr,
+        vae=model.vae,
+        preset=model.preset,
+    )
+    check_clip_skip(base, model.clip_skip or base.advice.clip_skip)
+    return base
 
 
 def _scan_classes(config: TrainConfig) -> Scan | None:
@@ -131,13 +153,3 @@ def _scan_classes(config: TrainConfig) -> Scan | None:
             "class_prompt would have no effect: every class picture has a .txt caption of its own; leave class_prompt out"
         )
     return scan
-
-
-def _read_init(path: Path, base: BaseModel) -> LoraFile:
-    lora = read_lora(path, base.layer_paths())
-    other = sorted(key for key in lora.layers if not key.startswith("unet."))
-    if other:
-        raise ConfigError(
-            f"init_lora {path} also changes {len(other)} text layers ({other[0]}, ...), and training those is not there yet"
-        )
-    return lora

@@ -34,10 +34,11 @@ def find_classes(plan: Plan, run: RunFolder) -> Generator[Prepared, None, Scan |
 
 def _recipes(plan: Plan) -> list[Recipe]:
     """Every prompt in turn, each picture with a seed of its own."""
-    prior, side = plan.config.prior, plan.config.data.resolution
+    prior, side, clip_skip = plan.config.prior, plan.config.data.resolution, plan.config.model.clip_skip
     prompts = split_prompts(prior.class_prompt)
     assert prior.num_class_images is not None
     assert side is not None
+    assert clip_skip is not None
     first_seed = SEED_BASE + plan.config.training.seed
     return [
         Recipe(
@@ -48,7 +49,7 @@ def _recipes(plan: Plan) -> list[Recipe]:
             guidance_scale=plan.base.advice.guidance_scale,
             sampler=SAMPLER,
             seed=first_seed + index,
-            clip_skip=plan.config.model.clip_skip,
+            clip_skip=clip_skip,
         )
         for index in range(prior.num_class_images)
     ]

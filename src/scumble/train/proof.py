@@ -28,12 +28,18 @@ def prove(session: Session, batch: Batch, path: Path, stored: torch.dtype) -> Pr
     timesteps = batch.timesteps.to(device)
     alpha_bar = session.objective.alpha_bars[timesteps]
     noisy = add_noise(batch.latents.to(device), batch.noise.to(device), alpha_bar).to(dtype)
-    text = {name: state.to(device, dtype) for name, state in batch.text.items()}
-    trained = ask(session.base, session.denoiser, noisy, timesteps, text)
-    set_strength(session.denoiser, ADAPTER_NAME, 0.0)
-    plain = ask(session.base, session.denoiser, noisy, timesteps, text)
-    eject(session.denoiser)
-    session.denoiser = torch.nn.Identity()
-    changes = ((key.removeprefix("unet."), adapter.delta().detach()) for key, adapter in session.adapters.items())
-    probe = Probe(noisy, timesteps, text, trained, plain)
+    answers = []
+    for strength in (1.0, 0.0):
+        for module in session.modules.values():
+            set_strength(module, ADAPTER_NAME, strength)
+        with torch.no_grad():
+            text = session.text_of(batch)
+        answers.append(ask(session.base, session.denoiser, noisy, timesteps, text))
+    changes = ((key, adapter.delta().detach()) for key, adapter in session.adapters.items())
+    for module in session.modules.values():
+        eject(module)
+    captions = () if session.text_encoder is None else batch.captions
+    session.denoiser, session.text_encoder = torch.nn.Identity(), None
+    trained, plain = answers
+    probe = Probe(noisy, timesteps, text, trained, plain, captions, session.clip_skip)
     return prove_file(path, session.base, probe, changes, stored, session.dtype, session.packing)

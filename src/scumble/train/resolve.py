@@ -8,7 +8,7 @@ import torch
 from scumble.config import PriorConfig, TrainConfig, ValidationConfig, from_values, merged
 from scumble.errors import ConfigError
 from scumble.families.base import BaseModel
-from scumble.families.find import is_folder
+from scumble.families.find import is_local
 from scumble.files.lorafile import LoraFile
 
 RANK_FOR = {"style": 4, "person": 16, "object": 8}
@@ -35,7 +35,13 @@ def resolve(
     rate *= per_step if optimizer.scale_lr else 1
     assert config.data.folder is not None
     chosen: dict[str, Mapping[str, object]] = {
-        "model": {"base": _from_anywhere(base.name), "prediction_type": base.prediction_type},
+        "model": {
+            "base": _from_anywhere(base.name),
+            "vae": config.model.vae and _from_anywhere(config.model.vae),
+            "clip_skip": config.model.clip_skip or base.advice.clip_skip,
+            "prediction_type": base.prediction_type,
+            "zero_terminal_snr": base.zero_terminal_snr,
+        },
         "data": {
             "folder": config.data.folder.resolve(),
             "cache_dir": config.data.cache_dir and config.data.cache_dir.resolve(),
@@ -87,9 +93,9 @@ def _resolved_prior(prior: PriorConfig) -> dict[str, object]:
     }
 
 
-def _from_anywhere(base_name: str) -> str:
-    """The base's name so that the resolved settings find it from any working directory."""
-    return str(Path(base_name).expanduser().resolve()) if is_folder(base_name) else base_name
+def _from_anywhere(name: str) -> str:
+    """The name of a base or autoencoder so that the resolved settings find it from any working directory."""
+    return str(Path(name).expanduser().resolve()) if is_local(name) else name
 
 
 def default_precision(device: torch.device) -> str:

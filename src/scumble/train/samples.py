@@ -1,18 +1,20 @@
 """Sample pictures while training, drawn from the file just saved: what the person would get, not what is in memory."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import torch
 from PIL import Image
 
-from scumble.adapters.inject import attach, detach, set_strength
+from scumble.adapters.inject import detach, set_strength
+from scumble.families.apply import attach_lora
 from scumble.families.base import TextState
 from scumble.files.read import read_lora
 from scumble.generate.draw import Settings, decode_images, draw_latents
 from scumble.generate.grid import labelled_grid
 from scumble.train.plan import Plan
 from scumble.train.session import Session
-from scumble.train.start import ADAPTER_NAME, given_adapters
+from scumble.train.start import ADAPTER_NAME
 
 FIRST_SEED = 1025
 STEPS = 25
@@ -40,20 +42,31 @@ def draw_samples(plan: Plan, session: Session, states: Mapping[str, TextState], 
         lora: the file just saved.
         path: the picture to write.
     """
-    denoiser = session.denoiser
-    adapters = given_adapters(read_lora(lora, plan.base.layer_paths()), denoiser)
-    set_strength(denoiser, ADAPTER_NAME, 0.0)
-    attach(denoiser, FILE_NAME, adapters)
+    modules = session.modules
+    attach_lora(plan.base, modules, read_lora(lora, plan.base.layer_paths()), FILE_NAME)
+    for module in modules.values():
+        set_strength(module, ADAPTER_NAME, 0.0)
     try:
+        if session.text_encoder is not None:
+            states = _states(session, sample_prompts(plan))
         rows = [_row(plan, session, states, prompt) for prompt in sample_prompts(plan)]
     finally:
-        detach(denoiser, FILE_NAME)
-        set_strength(denoiser, ADAPTER_NAME, 1.0)
+        for module in modules.values():
+            detach(module, FILE_NAME)
+            set_strength(module, ADAPTER_NAME, 1.0)
     path.parent.mkdir(exist_ok=True)
     seeds = [f"seed {FIRST_SEED + index}" for index in range(len(rows[0]))]
     title = f"{plan.name}, step {session.step}"
     labelled_grid(rows, seeds, sample_prompts(plan), title).save(path)
     return path
+
+
+@torch.no_grad()
+def _states(session: Session, prompts: Sequence[str]) -> dict[str, TextState]:
+    """Text states of the prompts, and of the empty one, as the text encoder makes them now."""
+    assert session.text_encoder is not None
+    named = [*prompts, ""]
+    return dict(zip(named, session.text_encoder.encode(named, session.clip_skip), strict=True))
 
 
 def _row(plan: Plan, session: Session, states: Mapping[str, TextState], prompt: str) -> list[Image.Image]:

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from scumble.adapters.base import Adapter
 from scumble.adapters.packed import Packing
 from scumble.errors import DivergedError
-from scumble.families.base import BaseModel, PredictionType
+from scumble.families.base import BaseModel, PredictionType, TextEncoder, TextState
 from scumble.train import draws
-from scumble.train.batches import Batch, Mixture
+from scumble.train.batches import Batch, Mixture, stack_states
 from scumble.train.objective import add_noise, sample_losses, snr_weight, target_of
 from scumble.train.optimizer import restore_state, state_tensors
 
@@ -43,6 +43,8 @@ class Session:
         objective: what is minimised.
         device: where the denoiser is.
         dtype: of the frozen weights.
+        text_encoder: frozen but for its adapter; None = it is not trained.
+        clip_skip: the text encoder's layer.
         packing: how the frozen weights are packed, if they are.
         seed: of what dropout leaves out.
         step: optimizer steps done.
@@ -60,6 +62,8 @@ class Session:
     objective: Objective
     device: torch.device
     dtype: torch.dtype
+    text_encoder: TextEncoder | None = None
+    clip_skip: int = 1
     packing: Packing | None = None
     seed: int = 0
     step: int = 0
@@ -78,15 +82,27 @@ class Session:
             for name, parameter in adapter.named_parameters()
         }
 
+    @property
+    def modules(self) -> dict[str, nn.Module]:
+        """Model part -> module, of the parts that are trained."""
+        return {"unet": self.denoiser, **({} if self.text_encoder is None else self.text_encoder.modules)}
+
     def losses(self, batch: Batch) -> Tensor:
         """The loss of each sample of a batch, unweighted, float32 [B]."""
         latents, noise = batch.latents.to(self.device), batch.noise.to(self.device)
         timesteps = batch.timesteps.to(self.device)
         alpha_bar = self.objective.alpha_bars[timesteps]
-        text = {name: state.to(self.device, self.dtype) for name, state in batch.text.items()}
+        text = self.text_of(batch)
         noisy = add_noise(latents, noise, alpha_bar).to(self.dtype)
         prediction = self.base.predict(self.denoiser, noisy, timesteps, text)
         return sample_losses(prediction, target_of(self.objective.prediction_type, latents, noise, alpha_bar))
+
+    def text_of(self, batch: Batch) -> TextState:
+        """The batch's text state: the kept one, or, where the text encoder is trained, made anew."""
+        text = {name: state.to(self.device) for name, state in batch.text.items()}  # the family casts what it must
+        if self.text_encoder is None:
+            return text
+        return {**text, **stack_states(self.text_encoder.encode(batch.captions, self.clip_skip))}
 
     def advance(self, mixture: Mixture, batch_size: int, accumulation: int, learning_rate: float, clip: float) -> float:
         """One optimizer step over `accumulation` batches.

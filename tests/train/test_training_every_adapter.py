@@ -100,3 +100,59 @@ def test_lora_plus_lets_b_learn_faster(settings, tmp_path):
 def test_settings_that_do_nothing_or_mean_nothing_are_refused(settings, adapter, says):
     with pytest.raises(ConfigError, match=says):
         list(train(settings({"adapter": adapter})))
+
+
+TEXT = {"train_text_encoder": True, "text_encoder_targets": ("attention", "feed-forward"), "text_encoder_rank": 2}
+
+
+@pytest.mark.parametrize("more", [{}, {"algorithm": "loha", "dora": "output"}], ids=["lora", "dora of loha"])
+@pytest.mark.parametrize("base", ["tiny_base", "sdxl_base"])
+def test_the_text_encoders_are_trained_proven_and_resumed(request, settings, tmp_path, base, more):
+    chosen = {"adapter": {**TEXT, **more}, "model": {"base": str(request.getfixturevalue(base))}}
+    finished = list(train(settings(chosen, {"output": {"name": "whole"}})))[-1]
+    assert finished.figures["weight_error"] < 2e-6
+    assert finished.figures["effect_error"] < 5e-3
+    stopped = train(settings(chosen, {"output": {"name": "stopped"}}))
+    for event in stopped:
+        if isinstance(event, Stepped) and event.step == 2:
+            break
+    stopped.close()
+    list(train(settings(chosen, {"output": {"name": "stopped", "resume": True}})))
+    files = [load_file(tmp_path / "runs" / name / f"{name}.safetensors") for name in ("whole", "stopped")]
+    assert [key for key in files[0] if not torch.equal(files[0][key], files[1][key])] == []
+    text = {key: tensor for key, tensor in files[0].items() if key.startswith("lora_te")}
+    prefixes = {key.split("_text_model")[0] for key in text}
+    assert prefixes == ({"lora_te"} if base == "tiny_base" else {"lora_te1", "lora_te2"})
+    if not more:
+        ups = [tensor for key, tensor in text.items() if "lora_up" in key and "layers_0" in key]
+        assert all(tensor.abs().max() > 0 for tensor in ups)
+        assert {tensor.shape[1] for tensor in ups} == {2}
+
+
+def test_the_text_encoder_learns_at_its_own_rate(settings, tmp_path):
+    def change(name, **optimizer):
+        optimizer = {"learning_rate": 1e-3, "weight_decay": 0.0, **optimizer}
+        chosen = {"adapter": TEXT, "training": {"max_train_steps": 1}, "optimizer": optimizer, "output": {"name": name}}
+        list(train(settings(chosen)))
+        tensors = load_file(tmp_path / "runs" / name / f"{name}.safetensors")
+        return [
+            sum(float(tensor.abs().sum()) for key, tensor in tensors.items() if part in key and "lora_up" in key)
+            for part in ("lora_te", "lora_unet")
+        ]
+
+    fast, plain = change("fast", text_encoder_lr=5e-3), change("plain")
+    assert fast[0] == pytest.approx(5 * plain[0], rel=1e-3)
+    assert fast[1] == pytest.approx(plain[1], rel=1e-3)
+
+
+def test_samples_are_drawn_through_the_trained_text_encoder(settings, tmp_path):
+    drawn = {"validation": {"validation_prompt": "a dog", "sample_steps": 4}}
+    list(train(settings({"adapter": TEXT}, drawn)))
+    assert list((tmp_path / "runs" / "photos" / "samples").glob("*.png"))
+
+
+def test_a_text_encoder_setting_without_training_it_is_refused(settings):
+    with pytest.raises(ConfigError, match="text_encoder_rank would have no effect"):
+        settings({"adapter": {"text_encoder_rank": 2}})
+    with pytest.raises(ConfigError, match="text_encoder_lr would have no effect"):
+        settings({"optimizer": {"text_encoder_lr": 1e-5}})
