@@ -55,6 +55,13 @@ def test_the_file_is_proven_and_a_stopped_run_ends_in_the_same_bytes(settings, t
     assert [key for key in files[0] if not torch.equal(files[0][key], files[1][key])] == []
 
 
+@pytest.mark.parametrize("precision", ["fp16", "bf16"])
+@pytest.mark.parametrize("adapter", ["locon", "dora output", "dora input", "dora of loha", "pissa"])
+def test_a_file_of_16_bits_is_proven_too(settings, adapter, precision):
+    finished = list(train(settings({"adapter": ADAPTERS[adapter]}, {"output": {"save_precision": precision}})))[-1]
+    assert finished.figures["weight_error"] < {"fp16": 2e-3, "bf16": 2e-2}[precision]
+
+
 @pytest.mark.parametrize("adapter", ["locon", "loha", "lokr", "dora output", "dora input", "pissa", "dropouts"])
 def test_it_learns(settings, adapter):
     steps = {"training": {"max_train_steps": 60}, "validation": {"validation_steps": 60}}

@@ -103,8 +103,8 @@ class PissaAdapter(LoraAdapter):
     """A LoRA that starts as the largest directions of the weight itself and changes nothing, because what it starts from
     is taken away again (Meng et al. 2024, arXiv:2404.02948).
 
-    The frozen weight stays whole: h = W x + (alpha / r) (B A - B0 A0) x, which is an ordinary LoRA of rank 2 r, and is
-    saved as one.
+    The frozen weight stays whole: h = W x + (alpha / r) (B A - B0 A0) x. Written as (B - B0) A + B0 (A - A0) that is an
+    ordinary LoRA of rank 2 r, whose factors may be rounded without the large numbers drowning the small change.
 
     Args:
         geometry: of the layer.
@@ -122,16 +122,17 @@ class PissaAdapter(LoraAdapter):
         self.first_up: Tensor
 
     def factors(self) -> tuple[Tensor, Tensor]:
-        """[A; A0] and [B, -B0]."""
-        return torch.cat([self.down, self.first_down]), torch.cat([self.up, -self.first_up], dim=1)
+        """[A; A - A0] and [B - B0, B0]."""
+        return self._difference(self.down, self.up)
 
     def file_tensors(self, numbers: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The difference to the start as one LoRA of rank 2 r."""
-        first_down, first_up = (first.to(numbers["down"].device) for first in (self.first_down, self.first_up))
-        return {
-            "down": torch.cat([numbers["down"].detach(), first_down]),
-            "up": torch.cat([numbers["up"].detach(), -first_up], dim=1),
-        }
+        down, up = self._difference(numbers["down"].detach(), numbers["up"].detach())
+        return {"down": down, "up": up}
+
+    def _difference(self, down: Tensor, up: Tensor) -> tuple[Tensor, Tensor]:
+        first_down, first_up = self.first_down.to(down.device), self.first_up.to(up.device)
+        return torch.cat([down, down - first_down]), torch.cat([up - first_up, first_up], dim=1)
 
 
 def shapes(geometry: Geometry, recipe: AdapterRecipe) -> dict[str, tuple[int, ...]]:

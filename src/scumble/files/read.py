@@ -16,6 +16,10 @@ from scumble.files.lorafile import Format, LoraFile
 from scumble.registry import load
 
 
+IN_FULL = (".dora_scale", ".lora_magnitude_vector", ".lora_magnitude_vector.weight")
+"""Ends of names of numbers that are as large as the base's weights: rounded, they would drown the change."""
+
+
 def read_lora(path: str | Path, layer_paths: Mapping[str, Sequence[str]], allow_partial: bool = False) -> LoraFile:
     """A LoRA file of any known naming, in canonical form.
 
@@ -53,7 +57,7 @@ def write_lora(file: LoraFile, path: str | Path, format: str = "kohya", dtype: t
     plugin: Format = load("format", format)
     tensors, metadata = plugin.write(replace(file, metadata=without_settings(file.metadata)))
     stored = dtype or _common_dtype(file)
-    tensors = {name: _stored_as(tensor, stored) for name, tensor in tensors.items()}
+    tensors = {name: _stored_as(name, tensor, stored) for name, tensor in tensors.items()}
     refuse_non_finite(tensors, f"{path} (not written, in {str(stored).removeprefix('torch.')})")
     try:
         for each, content in laid_out(Path(path), tensors, metadata).items():
@@ -69,7 +73,9 @@ def _common_dtype(file: LoraFile) -> torch.dtype:
     return dtypes.pop() if len(dtypes) == 1 else torch.float32
 
 
-def _stored_as(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+def _stored_as(name: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    if name.endswith(IN_FULL):
+        return tensor
     stored = tensor.to(dtype)
     # an alpha that would be rounded changes the strength of its layer: a wider number is read just as well
     rounded = tensor.ndim == 0 and stored.double().item() != tensor.double().item()
