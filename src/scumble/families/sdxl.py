@@ -108,6 +108,9 @@ class TwoEncoders:
         )
 
 
+KIND = TwoEncoders()
+
+
 def opens_folder(parts: FolderParts) -> bool:
     """Whether there are two text encoders: SDXL's refiner has one."""
     return (parts.path / "text_encoder").is_dir() and (parts.path / "text_encoder_2").is_dir()
@@ -129,4 +132,4 @@ def open_checkpoint(header: Header, choices: Choices, notes: Sequence[str]) -> B
     """A checkpoint file; some of its descendants predict v."""
     parts = CheckpointParts(header, LAYOUT, shipped_configs(FAMILY))
     sides: dict[PredictionType, int] = {"epsilon": 1024, "v_prediction": 1024}
-    return open_unet_checkpoint(TwoEncoders(), parts, choices, notes, sides, unmarked=None)
+    return open_unet_checkpoint(KIND, parts, choices, notes, sides, unmarked=None)

@@ -1,0 +1,108 @@
+"""A LoRA in another naming, as plain LoRA, or out of a pickle: read, written, and read back to measure the difference."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from scumble.config.edit import ConvertConfig
+from scumble.edit.difference import difference
+from scumble.edit.figures import Error
+from scumble.edit.given import GivenLora, read_given
+from scumble.edit.output import PRECISIONS, check_file, check_out
+from scumble.edit.provenance import after_change, as_one_for
+from scumble.edit.reduce import Size
+from scumble.edit.refit import refitted
+from scumble.edit.stream import contents, write_streamed
+from scumble.edit.unpickle import is_pickle, unpickle
+from scumble.errors import ConfigError, LoraFileError
+from scumble.families.checkpoint import read_header
+from scumble.files.detect import format_of
+from scumble.files.lorafile import LoraFile
+from scumble.files.read import read_lora, write_lora
+
+
+@dataclass(frozen=True)
+class Converted:
+    """What became of a file.
+
+    Attributes:
+        path: the result.
+        made_for: the base or architecture that the LoRA is for; "" of a file that is no LoRA, whose tensors kept names
+            and numbers.
+        num_layers: layers of the LoRA, or tensors of another file.
+        error: of the change that the result makes, against that of the source.
+        left_out: names of what a pickle held besides tensors.
+    """
+
+    path: Path
+    made_for: str
+    num_layers: int
+    error: Error
+    left_out: tuple[str, ...] = ()
+
+
+def convert(config: ConvertConfig) -> Converted:
+    """Write a LoRA file in another naming, or the tensors of a pickle as safetensors.
+
+    Raises:
+        ConfigError: a setting that cannot be, or the result is there already.
+        LoraFileError: the file is damaged, no LoRA, or not wholly for its base; or the naming cannot say it.
+        BaseModelError: the base that was named cannot be opened.
+    """
+    check_out(config.out, config.overwrite, (config.file,))
+    if config.to != "peft":
+        check_file(config.out)
+    if not is_pickle(config.file):
+        return _converted(config, read_given(config.file, config.base))
+    with _unpickled(config.file) as (path, left_out):
+        if not _is_lora(path):
+            return replace(_kept(config, path), left_out=left_out)
+        return replace(_converted(config, read_given(path, config.base)), left_out=left_out)
+
+
+@contextmanager
+def _unpickled(path: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:
+    """The tensors of a pickle as a file for a while, and the names of what else it held."""
+    with tempfile.TemporaryDirectory(prefix="scumble-") as folder:
+        target = Path(folder) / f"{path.stem}.safetensors"
+        left_out = unpickle(path, target)
+        yield target, tuple(left_out)
+
+
+def _is_lora(path: Path) -> bool:
+    try:
+        format_of(read_header(path, path.name).shapes)
+    except LoraFileError:
+        return False
+    return True
+
+
+def _kept(config: ConvertConfig, path: Path) -> Converted:
+    """A checkpoint or another table of tensors: the same names and numbers in a file that runs nothing."""
+    for name in ("to", "base", "as_lora", "save_precision"):
+        if getattr(config, name) is not None:
+            raise ConfigError(
+                f"{name} would have no effect: {config.file} holds no LoRA, so its tensors are kept as they are; "
+                f"leave {name} out"
+            )
+    found = contents(path)
+    write_streamed(config.out, found.entries, found.metadata, found.copied)
+    return Converted(config.out, "", len(found.entries), Error(0.0, "", 0.0))
+
+
+def _converted(config: ConvertConfig, given: GivenLora) -> Converted:
+    dtype = PRECISIONS[config.save_precision] if config.save_precision else given.dtype
+    file = replace(given.file, metadata=as_one_for(given.file.metadata, given.table.identity))
+    if config.as_lora is not None:
+        layers, _ = refitted([(1.0, file)], given.table, Size(rank=config.as_lora), dtype)
+        file = LoraFile(layers, after_change(file.metadata, "fitted_from", given.name))
+    try:
+        write_lora(file, config.out, config.to or "kohya", dtype)
+    except LoraFileError as refusal:
+        reason = f"{refusal}; or --as-lora RANK makes a plain LoRA of it, which every naming can say"
+        raise LoraFileError(reason) from refusal
+    written = read_lora(config.out, given.table.paths())
+    error = difference(written.layers, given.file.layers, given.table)
+    return Converted(config.out, given.table.name, len(file.layers), error)

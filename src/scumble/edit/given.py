@@ -1,0 +1,129 @@
+"""LoRA files that are to be worked on: read for a base, or for the architecture that their names and shapes tell."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from scumble.edit.change import refuse_misfits
+from scumble.errors import LoraFileError
+from scumble.families.find import open_base
+from scumble.families.layers import LayerTable, known_tables, table_of
+from scumble.files.detect import format_of
+from scumble.files.folder import read_files
+from scumble.files.lorafile import Format, LoraFile
+from scumble.registry import load
+
+
+@dataclass(frozen=True)
+class GivenLora:
+    """A LoRA file, read.
+
+    Attributes:
+        path: the file or PEFT folder.
+        format: the registry's name of its naming.
+        file: what it changes.
+        table: the layers that it is for; without weights unless a base was named.
+    """
+
+    path: Path
+    format: str
+    file: LoraFile
+    table: LayerTable
+
+    @property
+    def name(self) -> str:
+        """What to call it in other files: never a path of this machine."""
+        return self.path.name if self.path.is_dir() else self.path.stem
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The widest precision of its numbers."""
+        dtypes = {tensor.dtype for layer in self.file.layers.values() for tensor in layer.tensors.values()}
+        widest = dtypes.pop()
+        for dtype in dtypes:
+            widest = torch.promote_types(widest, dtype)
+        return widest
+
+
+def read_given(path: Path, base: str | None = None, table: LayerTable | None = None) -> GivenLora:
+    """Read a LoRA file for a base.
+
+    Args:
+        path: a .safetensors file or PEFT folder.
+        base: hub id, folder, checkpoint file or the name of a base in the box; None = found by names and shapes.
+        table: of a base that is open already, in place of its name.
+    Raises:
+        LoraFileError: damaged, no LoRA, or not wholly for this base; without a base, for no architecture that is known,
+            or for several.
+        BaseModelError: the base cannot be opened.
+    """
+    tensors, metadata = read_files(path)
+    try:
+        format = format_of(tensors)
+        if table is None and base is not None:
+            table = table_of(open_base(base))
+        if table is not None:
+            return GivenLora(path, format, _read_for(table, format, tensors, metadata), table)
+        return _read_for_known(path, format, tensors, metadata)
+    except LoraFileError as error:
+        raise LoraFileError(f"{path}: {error}") from error
+
+
+def read_alike(paths: Sequence[Path], base: str | None = None) -> list[GivenLora]:
+    """Read several LoRA files for one base.
+
+    Raises:
+        LoraFileError: they are for different ones, or one cannot be read; see `read_given`.
+        BaseModelError: the base cannot be opened.
+    """
+    table = table_of(open_base(base)) if base is not None else None
+    given = [read_given(path, table=table) for path in paths]
+    other = next((one for one in given if one.table.name != given[0].table.name), None)
+    if other is not None:
+        raise LoraFileError(
+            f"{given[0].path} is for {given[0].table.name} and {other.path} for {other.table.name}: expected LoRAs for "
+            "one base"
+        )
+    return given
+
+
+def _read_for(
+    table: LayerTable, format: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str], part: bool = False
+) -> LoraFile:
+    plugin: Format = load("format", format)
+    file = plugin.read(tensors, metadata, table.paths(), part)
+    refuse_misfits(file, table)
+    return file
+
+
+def _read_for_known(path: Path, format: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> GivenLora:
+    found: list[GivenLora] = []
+    why_not: dict[str, LoraFileError] = {}
+    left_out: dict[str, int] = {}
+    for table in known_tables():
+        try:
+            found.append(GivenLora(path, format, _read_for(table, format, tensors, metadata), table))
+        except LoraFileError as error:
+            why_not[table.name] = error
+            left_out[table.name] = _num_left_out(table, format, tensors, metadata)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        names = " and ".join(one.table.name for one in found)
+        raise LoraFileError(f"its names and shapes are of {names} alike: say with --base which it is for")
+    nearest = min(left_out, key=lambda name: left_out[name])
+    raise LoraFileError(
+        f"its names and shapes are of none of {', '.join(why_not)}; as one for {nearest}: {why_not[nearest]}; "
+        "if it is for another base, give --base"
+    )
+
+
+def _num_left_out(table: LayerTable, format: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> int:
+    """How much of a file this base has no use for; all of it if it cannot be read at all."""
+    try:
+        return len(_read_for(table, format, tensors, metadata, part=True).left_out)
+    except LoraFileError:
+        return len(tensors)

@@ -1,0 +1,222 @@
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from tests.files.kinds import change_of, weight_of
+
+from scumble.config import from_values
+from scumble.config.edit import ConvertConfig
+from scumble.edit.convert import convert
+from scumble.errors import ConfigError, LoraFileError
+from scumble.files.guard import read_metadata
+from scumble.files.read import read_lora
+
+
+@pytest.fixture
+def converted(tiny_base):
+    def run(path, out, **settings):
+        return convert(from_values(ConvertConfig, {"file": path, "out": out, "base": str(tiny_base), **settings}))
+
+    return run
+
+
+def changes_in(path, table):
+    layers = read_lora(path, table.paths()).layers
+    return {key: change_of(layer, table.shapes[key]) for key, layer in layers.items()}
+
+
+def relative_error(found, expected):
+    difference = sum((found[key] - expected[key]).square().sum() for key in expected)
+    return float((difference / sum(change.square().sum() for change in expected.values())).sqrt())
+
+
+FORMATS = ["kohya", "diffusers", "peft"]
+
+
+@pytest.mark.parametrize("alpha", [4.0, 2.0, 1.0, 16.0, 0.5])
+@pytest.mark.parametrize("to", FORMATS)
+def test_scales_of_a_power_of_two_go_there_and_back_to_the_bit(to, alpha, lora_file, converted, table, tmp_path):
+    path = lora_file(rank=4, alpha=alpha)
+    there = tmp_path / ("folder" if to == "peft" else "there.safetensors")
+    assert converted(path, there, to=to).error.relative == 0.0
+    assert converted(there, tmp_path / "back.safetensors").error.relative == 0.0
+    ours, back = changes_in(path, table), changes_in(tmp_path / "back.safetensors", table)
+    assert ours.keys() == back.keys()
+    assert all(torch.equal(ours[key], back[key]) for key in ours)
+
+
+@pytest.mark.parametrize(("to", "exact"), [("kohya", True), ("peft", True), ("diffusers", False)])
+def test_another_alpha_is_exact_where_it_is_kept_and_rounded_once_where_not(
+    to, exact, lora_file, converted, table, tmp_path
+):
+    path = lora_file(rank=3, alpha=2.0)
+    out = tmp_path / ("folder" if to == "peft" else "out.safetensors")
+    error = converted(path, out, to=to).error
+    measured = relative_error(changes_in(out, table), changes_in(path, table))
+    assert (error.relative == 0.0) == exact
+    assert error.relative == pytest.approx(measured, rel=1e-3, abs=1e-12)
+    assert error.relative < 1e-7
+
+
+@pytest.mark.parametrize(("precision", "limit"), [("fp16", 1e-3), ("bf16", 8e-3)])
+def test_the_error_of_another_precision_is_the_true_one(precision, limit, lora_file, converted, table, tmp_path):
+    path = lora_file()
+    done = converted(path, tmp_path / "out.safetensors", save_precision=precision)
+    measured = relative_error(changes_in(tmp_path / "out.safetensors", table), changes_in(path, table))
+    assert limit / 30 < done.error.relative < limit
+    assert done.error.relative == pytest.approx(measured, rel=1e-6)
+    assert done.error.worst_layer in changes_in(path, table)
+    assert done.error.worst >= done.error.relative
+
+
+@pytest.mark.parametrize("kind", ["loha", "lokr", "lokr whole", "lokr split twice"])
+@pytest.mark.parametrize("dora", [None, "output"])
+def test_every_algorithm_stays_itself_in_kohyas_naming(kind, dora, lora_file, converted, tmp_path):
+    path = lora_file(kind=kind, dora=dora)
+    assert converted(path, tmp_path / "out.safetensors").error.relative == 0.0
+    ours, theirs = load_file(path), load_file(tmp_path / "out.safetensors")
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+@pytest.mark.parametrize("kind", ["loha", "lokr"])
+def test_what_a_naming_cannot_say_is_refused_with_what_to_do(kind, lora_file, converted, tmp_path):
+    with pytest.raises(LoraFileError, match=f"has no {kind}.*--as-lora RANK"):
+        converted(lora_file(kind=kind), tmp_path / "out.safetensors", to="diffusers")
+    assert not (tmp_path / "out.safetensors").exists()
+
+
+@pytest.mark.parametrize("dora", [None, "output", "input"])
+@pytest.mark.parametrize("kind", ["lora", "loha", "lokr"])
+def test_as_lora_is_the_nearest_of_its_rank_to_the_change_of_the_weight(
+    kind, dora, lora_file, converted, table, tmp_path
+):
+    path = lora_file(kind=kind, dora=dora)
+    done = converted(path, tmp_path / "out.safetensors", as_lora=2)
+    layers = read_lora(path, table.paths()).layers
+    exact = {key: weight_of(layer, table.weight(key)) - table.weight(key).double() for key, layer in layers.items()}
+    tails = [torch.linalg.svdvals(change.flatten(1))[2:].square().sum() for change in exact.values()]
+    smallest = (sum(tails) / sum(change.square().sum() for change in exact.values())).sqrt()
+    assert done.error.relative == pytest.approx(float(smallest), rel=1e-3)
+    assert relative_error(changes_in(tmp_path / "out.safetensors", table), exact) == pytest.approx(
+        done.error.relative, rel=1e-4
+    )
+
+
+def test_as_lora_of_a_large_rank_is_exact(lora_file, converted, tmp_path):
+    assert converted(lora_file(kind="lokr"), tmp_path / "out.safetensors", as_lora=64).error.relative < 1e-6
+
+
+def test_a_dora_without_weights_says_that_it_needs_the_base(layers_of, table, tmp_path):
+    from dataclasses import replace
+
+    from scumble.edit.change import whole_change
+
+    (key, layer), *_ = layers_of(dora="output").items()
+    with pytest.raises(LoraFileError, match=r"DoRA sets the length of the base's own weights.*give --base"):
+        whole_change(key, layer, replace(table, stored={}))
+
+
+def test_metadata_stay_and_the_family_is_named(lora_file, converted, tmp_path):
+    path = lora_file(metadata={"ss_steps": "120", "modelspec.title": "my dog"})
+    converted(path, tmp_path / "out.safetensors")
+    metadata = read_metadata(tmp_path / "out.safetensors")
+    assert (metadata["ss_steps"], metadata["modelspec.title"]) == ("120", "my dog")
+    assert (metadata["ss_base_model_version"], metadata["ss_v2"]) == ("sd_v1", "False")
+
+
+def test_as_lora_says_what_it_was_fitted_from(lora_file, converted, tmp_path):
+    converted(lora_file("dog", kind="loha", metadata={"ss_steps": "120"}), tmp_path / "out.safetensors", as_lora=2)
+    metadata = read_metadata(tmp_path / "out.safetensors")
+    assert json.loads(metadata["scumble.fitted_from"])["name"] == "dog"
+    assert (metadata["ss_network_module"], metadata["ss_network_dim"]) == ("networks.lora", "2")
+    assert metadata["ss_steps"] == "120"
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".ckpt", ".bin"])
+def test_a_pickled_lora_is_converted_in_another_process(suffix, lora_file, converted, table, tmp_path):
+    path = lora_file()
+    torch.save({"state_dict": load_file(path), "epoch": 3}, tmp_path / f"old{suffix}")
+    done = converted(tmp_path / f"old{suffix}", tmp_path / "out.safetensors")
+    assert (done.error.relative, done.left_out) == (0.0, ())
+    assert relative_error(changes_in(tmp_path / "out.safetensors", table), changes_in(path, table)) == 0.0
+
+
+def test_a_pickled_checkpoint_keeps_its_names_and_numbers(tmp_path):
+    tensors = {"model.diffusion_model.out.2.weight": torch.randn(4, 3), "first_stage_model.a": torch.ones(2).half()}
+    shared = tensors["model.diffusion_model.out.2.weight"][1:]
+    torch.save({**tensors, "shared": shared, "global_step": 7}, tmp_path / "model.ckpt")
+    settings = {"file": tmp_path / "model.ckpt", "out": tmp_path / "out.safetensors"}
+    done = convert(from_values(ConvertConfig, settings))
+    assert (done.made_for, done.num_layers, done.left_out) == ("", 3, ("global_step",))
+    found = load_file(tmp_path / "out.safetensors")
+    assert all(torch.equal(found[name], tensor) for name, tensor in {**tensors, "shared": shared}.items())
+    with pytest.raises(ConfigError, match="to would have no effect"):
+        convert(from_values(ConvertConfig, {**settings, "to": "peft", "overwrite": True}))
+
+
+class Dangerous:
+    """Writes a file when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (open, (str(self.path), "w"))
+
+
+def test_a_pickle_that_runs_something_is_refused_and_runs_nothing(tmp_path):
+    torch.save({"a": torch.ones(2), "b": Dangerous(tmp_path / "ran")}, tmp_path / "bad.pt")
+    with pytest.raises(LoraFileError, match=r"bad\.pt: it is not read, because it is damaged or holds more than plain"):
+        convert(from_values(ConvertConfig, {"file": tmp_path / "bad.pt", "out": tmp_path / "out.safetensors"}))
+    assert not (tmp_path / "ran").exists()
+    assert not (tmp_path / "out.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (["a"], "found a list in the pickle"),
+        ({"string_to_param": {"*": torch.ones(2, 3)}}, "expected a LoRA or a checkpoint: a flat table of tensors"),
+        ({}, "found 0 tensors"),
+    ],
+)
+def test_pickles_of_other_things_say_what_they_hold(content, says, tmp_path):
+    torch.save(content, tmp_path / "other.pt")
+    with pytest.raises(LoraFileError, match=says):
+        convert(from_values(ConvertConfig, {"file": tmp_path / "other.pt", "out": tmp_path / "out.safetensors"}))
+
+
+def test_reading_pickles_imports_nothing_from_where_one_stands(lora_file, tmp_path):
+    """A file torch.py in the folder of the pickle must not be run."""
+    (tmp_path / "torch.py").write_text("raise SystemExit('the wrong torch')")
+    torch.save(load_file(lora_file()), tmp_path / "old.pt")
+    code = (
+        "from pathlib import Path; from scumble.edit.unpickle import unpickle; "
+        "print(unpickle(Path('old.pt'), Path('new.safetensors')))"
+    )
+    done = subprocess.run([sys.executable, "-P", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr
+    assert load_file(tmp_path / "new.safetensors").keys() == load_file(tmp_path / "a.safetensors").keys()
+
+
+def test_nothing_is_overwritten_unless_it_is_said(lora_file, converted, tmp_path):
+    path, out = lora_file(), tmp_path / "out.safetensors"
+    save_file({"mine": torch.ones(1)}, out)
+    with pytest.raises(ConfigError, match=r"is there already; give another name, or --overwrite"):
+        converted(path, out)
+    assert load_file(out).keys() == {"mine"}
+    converted(path, out, overwrite=True)
+    assert load_file(out).keys() == load_file(path).keys()
+    with pytest.raises(ConfigError, match="it is what the result is made from"):
+        converted(path, path, overwrite=True)
+
+
+def test_a_result_needs_a_folder_and_a_fitting_name(lora_file, converted, tmp_path):
+    with pytest.raises(ConfigError, match=r"there is no folder .*nowhere; make it first"):
+        converted(lora_file(), tmp_path / "nowhere" / "out.safetensors")
+    with pytest.raises(ConfigError, match=r"whose name ends in \.safetensors"):
+        converted(lora_file(), tmp_path / "out.pt")
