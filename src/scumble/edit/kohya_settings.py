@@ -1,0 +1,271 @@
+"""Settings of kohya's train_network.py here: what its keys are called, and what holds there when nobody says."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from scumble.edit.foreign_settings import Account, Table, as_flag, as_number
+from scumble.edit.kohya_network import network
+
+TABLE = Table(
+    program="kohya's sd-scripts",
+    same={
+        "pretrained_model_name_or_path": "model.base",
+        "vae": "model.vae",
+        "clip_skip": "model.clip_skip",
+        "flip_aug": "data.random_flip",
+        "caption_dropout_rate": "data.caption_dropout_rate",
+        "train_batch_size": "training.train_batch_size",
+        "gradient_accumulation_steps": "training.gradient_accumulation_steps",
+        "gradient_checkpointing": "training.gradient_checkpointing",
+        "seed": "training.seed",
+        "min_snr_gamma": "training.snr_gamma",
+        "noise_offset": "training.noise_offset",
+        "max_grad_norm": "optimizer.max_grad_norm",
+        "reg_data_dir": "prior.class_data_dir",
+        "output_dir": "output.output_dir",
+        "output_name": "output.name",
+        "save_every_n_steps": "output.checkpointing_steps",
+        "zero_terminal_snr": "model.zero_terminal_snr",
+    },
+    without={
+        "dataset_config": (None, "give the folder of pictures with --folder"),
+        "datasets": (None, "give the folder of pictures with --folder"),
+        "in_json": (None, "write a .txt caption beside each picture"),
+        "dataset_repeats": (1, "all pictures are seen equally often; give max_train_steps"),
+        "caption_extension": (".txt", "captions are .txt files here: rename them"),
+        "caption_extention": (".txt", "captions are .txt files here: rename them"),
+        "caption_separator": (",", "captions are taken as they are"),
+        "caption_prefix": (None, "write it into the captions"),
+        "caption_suffix": (None, "write it into the captions"),
+        "caption_tag_dropout_rate": (0.0, "captions are taken whole"),
+        "caption_dropout_every_n_epochs": (0, "caption_dropout_rate leaves captions out at random"),
+        "shuffle_caption": (False, "captions keep their order"),
+        "keep_tokens": (0, "captions keep their order anyway"),
+        "weighted_captions": (False, "weights on words are taken as plain text"),
+        "enable_bucket": (False, "the middle square of each picture is taken: crop the others beforehand"),
+        "random_crop": (False, "the middle square of each picture is taken: crop the others beforehand"),
+        "face_crop_aug_range": (None, "crop the pictures beforehand"),
+        "color_aug": (False, "change copies of the pictures beforehand"),
+        "masked_loss": (False, "the loss is taken over the whole picture"),
+        "alpha_mask": (False, "the loss is taken over the whole picture"),
+        "max_token_length": (75, "captions are read to the text encoder's length"),
+        "multires_noise_iterations": (None, "noise_offset is there instead"),
+        "multires_noise_discount": (0.3, "noise_offset is there instead"),
+        "adaptive_noise_scale": (None, "give a fixed noise_offset"),
+        "noise_offset_random_strength": (False, "noise_offset is fixed"),
+        "ip_noise_gamma": (None, "noise_offset is there instead"),
+        "debiased_estimation_loss": (False, "min-SNR weighting is there: training.snr_gamma = 5"),
+        "scale_v_pred_loss_like_noise_pred": (False, "min-SNR weighting is there: training.snr_gamma = 5"),
+        "v_pred_like_loss": (None, "min-SNR weighting is there: training.snr_gamma = 5"),
+        "loss_type": ("l2", "the mean squared error is minimised"),
+        "huber_schedule": ("snr", "the mean squared error is minimised"),
+        "huber_c": (0.1, "the mean squared error is minimised"),
+        "min_timestep": (None, "all timesteps are trained"),
+        "max_timestep": (None, "all timesteps are trained"),
+        "scale_weight_norms": (None, "weight_decay keeps the weights small"),
+        "base_weights": (None, "merge them into the base first: 'scumble merge --into'"),
+        "base_weights_multiplier": (None, "merge them into the base first: 'scumble merge --into'"),
+        "network_train_text_encoder_only": (False, "the denoiser is always trained too"),
+        "full_fp16": (False, "adapter weights are float32: mixed_precision packs the base alone"),
+        "full_bf16": (False, "adapter weights are float32: mixed_precision packs the base alone"),
+        "fp8_base": (False, "training.base_packing = 'int8' or 'nf4' saves more memory"),
+        "save_model_as": ("safetensors", "files are .safetensors"),
+        "save_every_n_epochs": (None, "give output.checkpointing_steps, in optimizer steps"),
+        "save_n_epoch_ratio": (None, "give output.checkpointing_steps, in optimizer steps"),
+        "resume": (None, "its state is no checkpoint here: start anew, or from its LoRA with output.init_lora"),
+        "initial_epoch": (None, "a run starts at its first step"),
+        "initial_step": (None, "a run starts at its first step"),
+        "sample_prompts": (None, "give the prompts in validation.validation_prompt, separated by '|'"),
+        "sample_every_n_steps": (None, "give validation.validation_prompt and validation.sample_steps"),
+        "sample_every_n_epochs": (None, "give validation.validation_prompt and validation.sample_steps"),
+        "huggingface_repo_id": (None, "send the result with 'scumble publish --push'"),
+        "training_comment": (None, "write it into the model card of 'scumble publish'"),
+        "lr_scheduler_type": (None, "schedules of one's own are not there: choose an lr_scheduler"),
+        "lr_scheduler_args": (None, "schedules of one's own are not there: choose an lr_scheduler"),
+        "lr_decay_steps": (0, "the cosine falls over the whole run"),
+        "deepspeed": (False, "one process trains"),
+        "config_file": (None, "import that file as well"),
+    },
+    idle=(
+        "v2 cache_latents cache_latents_to_disk cache_text_encoder_outputs cache_text_encoder_outputs_to_disk vae_batch_size "
+        "no_half_vae xformers mem_eff_attn sdpa max_data_loader_n_workers persistent_data_loader_workers logging_dir log_with "
+        "log_prefix log_tracker_name log_tracker_config log_config wandb_run_name wandb_api_key lowram highvram no_metadata "
+        "save_state save_state_on_train_end save_last_n_epochs save_last_n_epochs_state save_last_n_steps "
+        "save_last_n_steps_state bucket_reso_steps min_bucket_reso max_bucket_reso bucket_no_upscale debug_dataset "
+        "tokenizer_cache_dir console_log_level console_log_file console_log_simple torch_compile dynamo_backend "
+        "sample_sampler sample_at_first output_config skip_cache_check lr_scheduler_power ddp_timeout prior_loss_weight "
+        "ddp_gradient_as_bucket_view ddp_static_graph skip_until_initial_step secondary_separator metadata_title "
+        "metadata_author metadata_description metadata_license metadata_tags disable_mmap_load_safetensors "
+        "training_started_at skip_image_resolution"
+    ),
+)
+REPEATED = re.compile(r"\d+_")
+"""The beginning of a folder's name: how often its pictures are seen in an epoch."""
+ADAMW_8BIT = ("adamw8bit", "pagedadamw8bit", "pagedadamw", "pagedadamw32bit")
+OPTIMIZER_ARGUMENTS = {
+    "weight_decay": "optimizer.weight_decay",
+    "eps": "optimizer.epsilon",
+}
+
+
+def read_kohya(values: Mapping[str, Any]) -> Account:
+    """What a TOML file of train_network.py means here.
+
+    Args:
+        values: its keys, in sections or not; sections are only for the eye.
+    """
+    account = Account(_flat(values))
+    _folder(account)
+    _resolution(account)
+    _length(account)
+    _precision(account)
+    _prediction(account)
+    network(account)
+    _optimizer(account)
+    if account.values.get("reg_data_dir"):
+        account.put("prior.prior_loss_weight", account.take("prior_loss_weight", 1.0))
+    if account.take("scale_lr", False):
+        account.put("optimizer.scale_lr", True)
+    account.settle(TABLE)
+    return account
+
+
+def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat.update(value if isinstance(value, Mapping) else {key: value})
+    return flat
+
+
+def _folder(account: Account) -> None:
+    """Pictures lie in folders such as 10_dog there: how often they are seen in an epoch, and their caption."""
+    value = account.take("train_data_dir")
+    account.put("data.folder", value)
+    place = Path(str(value))
+    if value is None or not place.is_dir():
+        return
+    inside = sorted(path for path in place.iterdir() if path.is_dir() and REPEATED.match(path.name))
+    if not inside:
+        return
+    account.put("data.folder", str(inside[0]))
+    account.put("data.caption", inside[0].name.partition("_")[2])
+    others = ", ".join(path.name for path in inside[1:])
+    if others:
+        account.refuse("train_data_dir", value, f"taken as its {inside[0].name}; move the pictures of {others} there")
+
+
+def _resolution(account: Account) -> None:
+    value = account.take("resolution")
+    sides = [as_number(side) for side in (value if isinstance(value, list) else str(value or "").split(","))]
+    if value is None:
+        return
+    if None not in sides and len(set(sides)) == 1:
+        account.put("data.resolution", int(sides[0] or 0))
+    else:
+        account.refuse("resolution", value, "pictures are square here: give data.resolution one side")
+
+
+def _length(account: Account) -> None:
+    steps, epochs = account.take("max_train_steps", 1600), account.take("max_train_epochs")
+    if epochs is None:
+        account.put("training.max_train_steps", steps)
+        return
+    account.put("training.num_train_epochs", epochs)
+    account.refuse(
+        "max_train_epochs",
+        epochs,
+        "taken as num_train_epochs, but an epoch there sees each picture as often as its folder's name says (10_dog): "
+        "multiply it by that",
+    )
+
+
+def _precision(account: Account) -> None:
+    account.put("training.mixed_precision", account.take("mixed_precision", "no"))
+    precision = account.take("save_precision", "float")
+    account.put("output.save_precision", {"float": "fp32"}.get(precision, precision))
+
+
+def _prediction(account: Account) -> None:
+    is_v2, predicts_v = (as_flag(account.values.get("v2", False)), as_flag(account.take("v_parameterization", False)))
+    if predicts_v:
+        account.put("model.prediction_type", "v_prediction")
+    elif is_v2:
+        account.put("model.prediction_type", "epsilon")
+
+
+def _optimizer(account: Account) -> None:
+    name = str(account.take("optimizer_type", "AdamW"))
+    if as_flag(account.take("use_8bit_adam", False)):
+        name = "AdamW8bit"
+    if name.lower() in ADAMW_8BIT:
+        account.refuse("optimizer_type", name, "taken as AdamW in float32: the same rule, a little more memory")
+    elif name.lower() != "adamw":
+        for key in ("learning_rate", "unet_lr", "text_encoder_lr", "optimizer_args", "lr_scheduler", "lr_warmup_steps"):
+            if key in account.values:
+                account.idle.append(key)
+                del account.values[key]
+        account.refuse(
+            "optimizer_type", name, "training is with AdamW: rates and schedule were left out, 1e-4 is usual"
+        )
+        return
+    _rates(account)
+    _schedule(account)
+    _optimizer_arguments(account)
+
+
+def _rates(account: Account) -> None:
+    rate = account.take("learning_rate", 2e-6)
+    own = account.take("unet_lr")
+    account.put("optimizer.learning_rate", own if own is not None else rate)
+    text = account.take("text_encoder_lr")
+    if isinstance(text, list):
+        if len(set(text)) > 1:
+            account.refuse("text_encoder_lr", text, "both text encoders have one rate here; the first was taken")
+        text = text[0]
+    if "adapter.train_text_encoder" in account.settings:
+        account.put("optimizer.text_encoder_lr", text if text is not None else rate)
+
+
+def _schedule(account: Account) -> None:
+    name = str(account.take("lr_scheduler", "constant"))
+    cycles = account.take("lr_scheduler_num_cycles", 1)
+    floor = account.take("lr_scheduler_min_lr_ratio")
+    warmup = as_number(account.take("lr_warmup_steps", 0)) or 0.0
+    if name == "cosine_with_restarts" and cycles == 1:
+        name = "cosine"  # one cycle has no restart
+    if name not in ("constant", "constant_with_warmup", "cosine"):
+        account.refuse("lr_scheduler", name, "taken as the nearest, cosine; others are constant, constant_with_warmup")
+        name = "cosine"
+    account.put("optimizer.lr_scheduler", name)
+    if name == "cosine":
+        rate = as_number(account.settings["optimizer.learning_rate"]) or 0.0
+        account.put("optimizer.lr_min", rate * (as_number(floor) or 0.0))
+    if name == "constant" and warmup:
+        account.refuse("lr_warmup_steps", warmup, "it has no effect there on a constant rate; say constant_with_warmup")
+    elif warmup:
+        _warmup(account, warmup)
+
+
+def _warmup(account: Account, warmup: float) -> None:
+    steps = as_number(account.settings.get("training.max_train_steps"))
+    if warmup >= 1:
+        account.put("optimizer.lr_warmup_steps", int(warmup))
+    elif steps is not None:
+        account.put("optimizer.lr_warmup_steps", int(warmup * steps))
+    else:
+        account.refuse("lr_warmup_steps", warmup, "a share of the steps there; give optimizer.lr_warmup_steps in steps")
+
+
+def _optimizer_arguments(account: Account) -> None:
+    for argument in account.take("optimizer_args", []):
+        name, _, value = str(argument).partition("=")
+        if name == "betas":
+            numbers = [as_number(part.strip(" ()")) for part in value.split(",") if part.strip(" ()")]
+            for place, number in zip(("optimizer.beta1", "optimizer.beta2"), numbers, strict=False):
+                account.put(place, number)
+        elif name in OPTIMIZER_ARGUMENTS:
+            account.put(OPTIMIZER_ARGUMENTS[name], value)
+        else:
+            account.refuse(f"optimizer_args {name}", value, "AdamW has weight_decay, beta1, beta2 and epsilon here")
