@@ -9,7 +9,6 @@ from scumble.errors import LoraFileError
 from scumble.families.layers import LayerTable, Shape
 from scumble.files.layouts import may_be_conv, may_be_in_size, out_size, sizes_of
 from scumble.files.lorafile import LoraFile, LoraLayer
-from scumble.files.plain_lora import down_and_up
 
 MAGNITUDE = "magnitude"
 
@@ -21,8 +20,11 @@ def is_plain(layer: LoraLayer) -> bool:
 
 def thin_change(key: str, layer: LoraLayer) -> Thin:
     """The change of a plain layer: up [out, r], with the scale, and down [r, in k k]; float64."""
-    down, up = down_and_up(key, layer)
-    return Thin(up.flatten(1).double() * layer.scale, down.flatten(1).double())
+    assert is_plain(layer), key
+    down, up = (layer.tensors[name].detach().double() for name in ("down", "up"))
+    if "mid" in layer.tensors:  # the third factor of a Tucker decomposition goes into the first
+        down = torch.einsum("rskl,si->rikl", layer.tensors["mid"].detach().double(), down.flatten(1))
+    return Thin(up.flatten(1) * layer.scale, down.flatten(1))
 
 
 def whole_change(key: str, layer: LoraLayer, table: LayerTable) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from scumble.edit.change import refuse_misfits
+from scumble.edit.provenance import as_one_for
 from scumble.errors import LoraFileError
 from scumble.families.find import open_base
 from scumble.families.layers import LayerTable, known_tables, table_of
@@ -53,7 +54,8 @@ def read_given(path: Path, base: str | None = None, table: LayerTable | None = N
 
     Args:
         path: a .safetensors file or PEFT folder.
-        base: hub id, folder, checkpoint file or the name of a base in the box; None = found by names and shapes.
+        base: hub id, folder, checkpoint file or the name of a base in the box; None = found by names and shapes, and by
+            what the file says where several architectures share them.
         table: of a base that is open already, in place of its name.
     Raises:
         LoraFileError: damaged, no LoRA, or not wholly for this base; without a base, for no architecture that is known,
@@ -109,8 +111,9 @@ def _read_for_known(path: Path, format: str, tensors: Mapping[str, Tensor], meta
         except LoraFileError as error:
             why_not[table.name] = error
             left_out[table.name] = _num_left_out(table, format, tensors, metadata)
-    if len(found) == 1:
-        return found[0]
+    told = [one for one in found if as_one_for(metadata, one.table.identity) == metadata]
+    if len(found) == 1 or len(told) == 1:
+        return (told or found)[0]
     if found:
         names = " and ".join(one.table.name for one in found)
         raise LoraFileError(f"its names and shapes are of {names} alike: say with --base which it is for")

@@ -16,10 +16,10 @@ SEED = 1
 
 @dataclass(frozen=True)
 class Size:
-    """How large the layers of a result may be; at least one of the two.
+    """How large the layers of a result may be; without either, as large as they come.
 
     Attributes:
-        rank: the largest rank; None = as the energy needs.
+        rank: the largest rank; None = as the energy needs, or as it is.
         energy: share of each layer's squared norm that is kept, in (0, 1]; None = as the rank allows.
     """
 
@@ -34,7 +34,7 @@ class Size:
 
 def reduced(change: Thin, size: Size) -> Thin:
     """The nearest product of the size that is allowed; the same one if it is small enough."""
-    if size.energy is None and size.rank is not None and change.rank <= size.rank:
+    if size.energy is None and (size.rank is None or change.rank <= size.rank):
         return change
     found = spectrum_of_product(change)
     return found.cut(size.of(found))

@@ -1,0 +1,164 @@
+"""What is in a LoRA file: algorithm, ranks, alpha, what it is for and was trained on, and how much it changes where."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from scumble.config.edit import InspectConfig
+from scumble.edit.change import MAGNITUDE, is_plain, thin_change, whole_change
+from scumble.edit.given import GivenLora, read_given
+from scumble.files.lorafile import LoraLayer
+
+Item = TypeVar("Item")
+
+KINDS = {
+    "attn1": "self-attention",
+    "attn2": "cross-attention",
+    "ff": "feed-forward",
+    "resnets": "resnet",
+    "self_attn": "text attention",
+    "mlp": "text feed-forward",
+}
+"""A piece of a layer's path -> what kind of layer it is."""
+
+SAID = {
+    "base": ("scumble.base", "ss_sd_model_name"),
+    "family": ("ss_base_model_version", "modelspec.architecture"),
+    "trigger": ("modelspec.trigger_phrase", "scumble.trigger"),
+    "steps": ("ss_steps",),
+    "epochs": ("ss_epoch",),
+    "learning rate": ("ss_learning_rate",),
+    "pictures": ("ss_num_train_images",),
+    "resolution": ("ss_resolution", "modelspec.resolution"),
+    "merged from": ("scumble.merged_from", "modelspec.merged_from"),
+    "resized from": ("scumble.resized_from",),
+    "extracted from": ("scumble.extracted_from",),
+}
+"""What people ask -> the metadata that say it, the most telling first."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """The layers of one block of one model part.
+
+    Attributes:
+        name: such as "unet.down_blocks.1".
+        num_layers: how many of its layers change.
+        ranks: rank -> number of layers.
+        norm: Frobenius norm of the change of all its layers; None where that depends on a base's weights.
+    """
+
+    name: str
+    num_layers: int
+    ranks: Mapping[int, int]
+    norm: float | None
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What is in a LoRA file.
+
+    Attributes:
+        path: the file, as it was named.
+        made_for: the base or architecture whose layers it fits.
+        format: naming of its tensors.
+        algorithms: algorithm, with "+dora" where lines have a length of their own -> number of layers.
+        dtypes: number format -> number of tensors.
+        alphas: alpha -> number of layers.
+        targets: kind of layer, with its model part -> number of layers.
+        blocks: in the model's order.
+        said: what its metadata tell: base, trigger, steps and so on; only what is there.
+        metadata: all of it.
+    """
+
+    path: str
+    made_for: str
+    format: str
+    algorithms: Mapping[str, int]
+    dtypes: Mapping[str, int]
+    alphas: Mapping[float, int]
+    targets: Mapping[str, int]
+    blocks: tuple[Block, ...]
+    said: Mapping[str, str]
+    metadata: Mapping[str, str]
+
+
+def inspect(config: InspectConfig) -> Inspection:
+    """Read a LoRA file and say what is in it.
+
+    Raises:
+        LoraFileError: damaged, no LoRA, or for no base that is known.
+        BaseModelError: the base that was named cannot be opened.
+    """
+    given = read_given(config.file, config.base)
+    layers = given.file.layers
+    metadata = given.file.metadata
+    return Inspection(
+        path=str(config.file),
+        made_for=given.table.name,
+        format=given.format,
+        algorithms=_counted(map(_algorithm, layers.values())),
+        dtypes=_counted(
+            str(tensor.dtype).removeprefix("torch.") for layer in layers.values() for tensor in layer.tensors.values()
+        ),
+        alphas=_counted(layer.alpha for layer in layers.values()),
+        targets=_counted(map(_kind, layers)),
+        blocks=_blocks(given),
+        said={what: text for what, names in SAID.items() if (text := _first(metadata, names))},
+        metadata=metadata,
+    )
+
+
+def _blocks(given: GivenLora) -> tuple[Block, ...]:
+    by_block: dict[str, list[str]] = {}
+    for key in given.table.shapes:
+        if key in given.file.layers:
+            by_block.setdefault(_block(key), []).append(key)
+    layers = given.file.layers
+    return tuple(
+        Block(name, len(keys), _counted(layers[key].rank for key in keys), _norm(given, keys))
+        for name, keys in by_block.items()
+    )
+
+
+def _norm(given: GivenLora, keys: Iterable[str]) -> float | None:
+    squares = [_square(given, key) for key in keys]
+    known = [square for square in squares if square is not None]
+    return math.sqrt(sum(known)) if len(known) == len(squares) else None
+
+
+def _square(given: GivenLora, key: str) -> float | None:
+    layer = given.file.layers[key]
+    if is_plain(layer):
+        return thin_change(key, layer).square()
+    if MAGNITUDE in layer.tensors and not given.table.stored:
+        return None
+    return float(whole_change(key, layer, given.table).double().square().sum())
+
+
+def _algorithm(layer: LoraLayer) -> str:
+    return layer.algorithm + ("+dora" if MAGNITUDE in layer.tensors else "")
+
+
+def _block(key: str) -> str:
+    part, *path = key.split(".")
+    numbered = path[0] in ("down_blocks", "up_blocks")
+    return ".".join([part, *path[: 2 if numbered else 1]]) if part == "unet" else part
+
+
+def _kind(key: str) -> str:
+    part, *path = key.split(".")
+    kind = next((name for piece, name in KINDS.items() if piece in path), path[-1] if len(path) < 3 else path[-2])
+    if "attentions" in path and path[-1] in ("proj_in", "proj_out"):
+        kind = "attention projections"
+    return f"{part}: {kind}"
+
+
+def _first(metadata: Mapping[str, str], names: Iterable[str]) -> str | None:
+    return next((metadata[name] for name in names if metadata.get(name)), None)
+
+
+def _counted(items: Iterable[Item]) -> dict[Item, int]:
+    return dict(Counter(items).most_common())
