@@ -13,6 +13,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from scumble.adapters.base import Adapter, Axis
 from scumble.adapters.geometry import Geometry
@@ -46,7 +47,12 @@ class LokrAdapter(Adapter):
         """s (W1 (x) W2) x, factor by factor."""
         small, large = self.scale * self._small(x.dtype), self._large(x.dtype)
         run = self._conv if self.geometry.is_conv else self._linear
-        return self._rows_kept(run(self._with_dropout(x), small, large))
+        x = self._with_dropout(x)
+        if not torch.is_grad_enabled():
+            return self._rows_kept(run(x, small, large))
+        # what lies between the two factors is as large as the output: made again in the backward pass
+        change: Tensor = checkpoint(run, x, small, large, use_reentrant=False, preserve_rng_state=False)
+        return self._rows_kept(change)
 
     def _linear(self, x: Tensor, small: Tensor, large: Tensor) -> Tensor:
         """[..., c d] -> [..., a b]: the large factor along d, the small one along c."""

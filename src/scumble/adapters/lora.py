@@ -46,10 +46,10 @@ class LoraAdapter(Adapter):
 
     def added_to(self, output: Tensor, x: Tensor, strength: float) -> Tensor:
         """Of a linear layer one addmm adds the scaled change to the output: no kernel is spent on scaling."""
-        if self.geometry.is_conv:
-            return super().added_to(output, x, strength)
         down, up = (factor.to(x.dtype) for factor in self.factors())
         thin = self._thin(x, down)
+        if self.geometry.is_conv:
+            return torch.add(output, functional.conv2d(thin, up), alpha=strength * self.scale)
         rows, thin_rows = output.reshape(-1, up.shape[0]), thin.reshape(-1, up.shape[1])
         return torch.addmm(rows, thin_rows, up.t(), alpha=strength * self.scale).view_as(output)
 
