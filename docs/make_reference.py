@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 
 from scumble.cli.flags import flag_names
 from scumble.config import CompareConfig, GenerateConfig, Section, TrainConfig
+from scumble.config.edit import ConvertConfig, ExtractConfig, InspectConfig, MergeConfig, ResizeConfig
 from scumble.mini.config import DemoConfig, PretrainConfig
 
 PAGE = Path(__file__).parent / "reference" / "settings.md"
@@ -18,13 +19,28 @@ COMMANDS: dict[str, type[Section]] = {
     "train": TrainConfig,
     "generate": GenerateConfig,
     "compare": CompareConfig,
+    "inspect": InspectConfig,
+    "convert": ConvertConfig,
+    "merge": MergeConfig,
+    "extract": ExtractConfig,
+    "resize": ResizeConfig,
     "demo": DemoConfig,
     "pretrain": PretrainConfig,
 }
 """Command -> its settings."""
 
-FIRST_ARGUMENTS = {"train": "folder", "generate": "prompt"}
-"""Command -> the setting that it also takes without a flag."""
+FIRST_ARGUMENTS = {
+    "train": ("folder",),
+    "generate": ("prompt",),
+    "inspect": ("file",),
+    "convert": ("file",),
+    "merge": ("lora",),
+    "extract": ("base", "tuned"),
+    "resize": ("file",),
+}
+"""Command -> the settings that it also takes without a flag, in their order."""
+
+ORDINALS = ("first", "second")
 
 HEADER = """# Settings
 
@@ -64,8 +80,8 @@ def table(command: str, section: type[Section]) -> str:
     rows = ["| setting | flags | type | default | what it does |", "| --- | --- | --- | --- | --- |"]
     for name, field in section.model_fields.items():
         flags = [f"`{flag}`" for flag in flag_names(name, field)]
-        if FIRST_ARGUMENTS.get(command) == name:
-            flags = ["first argument", *flags]
+        if name in FIRST_ARGUMENTS.get(command, ()):
+            flags = [f"{ORDINALS[FIRST_ARGUMENTS[command].index(name)]} argument", *flags]
         cells = [f"`{name}`", ", ".join(flags), type_words(field), default_words(field), _escaped(field.description)]
         rows.append("| " + " | ".join(cells) + " |")
     return "\n".join(rows) + "\n"

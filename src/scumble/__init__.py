@@ -15,6 +15,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from scumble.compare.run import compare
     from scumble.config import CompareConfig, GenerateConfig, TrainConfig
+    from scumble.config.edit import ConvertConfig, ExtractConfig, InspectConfig, MergeConfig, ResizeConfig
+    from scumble.edit.convert import convert
+    from scumble.edit.extract import extract
+    from scumble.edit.look import inspect
+    from scumble.edit.merge import merge
+    from scumble.edit.resize import resize
     from scumble.generate.run import generate, pictures
     from scumble.train.loop import train
 
@@ -22,15 +28,43 @@ __version__ = "0.1.0"
 
 _PLACES = {
     "CompareConfig": "scumble.config",
+    "ConvertConfig": "scumble.config.edit",
+    "ExtractConfig": "scumble.config.edit",
     "GenerateConfig": "scumble.config",
+    "InspectConfig": "scumble.config.edit",
+    "MergeConfig": "scumble.config.edit",
+    "ResizeConfig": "scumble.config.edit",
     "TrainConfig": "scumble.config",
     "compare": "scumble.compare.run",
+    "convert": "scumble.edit.convert",
+    "extract": "scumble.edit.extract",
     "generate": "scumble.generate.run",
+    "inspect": "scumble.edit.look",
+    "merge": "scumble.edit.merge",
     "pictures": "scumble.generate.run",
+    "resize": "scumble.edit.resize",
     "train": "scumble.train.loop",
 }
 
-__all__ = ["CompareConfig", "GenerateConfig", "TrainConfig", "compare", "generate", "pictures", "train"]
+__all__ = [
+    "CompareConfig",
+    "ConvertConfig",
+    "ExtractConfig",
+    "GenerateConfig",
+    "InspectConfig",
+    "MergeConfig",
+    "ResizeConfig",
+    "TrainConfig",
+    "compare",
+    "convert",
+    "extract",
+    "generate",
+    "inspect",
+    "merge",
+    "pictures",
+    "resize",
+    "train",
+]
 
 
 class _Package(ModuleType):

@@ -9,6 +9,7 @@ import cyclopts
 from cyclopts import App, Parameter
 from pydantic import ValidationError
 
+from scumble.cli.edit import COMMANDS as EDIT_COMMANDS
 from scumble.cli.flags import flags_model, nested
 from scumble.cli.foreign import notes_on, translate
 from scumble.cli.run import play, report
@@ -118,6 +119,10 @@ def pretrain(
     from scumble.mini.pretrain import pretrain as run
 
     play(run(settings), "what was done is saved: the same command goes on")
+
+
+for command in EDIT_COMMANDS:
+    app.command(command)
 
 
 def main(arguments: list[str] | None = None) -> None:
