@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 from scumble.cli.flags import flag_names
 from scumble.config import CompareConfig, GenerateConfig, Section, TrainConfig
 from scumble.config.edit import ConvertConfig, ExtractConfig, InspectConfig, MergeConfig, ResizeConfig
+from scumble.config.publish import ImportConfig, PublishConfig
 from scumble.mini.config import DemoConfig, PretrainConfig
 
 PAGE = Path(__file__).parent / "reference" / "settings.md"
@@ -24,6 +25,8 @@ COMMANDS: dict[str, type[Section]] = {
     "merge": MergeConfig,
     "extract": ExtractConfig,
     "resize": ResizeConfig,
+    "publish": PublishConfig,
+    "import": ImportConfig,
     "demo": DemoConfig,
     "pretrain": PretrainConfig,
 }
@@ -37,6 +40,8 @@ FIRST_ARGUMENTS = {
     "merge": ("lora",),
     "extract": ("base", "tuned"),
     "resize": ("file",),
+    "publish": ("file",),
+    "import": ("file",),
 }
 """Command -> the settings that it also takes without a flag, in their order."""
 

@@ -131,6 +131,9 @@ ALLOWED_FAMILY_NAMES = {
     ("edit/independent.py", "StableDiffusionLoraLoaderMixin"),  # the foreign reader's class, whatever the family
     ("files/kohya.py", "sdxl"),  # kohya's ss_base_model_version decides between lora_te_ and lora_te1_
     ("files/detect.py", "a whole Stable Diffusion checkpoint"),  # what a file that is no LoRA turns out to be
+    ("edit/card.py", "stable-diffusion"),  # the hub's own names of the shelves that LoRAs stand on
+    ("edit/card.py", "stable-diffusion-xl"),
+    ("edit/card.py", "template:sd-lora"),
     ("files/detect.py", "a textual inversion embedding of SDXL"),
 }
 """(file, name or text) where nothing else will do. Help texts of the `base` setting are allowed by their setting."""

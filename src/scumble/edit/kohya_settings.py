@@ -9,7 +9,7 @@ from scumble.edit.foreign_settings import Account, Table, as_flag, as_number
 from scumble.edit.kohya_network import network
 
 TABLE = Table(
-    program="kohya's sd-scripts",
+    program="kohya's scripts",
     same={
         "pretrained_model_name_or_path": "model.base",
         "vae": "model.vae",

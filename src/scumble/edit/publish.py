@@ -1,0 +1,167 @@
+"""A LoRA file as a folder that is ready to share: previews, cards and a workflow beside it; whole or not at all."""
+
+import json
+import secrets
+import shutil
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from scumble.config.publish import PublishConfig
+from scumble.data.scan import hash_file
+from scumble.edit.card import MARK, Shared, first_of, model_card, sidecar
+from scumble.edit.previews import draw_previews, prompts_for, usual_recipe
+from scumble.edit.push import check_repository, push_folder
+from scumble.edit.workflow import workflow
+from scumble.errors import ConfigError
+from scumble.files.atomic import sync_folder
+from scumble.files.guard import read_metadata
+from scumble.generate.events import Noted
+from scumble.generate.infotext import png_texts
+from scumble.generate.loras import model_of_run, tensor_hash, trained_on
+from scumble.generate.prepare import check_settings
+from scumble.generate.recipe import Picture, Recipe
+from scumble.generate.save import png_bytes
+
+CARD = "README.md"
+CURVES = "curves.png"
+TRIGGERS = ("modelspec.trigger_phrase", "scumble.trigger")
+
+
+def publish(config: PublishConfig, api: Any = None) -> Generator[Noted, None, None]:
+    """Write the folder, and send it to the hub where that is asked for.
+
+    Args:
+        config: the settings.
+        api: a huggingface_hub.HfApi; None = one with the person's own token.
+    Yields:
+        What was done and what the person should know.
+    Raises:
+        ConfigError: a setting that cannot be, or something is in the way; nothing was done then.
+        LoraFileError, BaseModelError: the LoRA, or the base for its previews, cannot be used.
+        ScumbleError: the hub does not take the folder.
+    """
+    name, out = _place(config)
+    sampler = check_settings(config.negative_prompt, config.guidance_scale, config.sampler, config.steps)
+    metadata = read_metadata(config.file)
+    trigger = config.trigger or first_of(metadata, TRIGGERS)
+    prompts = prompts_for(config, metadata, trigger)
+    if config.push is not None:
+        api = api or _own_api()
+        check_repository(api, config.push, config.overwrite)
+    pictures: list[Picture] = []
+    if config.previews:
+        pictures = yield from draw_previews(config, name, prompts, sampler)
+    recipe = pictures[0].recipe if pictures else usual_recipe(config, name, metadata, prompts[0], sampler)
+    shared = _shared(config, name, metadata, trigger, recipe, pictures)
+    with _whole(out) as folder:
+        _fill(folder, config.file, shared, pictures)
+    yield Noted(f"published: {out}")
+    if shared.license is None:
+        yield Noted("the card says that no licence is stated; --license names one", warning=True)
+    if config.push is not None:
+        yield Noted(f"sent: {push_folder(api, out, config.push, config.private)}")
+
+
+def _own_api() -> Any:
+    from huggingface_hub import HfApi
+
+    return HfApi()
+
+
+def _place(config: PublishConfig) -> tuple[str, Path]:
+    """The name of the shared files and the folder for them, which may be written."""
+    if config.file.suffix.lower() != ".safetensors" or not config.file.is_file():
+        raise ConfigError(f"file={config.file}: expected a .safetensors file of a LoRA that is there")
+    name = config.name or config.file.stem
+    out = config.out if config.out is not None else config.file.parent / f"{name}-published"
+    if not out.absolute().parent.is_dir():
+        raise ConfigError(f"out={out}: there is no folder {out.parent}; make it first")
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return name, out
+    if not config.overwrite:
+        raise ConfigError(f"out={out}: is there already; give another name, or --overwrite to replace it")
+    card = out / CARD
+    if not card.is_file() or MARK not in card.read_text(encoding="utf-8", errors="replace"):
+        raise ConfigError(f"out={out}: is no folder that publish made, so it is not replaced; give another name")
+    if out.resolve() in config.file.resolve().parents:
+        raise ConfigError(f"out={out}: holds the file that is published; give another name")
+    return name, out
+
+
+def _shared(
+    config: PublishConfig,
+    name: str,
+    metadata: Mapping[str, str],
+    trigger: str | None,
+    recipe: Recipe,
+    pictures: Sequence[Picture],
+) -> Shared:
+    base = trained_on(metadata) or recipe.base or None
+    return Shared(
+        name=name,
+        metadata=metadata,
+        recipe=recipe,
+        previews={f"previews/{index:02}.png": picture.recipe for index, picture in enumerate(pictures, 1)},
+        base=base,
+        trigger=trigger,
+        license=config.license or first_of(metadata, ("modelspec.license",)),
+        description=config.description or first_of(metadata, ("modelspec.description",)),
+        file_hash=hash_file(config.file),
+        tensor_hash=tensor_hash(config.file),
+        has_curves=_curves_of(config.file).is_file(),
+    )
+
+
+def _curves_of(file: Path) -> Path:
+    """The picture of the losses in the folder of the file's run."""
+    return file.parent / CURVES
+
+
+def _fill(folder: Path, file: Path, shared: Shared, pictures: Sequence[Picture]) -> None:
+    name = shared.name
+    shutil.copyfile(file, folder / f"{name}.safetensors")
+    for path, picture in zip(shared.previews, pictures, strict=True):
+        (folder / path).parent.mkdir(exist_ok=True)
+        (folder / path).write_bytes(png_bytes(picture.image, png_texts(picture.recipe)))
+    if pictures:
+        shutil.copyfile(folder / next(iter(shared.previews)), folder / f"{name}.png")  # the WebUI's picture of it
+    if shared.has_curves:
+        shutil.copyfile(_curves_of(file), folder / CURVES)
+    _write_json(folder / f"{name}.json", sidecar(shared))
+    _write_json(folder / f"{name}-comfyui.json", _workflow(file, shared))
+    (folder / CARD).write_text(model_card(shared), encoding="utf-8", newline="\n")
+
+
+def _workflow(file: Path, shared: Shared) -> dict[str, Any]:
+    base = (shared.base or "checkpoint").rpartition("/")[2]
+    checkpoint = base if base.endswith(".safetensors") else f"{base}.safetensors"
+    predicts_v = shared.metadata.get("modelspec.prediction_type", "").startswith("v")
+    zero_snr = bool(model_of_run(file).zero_terminal_snr)
+    return workflow(shared.recipe, f"{shared.name}.safetensors", checkpoint, predicts_v, zero_snr)
+
+
+def _write_json(path: Path, values: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(values, ensure_ascii=False, indent=1), encoding="utf-8")
+
+
+@contextmanager
+def _whole(out: Path) -> Iterator[Path]:
+    """A folder to fill that takes the name `out` at the end, in place of what is there; on an error it is gone."""
+    token = secrets.token_hex(8)
+    folder, old = out.parent / f".scumble-{token}.tmp", out.parent / f".scumble-{token}.old"
+    folder.mkdir()
+    try:
+        yield folder
+        if out.exists():
+            out.rename(old)
+        folder.rename(out)
+    except BaseException:
+        if old.exists() and not out.exists():
+            old.rename(out)
+        raise
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
+    sync_folder(out.parent)

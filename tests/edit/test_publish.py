@@ -1,0 +1,275 @@
+"""A published folder is whole, says what the file says, and each program finds in it what it looks for."""
+
+import json
+import re
+
+import pytest
+import torch
+
+from scumble.adapters.targets import find_targets
+from scumble.adapters.weight import weight_of
+from scumble.config.publish import PublishConfig
+from scumble.edit import publish as publishing
+from scumble.edit.card import MARK
+from scumble.edit.publish import publish
+from scumble.edit.workflow import SAMPLERS, workflow
+from scumble.errors import ConfigError, ScumbleError
+from scumble.families.find import open_base
+from scumble.files.lorafile import LoraFile, LoraLayer
+from scumble.files.metadata import TrainingFacts, metadata_of
+from scumble.files.read import write_lora
+from scumble.generate.infotext import read_infotext
+from scumble.generate.recipe import LoraUse, Recipe
+from scumble.generate.samplers import SAMPLERS as DRAWN_SAMPLERS
+
+
+@pytest.fixture
+def lora(tmp_path, tiny_base):
+    """The file of a LoRA of the tiny base, with the facts of its training and the curves of its run beside it."""
+    denoiser = open_base(str(tiny_base)).empty_denoiser()
+    layers = {}
+    for path in find_targets(denoiser, ["attention"]):
+        rows, columns = weight_of(denoiser.get_submodule(path)).shape
+        layers[f"unet.{path}"] = LoraLayer(
+            "lora", {"down": torch.ones(3, columns), "up": torch.full((rows, 3), 0.02)}, 3, 2.0
+        )
+    facts = TrainingFacts(
+        output_name="dog", base_name="owner/some-base", base_version="sd_v1", architecture="stable-diffusion-v1/lora",
+        prediction_type="epsilon", rank=3, alpha=2.0, targets=("attention",), steps=120, epochs=10, learning_rate=1e-4,
+        lr_scheduler="cosine", optimizer="AdamW", seed=5, resolution=(32, 32), clip_skip=1, num_pictures=12, batch_size=1,
+        trigger="sks dog", dataset_hash="ab" * 32,
+    )  # fmt: skip
+    file = tmp_path / "dog.safetensors"
+    write_lora(LoraFile(layers, metadata_of(facts)), file)
+    (tmp_path / "curves.png").write_bytes(b"curves")
+    return file
+
+
+@pytest.fixture
+def published(lora, tiny_base):
+    """Publish the LoRA: the folder, and what was said."""
+
+    def run(api=None, **settings):
+        chosen = {"file": lora, "base": str(tiny_base), "steps": 2, **settings}
+        said = [event.text for event in publish(PublishConfig(**chosen), api)]
+        return chosen.get("out", lora.parent / "dog-published"), said
+
+    return run
+
+
+def front_matter(folder):
+    yaml = pytest.importorskip("yaml")
+    return yaml.safe_load((folder / "README.md").read_text(encoding="utf-8").split("---\n")[1])
+
+
+def files_in(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def test_the_folder_has_what_each_program_looks_for(published, lora):
+    folder, _ = published()
+    assert files_in(folder) == [
+        "README.md", "curves.png", "dog-comfyui.json", "dog.json", "dog.png", "dog.safetensors",
+        "previews/01.png", "previews/02.png",
+    ]  # fmt: skip
+    assert (folder / "dog.safetensors").read_bytes() == lora.read_bytes()
+    assert sorted(path.name for path in lora.parent.glob(".scumble*")) == []
+
+
+def test_each_preview_carries_its_recipe_without_a_path_of_this_machine(published, tiny_base, lora):
+    folder, _ = published(prompt=("a cat", "sks dog"), weight=0.8, seed=7)
+    recipes = [read_infotext(folder / f"previews/{index:02}.png") for index in range(1, 5)]
+    assert [(recipe.prompt, recipe.seed) for recipe in recipes] == [
+        ("a cat", 7), ("a cat", 8), ("sks dog", 7), ("sks dog", 8),
+    ]  # fmt: skip
+    assert {(use.name, use.weight) for recipe in recipes for use in recipe.loras} == {("dog", 0.8)}
+    for path in folder.rglob("*"):
+        assert path.is_dir() or str(lora.parent).encode() not in path.read_bytes()
+        assert path.is_dir() or str(tiny_base).encode() not in path.read_bytes()
+
+
+def test_the_lora_is_seen_in_the_previews(published):
+    strong, _ = published(n=1)
+    first = (strong / "previews/01.png").read_bytes()
+    none, _ = published(n=1, weight=0.0, overwrite=True)
+    assert first != (none / "previews/01.png").read_bytes()
+
+
+def test_without_a_prompt_the_trigger_is_shown_and_without_previews_nothing_is_drawn(published):
+    folder, said = published(n=1)
+    assert read_infotext(folder / "previews/01.png").prompt == "a photo of sks dog"
+    assert any("no licence" in text for text in said)
+    folder, said = published(previews=False, base="not/there", overwrite=True)
+    assert not [name for name in files_in(folder) if name.endswith(".png") and name != "curves.png"]
+    assert "widget" not in front_matter(folder)
+
+
+def test_the_hub_reads_the_model_card(published):
+    folder, _ = published(n=1, license="openrail", negative_prompt="blurry: #1", description="Draws | one dog.")
+    front = front_matter(folder)
+    assert {"lora", "stable-diffusion", "text-to-image", "template:sd-lora"} <= set(front["tags"])
+    assert (front["base_model"], front["license"]) == ("owner/some-base", "openrail")
+    assert front["instance_prompt"] == "sks dog"
+    (widget,) = front["widget"]
+    assert widget["parameters"] == {"negative_prompt": "blurry: #1"}
+    assert (folder / widget["output"]["url"]).is_file()
+    huggingface_hub = pytest.importorskip("huggingface_hub")
+    assert huggingface_hub.metadata_load(folder / "README.md") == front
+
+
+def test_the_card_tells_settings_curves_and_the_datasets_hash(published):
+    folder, _ = published(previews=False)
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    for expected in ("| rank | 3 |", "| alpha | 2.0 |", "| steps | 120 |", "ab" * 32, "](curves.png)", "Not stated"):
+        assert expected in card
+
+
+def test_the_webui_finds_activation_text_and_weight(published):
+    folder, _ = published(previews=False, weight=0.7, negative_prompt="blurry")
+    said = json.loads((folder / "dog.json").read_text(encoding="utf-8"))
+    assert (said["activation text"], said["preferred weight"]) == ("sks dog", 0.7)
+    assert said["negative text"] == "blurry"
+
+
+RECIPE = Recipe("a dog", 512, 768, "blurry", 20, 6.5, "DPM++ 2M Karras", 9, 2, (LoraUse("dog", 0.8),))
+
+
+def test_every_link_of_the_workflow_joins_sockets_of_one_type():
+    graph = workflow(RECIPE, "dog.safetensors", "base.safetensors", v_prediction=True, zero_snr=True)
+    nodes = {node["id"]: node for node in graph["nodes"]}
+    for number, source, slot, target, socket, kind in graph["links"]:
+        output, into = nodes[source]["outputs"][slot], nodes[target]["inputs"][socket]
+        assert number in output["links"]
+        assert into["link"] == number
+        assert output["type"] == into["type"] == kind
+    linked = [socket for node in graph["nodes"] for socket in node["inputs"]]
+    assert len(linked) == len(graph["links"]) == graph["last_link_id"]
+
+
+def test_the_workflow_says_what_the_recipe_says():
+    graph = workflow(RECIPE, "dog.safetensors", "base.safetensors", v_prediction=True, zero_snr=False)
+    settings = {}
+    for node in graph["nodes"]:
+        settings.setdefault(node["type"], []).append(node["widgets_values"])
+    assert settings["LoraLoader"] == [["dog.safetensors", 0.8, 0.8]]
+    assert settings["KSampler"] == [[9, "fixed", 20, 6.5, "dpmpp_2m", "karras", 1.0]]
+    assert settings["CLIPSetLastLayer"] == [[-2]]
+    assert settings["CLIPTextEncode"] == [["a dog"], ["blurry"]]
+    assert settings["EmptyLatentImage"] == [[512, 768, 1]]
+    assert settings["ModelSamplingDiscrete"] == [["v_prediction", False]]
+    assert set(DRAWN_SAMPLERS) == set(SAMPLERS)
+
+
+def test_what_is_there_is_kept_unless_one_says_otherwise(published):
+    folder, _ = published(previews=False)
+    before = (folder / "README.md").read_bytes()
+    with pytest.raises(ConfigError, match="--overwrite"):
+        published(previews=False, description="new")
+    assert (folder / "README.md").read_bytes() == before
+    published(previews=False, description="new", overwrite=True)
+    assert "new" in (folder / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_folder_of_the_person_is_never_replaced(published, tmp_path):
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "README.md").write_text("my own", encoding="utf-8")
+    with pytest.raises(ConfigError, match="no folder that publish made"):
+        published(previews=False, out=home, overwrite=True)
+    assert files_in(home) == ["README.md"]
+
+
+def test_a_folder_that_holds_the_file_itself_is_not_replaced(published, lora):
+    (lora.parent / "README.md").write_text(MARK, encoding="utf-8")
+    with pytest.raises(ConfigError, match="holds the file"):
+        published(previews=False, out=lora.parent, overwrite=True)
+    assert lora.is_file()
+
+
+def test_a_failure_half_way_leaves_the_old_folder_and_nothing_else(published, lora, monkeypatch):
+    folder, _ = published(previews=False)
+    before = {name: (folder / name).read_bytes() for name in files_in(folder)}
+
+    def full(*_):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(publishing, "model_card", full)
+    with pytest.raises(OSError, match="no space"):
+        published(previews=False, overwrite=True)
+    assert {name: (folder / name).read_bytes() for name in files_in(folder)} == before
+    assert list(lora.parent.glob(".scumble*")) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ({"prompt": ("a <lora:cat:1>",)}, "names a LoRA"),
+        ({"sampler": "Eular"}, "did you mean 'Euler'"),
+        ({"push": "no repository"}, "USER/NAME"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_written(published, lora, settings, complaint):
+    with pytest.raises(ConfigError, match=complaint):
+        published(Hub(), **settings)
+    assert not (lora.parent / "dog-published").exists()
+
+
+class Hub:
+    """Stands in for the hub's HfApi: what was asked of it, in order."""
+
+    def __init__(self, repositories=(), error=None):
+        self.repositories, self.error, self.asked = set(repositories), error, []
+
+    def whoami(self):
+        self.asked.append("whoami")
+
+    def repo_exists(self, repository):
+        return repository in self.repositories
+
+    def create_repo(self, repository, *, private, exist_ok):
+        self.asked.append(("create", repository, private, exist_ok))
+        return f"https://hub/{repository}"
+
+    def upload_folder(self, *, repo_id, folder_path, commit_message):
+        if self.error is not None:
+            raise self.error
+        self.asked.append(("upload", repo_id, files_in(folder_path), commit_message))
+
+
+def test_the_whole_folder_is_sent(published):
+    hub = Hub()
+    folder, said = published(hub, previews=False, push="me/dog", private=True)
+    create, upload = hub.asked[1:]
+    assert create == ("create", "me/dog", True, True)
+    assert upload[:3] == ("upload", "me/dog", files_in(folder))
+    assert said[-1] == "sent: https://hub/me/dog"
+
+
+def test_a_repository_that_is_there_needs_overwrite(published, lora):
+    with pytest.raises(ConfigError, match="--overwrite"):
+        published(Hub(["me/dog"]), previews=False, push="me/dog")
+    assert not (lora.parent / "dog-published").exists()
+    hub = Hub(["me/dog"])
+    published(hub, previews=False, push="me/dog", overwrite=True)
+    assert hub.asked[-1][0] == "upload"
+
+
+def test_when_sending_fails_the_folder_stays_and_one_is_told_how_to_send_it(published, lora):
+    with pytest.raises(ScumbleError, match=re.escape("'hf upload me/dog")):
+        published(Hub(error=ConnectionError("no route")), previews=False, push="me/dog")
+    assert (lora.parent / "dog-published" / "README.md").is_file()
+
+
+def test_offline_one_is_told_so_before_anything_is_done(published, lora):
+    from huggingface_hub import HfApi
+
+    with pytest.raises(ScumbleError, match="HF_HUB_OFFLINE is set"):
+        published(HfApi(token="none"), previews=False, push="me/dog")
+    assert not (lora.parent / "dog-published").exists()
+
+
+def test_a_hub_that_cannot_be_reached_is_no_traceback(published, lora):
+    from huggingface_hub.errors import HTTPError
+
+    with pytest.raises(ScumbleError, match="cannot be reached"):
+        published(Hub(error=HTTPError("no such host")), previews=False, push="me/dog")
