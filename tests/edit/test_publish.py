@@ -5,9 +5,11 @@ import re
 
 import pytest
 import torch
+from PIL import Image
 
 from scumble.adapters.targets import find_targets
 from scumble.adapters.weight import weight_of
+from scumble.config.generate import GenerateConfig
 from scumble.config.publish import PublishConfig
 from scumble.edit import publish as publishing
 from scumble.edit.card import MARK
@@ -20,6 +22,7 @@ from scumble.files.metadata import TrainingFacts, metadata_of
 from scumble.files.read import write_lora
 from scumble.generate.infotext import read_infotext
 from scumble.generate.recipe import LoraUse, Recipe
+from scumble.generate.run import pictures
 from scumble.generate.samplers import SAMPLERS as DRAWN_SAMPLERS
 
 
@@ -88,6 +91,18 @@ def test_each_preview_carries_its_recipe_without_a_path_of_this_machine(publishe
         assert path.is_dir() or str(tiny_base).encode() not in path.read_bytes()
 
 
+def test_a_preview_is_what_generate_draws_from_its_recipe(published, lora, tiny_base):
+    folder, _ = published(n=1, weight=0.8)
+    recipe = read_infotext(folder / "previews/01.png")
+    config = GenerateConfig(
+        prompt=f"{recipe.prompt} <lora:dog:0.8>", base=str(tiny_base), lora=(folder / "dog.safetensors",), steps=2
+    )
+    (drawn,) = pictures(config)
+    with Image.open(folder / "previews/01.png") as preview:
+        assert preview.tobytes() == drawn.image.tobytes()
+    assert drawn.recipe.loras == recipe.loras
+
+
 def test_the_lora_is_seen_in_the_previews(published):
     strong, _ = published(n=1)
     first = (strong / "previews/01.png").read_bytes()
@@ -122,6 +137,7 @@ def test_the_card_tells_settings_curves_and_the_datasets_hash(published):
     card = (folder / "README.md").read_text(encoding="utf-8")
     for expected in ("| rank | 3 |", "| alpha | 2.0 |", "| steps | 120 |", "ab" * 32, "](curves.png)", "Not stated"):
         assert expected in card
+    assert "were drawn" not in card
 
 
 def test_the_webui_finds_activation_text_and_weight(published):

@@ -32,7 +32,7 @@ def publish(
     settings = from_values(PublishConfig, {"file": file, **nested(PublishConfig, flags)})
     from scumble.edit.publish import publish as run
 
-    play(run(settings), "nothing was published")
+    play(run(settings))
 
 
 def import_(

@@ -145,12 +145,16 @@ def _use(shared: Shared) -> str:
     file = f"{shared.name}.safetensors"
     recipe = shared.recipe
     how = f"{recipe.sampler}, {recipe.steps} steps, guidance {plain_number(recipe.guidance_scale)}"
-    base = shared.base or "BASE"
+    drawn = f"The pictures were drawn with {how}" if shared.previews else f"Start with {how}"
+    picture = f", `{shared.name}.png`" if shared.previews else ""
+    also = "; each picture carries its recipe" if shared.previews else ""
+    base = shared.base if shared.base and HUB_ID.fullmatch(shared.base) else "folder of the base"
     return f"""## Use
 
-The pictures were drawn with {how}, {recipe.width} x {recipe.height} px; each carries its recipe.
+{drawn}, {recipe.width} x {recipe.height} px{also}.
 
-- **WebUI**: put `{file}` and `{shared.name}.json` into `models/Lora`, and `{recipe.loras[0].tag}` into the prompt.
+- **WebUI**: put `{file}`{picture} and `{shared.name}.json` into `models/Lora`, and `{recipe.loras[0].tag}` into the
+  prompt.
 - **ComfyUI**: put `{file}` into `models/loras` and drop `{shared.name}-comfyui.json` on the canvas; choose your
   checkpoint in its first node.
 - **diffusers**:
