@@ -1,6 +1,9 @@
 """Which base a file is for, where nobody says so; and what is refused whatever is done with it."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from tests.files.kinds import random_layer
 from tests.files.mismatches import MISMATCHES
 
+from scripts import load_script
 from scumble.config import from_values
 from scumble.config.edit import ConvertConfig, MergeConfig
 from scumble.edit.convert import convert
@@ -50,6 +54,21 @@ def test_the_model_in_the_box_and_every_family_are_known(tables):
     assert tables["sd1"].shapes["unet.mid_block.attentions.0.proj_in"] == (1280, 1280, 1, 1)
     assert tables["sdxl"].shapes["unet.mid_block.attentions.0.proj_in"] == (1280, 1280)
     assert tables["sdxl"].shapes["text_encoder_2.text_model.encoder.layers.31.mlp.fc1"] == (5120, 1280)
+
+
+def test_the_shipped_tables_are_those_of_the_models():
+    maker = load_script(Path(__file__).parents[1] / "families" / "make_layer_tables.py")
+    for name, text in maker.all_tables().items():
+        assert (maker.TABLES / f"{name}.txt").read_text(encoding="utf-8") == text
+
+
+def test_looking_for_the_base_imports_no_code_of_models():
+    code = (
+        "import sys; from scumble.edit.convert import convert; from scumble.families.layers import known_tables; "
+        "list(known_tables()); print([name for name in ('diffusers', 'transformers') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_shapes_from_settings_are_those_of_the_modules(tables, narrow_base, sdxl_base):

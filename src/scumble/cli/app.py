@@ -1,5 +1,6 @@
 """The command `scumble`: each command builds settings from flags and a file, calls one function, shows its events."""
 
+import logging
 import os
 import sys
 from pathlib import Path
@@ -135,6 +136,7 @@ def exit_code(arguments: list[str]) -> int:
     """Run one command line and say how it ended."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it warns of a faster kernel on every import
     try:
         for note in notes_on(arguments):
             print(f"· {note}")

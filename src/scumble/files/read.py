@@ -15,7 +15,6 @@ from scumble.files.guard import refuse_non_finite
 from scumble.files.lorafile import Format, LoraFile
 from scumble.registry import load
 
-
 IN_FULL = (".dora_scale", ".lora_magnitude_vector", ".lora_magnitude_vector.weight")
 """Ends of names of numbers that are as large as the base's weights: rounded, they would drown the change."""
 
