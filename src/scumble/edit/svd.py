@@ -37,6 +37,8 @@ class Thin:
         """The difference of two products as one, of the ranks' sum; of equal ranks without cancellation."""
         if self.up.shape == other.up.shape and self.down.shape == other.down.shape:
             first, second, third, fourth = (part.double() for part in (self.up, other.up, self.down, other.down))
+            if torch.equal(third, fourth):
+                return Thin(first - second, third)
             return Thin(torch.cat([first - second, second], 1), torch.cat([third, third - fourth]))
         return Thin(torch.cat([self.up, -other.up], 1), torch.cat([self.down, other.down]))
 
