@@ -1,18 +1,21 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tests.files.kinds import change_of, weight_of
+from tests.files.kinds import change_of, random_layer, weight_of
 
 from scumble.config import from_values
 from scumble.config.edit import ConvertConfig
+from scumble.edit.change import whole_change
 from scumble.edit.convert import convert
 from scumble.errors import ConfigError, LoraFileError
 from scumble.files.guard import read_metadata
-from scumble.files.read import read_lora
+from scumble.files.lorafile import LoraFile
+from scumble.files.read import read_lora, write_lora
 
 
 @pytest.fixture
@@ -111,13 +114,30 @@ def test_as_lora_of_a_large_rank_is_exact(lora_file, converted, tmp_path):
 
 
 def test_a_dora_without_weights_says_that_it_needs_the_base(layers_of, table, tmp_path):
-    from dataclasses import replace
-
-    from scumble.edit.change import whole_change
-
     (key, layer), *_ = layers_of(dora="output").items()
     with pytest.raises(LoraFileError, match=r"DoRA sets the length of the base's own weights.*give --base"):
         whole_change(key, layer, replace(table, stored={}))
+
+
+@pytest.mark.parametrize("kind", ["lora", "lokr"])
+def test_a_dora_in_half_precision_is_measured_without_its_base_too(kind, tmp_path):
+    shape = (320, 768)
+    layer = random_layer(kind, shape, 4, 2.0, 0, "output")
+    key = "unet.down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k"
+    write_lora(LoraFile({key: layer}), tmp_path / "dora.safetensors")
+    settings = {"file": tmp_path / "dora.safetensors", "out": tmp_path / "out.safetensors", "save_precision": "fp16"}
+    done = convert(from_values(ConvertConfig, settings))
+    assert done.made_for == "sd1"
+    stored = {name: tensor.half().float() for name, tensor in layer.tensors.items() if name != "magnitude"}
+    exact, found = (change_of(replace(layer, tensors=tensors), shape) for tensors in (layer.tensors, stored))
+    size = exact.square().sum() + layer.tensors["magnitude"].double().square().sum()
+    squares = (found - exact).square().sum()  # lengths are stored in full
+    assert done.error.relative == pytest.approx(float((squares / size).sqrt()), rel=1e-2)
+    assert 1e-5 < done.error.relative < 1e-3
+    again = {"file": tmp_path / "out.safetensors", "out": tmp_path / "again.safetensors"}
+    assert convert(from_values(ConvertConfig, again)).error.relative == 0.0
+    ours, theirs = (load_file(tmp_path / name) for name in ("out.safetensors", "again.safetensors"))
+    assert {name: tensor.dtype for name, tensor in ours.items()} == {name: t.dtype for name, t in theirs.items()}
 
 
 def test_metadata_stay_and_the_family_is_named(lora_file, converted, tmp_path):

@@ -14,6 +14,7 @@ from scumble.edit.merge import merge
 from scumble.errors import ConfigError, LoraFileError
 from scumble.families.find import open_base
 from scumble.families.layers import table_of
+from scumble.files.fingerprint import fingerprint
 from scumble.files.lorafile import LoraFile
 from scumble.files.read import read_lora, write_lora
 
@@ -174,6 +175,18 @@ def test_the_result_is_what_the_base_is_and_replaces_no_other_folder(lora_file, 
     with pytest.raises(ConfigError, match="the base lies there"):
         merged([path], tmp_path / "out", tmp_path / "out", overwrite=True)
     assert not list(tmp_path.glob(".scumble-*"))
+
+
+def test_a_lora_that_was_trained_on_other_weights_is_told(lora_file, tiny_base, table, tmp_path):
+    """All but a hundredth apart is another base: told, and merged nevertheless."""
+    keys = [key for key in read_lora(lora_file(), table.paths()).layers if key.startswith("unet.")]
+    weights = {key.removeprefix("unet."): table.weight(key) for key in keys}
+    same = lora_file("same", metadata={"scumble.fingerprint": fingerprint(weights)})
+    assert merged([same], tiny_base, tmp_path / "one").notes == ()
+    moved = {path: weight + 0.1 * weight.std() * torch.randn_like(weight) for path, weight in weights.items()}
+    other = lora_file("other", metadata={"scumble.fingerprint": fingerprint(moved)})
+    (note,) = merged([other], tiny_base, tmp_path / "two").notes
+    assert note.startswith("other.safetensors was trained on another base, whose layers differ by 1")
 
 
 def test_a_stop_half_way_leaves_nothing_behind(lora_file, tiny_base, tmp_path, monkeypatch):

@@ -28,7 +28,10 @@ def _of_inspection(found: Any) -> list[str]:
 
 def _of_converted(done: Any) -> list[str]:
     if not done.made_for:
-        return [f"{done.path}: {done.num_layers} tensors, the same names and numbers (no LoRA)", *_left_out(done)]
+        return [
+            f"{done.path}: {done.num_layers} tensors, the same names and numbers (no LoRA that is known here)",
+            *_left_out(done),
+        ]
     return [f"{done.path}: {done.num_layers} layers, for {done.made_for}", _error(done.error), *_left_out(done)]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from scumble.edit.change import refuse_misfits
+from scumble.edit.change import MAGNITUDE, refuse_misfits
 from scumble.edit.provenance import as_one_for
 from scumble.errors import LoraFileError
 from scumble.families.find import open_base
@@ -41,8 +41,13 @@ class GivenLora:
 
     @property
     def dtype(self) -> torch.dtype:
-        """The widest precision of its numbers."""
-        dtypes = {tensor.dtype for layer in self.file.layers.values() for tensor in layer.tensors.values()}
+        """The widest precision of its numbers; not of DoRA's lengths, which are always stored in full."""
+        dtypes = {
+            tensor.dtype
+            for layer in self.file.layers.values()
+            for name, tensor in layer.tensors.items()
+            if name != MAGNITUDE
+        }
         widest = dtypes.pop()
         for dtype in dtypes:
             widest = torch.promote_types(widest, dtype)

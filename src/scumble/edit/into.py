@@ -21,10 +21,14 @@ from scumble.families.convert import EMA_PREFIX
 from scumble.families.find import open_base
 from scumble.families.layers import LayerTable, table_of
 from scumble.families.stored import StoredWeight
+from scumble.files.fingerprint import distance, fingerprint
 
 INDEX = "model_index.json"
 STALE = (".bin", ".ckpt", ".pt", ".pth", ".msgpack", ".onnx", ".h5")
 """Weights in forms that are not merged: beside merged ones they would be those of another model."""
+
+SAME_BASE = 0.01
+"""Fingerprints nearer than this are of one base, stored in other precisions."""
 
 HASHES = ("modelspec.hash_sha256", "sshs_model_hash", "sshs_legacy_hash")
 
@@ -39,7 +43,7 @@ class MergedBase:
         num_layers: layers that were changed.
         num_tensors: tensors that were changed; a folder may hold a layer in several precisions.
         error: what rounding to the base's precision takes of the change: |result - (base + change)| / |change|.
-        notes: what the person should know: what of the base was left out or left as it was.
+        notes: what the person should know: a LoRA of another base, what of the base was left out or left as it was.
     """
 
     path: Path
@@ -74,7 +78,8 @@ def merge_into(paths: Sequence[Path], weights: Sequence[float], base: str, out: 
         notes = _notes_on_averages(model.path)
     else:
         notes = _merged_folder(merging, model.path, out)
-    return MergedBase(out, base, len(merging.keys), merging.num_tensors, merging.total.error(), notes)
+    strangers = tuple(note for one in given if (note := _stranger_note(one)))
+    return MergedBase(out, base, len(merging.keys), merging.num_tensors, merging.total.error(), (*strangers, *notes))
 
 
 def _check_kind(base: Path, out: Path) -> None:
@@ -95,6 +100,21 @@ def _refuse_taking_dora_away(given: Sequence[GivenLora], weights: Sequence[float
                 f"{one.path}: a DoRA with weight {weight:g}: its change depends on the weights it is added to, so that it "
                 "cannot be taken away from a merged base; keep the base as it was"
             )
+
+
+def _stranger_note(one: GivenLora) -> str | None:
+    """What to say of a LoRA that was trained on other weights than these, by its fingerprint of them."""
+    known = one.file.metadata.get("scumble.fingerprint")
+    paths = list(one.file.part("unet"))
+    if known is None or not paths:
+        return None
+    try:
+        apart = distance(known, fingerprint({path: one.table.weight(f"unet.{path}") for path in paths}))
+    except LoraFileError:
+        return f"{one.path.name} changes other layers than it was trained on, so its base cannot be compared"
+    if apart < SAME_BASE:
+        return None
+    return f"{one.path.name} was trained on another base, whose layers differ by {apart:.0%} from {one.table.name}'s"
 
 
 class _Merging:
