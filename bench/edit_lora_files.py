@@ -3,7 +3,7 @@
 Makes two LoRAs of rank 32 for all 264 layers that sd-scripts adapts, and with --extract two checkpoints with random weights
 that differ in these layers (nothing is downloaded). scumble and sd-scripts run as processes of their own, from files to
 a file; PEFT and LyCORIS run in this process and are timed without their imports, LyCORIS only on the 128 attention layers.
-The errors are computed here from the files alone: |result - exact| / |exact| over all layers.
+OMP_NUM_THREADS counts for all of them. The errors are computed here from the files alone: |result - exact| / |exact| over all layers.
 
     python bench/edit_lora_files.py --work FOLDER [--extract] [--sd-scripts CHECKOUT] [--sd-scripts-packages FOLDER]
 
@@ -27,6 +27,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
+from scumble.cli.app import exit_code
 from scumble.families.layers import LayerTable, known_tables
 
 RANK, RESIZED, MERGED, EXTRACTED = 32, 8, 16, 8
@@ -134,7 +135,7 @@ class Bench:
             write_lora(path, self.shapes, seed)
 
     def scumble(self, task: str, arguments: list[str], exact: Callable[[str], torch.Tensor]) -> None:
-        """Run our command."""
+        """Run our command, and once more in this process, without imports, as PEFT and LyCORIS run."""
         out = self.work / "ours.safetensors"
         self._record(
             task,
@@ -143,6 +144,11 @@ class Bench:
             out,
             exact,
         )
+        line = [*arguments, "--out", str(out), "--overwrite"]
+        exit_code(line)
+        started = seconds_now()
+        exit_code(line)
+        self._record(task, "scumble, in this process", seconds_since(started), out, exact)
 
     def sd_script(self, task: str, script: str, arguments: list[str], exact: Callable[[str], torch.Tensor]) -> None:
         """Run a script of sd-scripts, in float32 on the CPU."""
@@ -334,6 +340,7 @@ def main() -> None:
         "command": "python bench/edit_lora_files.py --work FOLDER" + " --extract" * options.extract
         + " --sd-scripts CHECKOUT" * (options.sd_scripts is not None),
         "hardware": f"{os.cpu_count()} cores, {platform.processor() or platform.machine()}",
+        "threads": torch.get_num_threads(),
         "versions": {"torch": torch.__version__, "python": platform.python_version()},
         "layers": len(bench.layers),
         "figures": bench.figures,
