@@ -68,7 +68,12 @@ def write_lora(file: LoraFile, path: str | Path, format: str = "kohya", dtype: t
 
 
 def _common_dtype(file: LoraFile) -> torch.dtype:
-    dtypes = {tensor.dtype for layer in file.layers.values() for tensor in layer.tensors.values()}
+    dtypes = {
+        tensor.dtype
+        for layer in file.layers.values()
+        for name, tensor in layer.tensors.items()
+        if name != "magnitude"  # always whole, see IN_FULL
+    }
     return dtypes.pop() if len(dtypes) == 1 else torch.float32
 
 
