@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from scumble.cli.app import TrainFlags, app, exit_code
+from scumble.cli.app import TrainFlags, app
 from scumble.cli.flags import flag_names, leaves, nested
 from scumble.cli.foreign import NOT_THERE_YET, WITHOUT_EFFECT, translate
 from scumble.config import TrainConfig, from_values
@@ -27,18 +27,6 @@ def given(*arguments):
 def parsed(*arguments):
     """The training settings that a command line means."""
     return from_values(TrainConfig, given(*arguments))
-
-
-@pytest.fixture
-def scumble(capsys, tmp_path, monkeypatch):
-    """Run a command line; its exit code, output and errors."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        code = exit_code([str(argument) for argument in arguments])
-        return code, *capsys.readouterr()
-
-    return run
 
 
 @pytest.fixture

@@ -7,23 +7,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from tests.files.kinds import random_layer
 
-from scumble.cli.app import exit_code
 from scumble.families.find import open_base
 from scumble.families.layers import table_of
 from scumble.files.lorafile import LoraFile
 from scumble.files.read import write_lora
-
-
-@pytest.fixture
-def scumble(capsys, tmp_path, monkeypatch):
-    """Run a command line; its exit code, output and errors."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        code = exit_code([str(argument) for argument in arguments])
-        return code, *capsys.readouterr()
-
-    return run
 
 
 @pytest.fixture

@@ -4,8 +4,6 @@ import tomllib
 
 import pytest
 
-from scumble.cli.app import exit_code
-
 KOHYA = """
 [model_arguments]
 pretrained_model_name_or_path = "{base}"
@@ -21,18 +19,6 @@ max_train_steps = 4
 shuffle_caption = true
 output_name = "dog"
 """
-
-
-@pytest.fixture
-def scumble(capsys, tmp_path, monkeypatch):
-    """Run a command line; its exit code, output and errors."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        code = exit_code([str(argument) for argument in arguments])
-        return code, *capsys.readouterr()
-
-    return run
 
 
 @pytest.fixture

@@ -38,19 +38,25 @@ def settings(common):
     return lambda *changes: common(own, *changes)
 
 
+def stopped_and_resumed(settings, chosen):
+    """The file of a run that was stopped after two steps and gone on with."""
+    events = train(settings(chosen, {"output": {"name": "stopped"}}))
+    for event in events:
+        if isinstance(event, Stepped) and event.step == 2:
+            break
+    events.close()
+    return list(train(settings(chosen, {"output": {"name": "stopped", "resume": True}})))[-1].files["LoRA"]
+
+
 @pytest.mark.parametrize("adapter", ADAPTERS)
 def test_the_file_is_proven_and_a_stopped_run_ends_in_the_same_bytes(settings, tmp_path, adapter):
     chosen = {"adapter": ADAPTERS[adapter]}
     finished = list(train(settings(chosen, {"output": {"name": "whole"}})))[-1]
     assert finished.figures["weight_error"] < 2e-6
     assert finished.figures["effect_error"] < 5e-3
-    stopped = train(settings(chosen, {"output": {"name": "stopped"}}))
-    for event in stopped:
-        if isinstance(event, Stepped) and event.step == 2:
-            break
-    stopped.close()
-    list(train(settings(chosen, {"output": {"name": "stopped", "resume": True}})))
-    files = [load_file(tmp_path / "runs" / name / f"{name}.safetensors") for name in ("whole", "stopped")]
+    files = [
+        load_file(path) for path in (tmp_path / "runs/whole/whole.safetensors", stopped_and_resumed(settings, chosen))
+    ]
     assert files[0].keys() == files[1].keys()
     assert [key for key in files[0] if not torch.equal(files[0][key], files[1][key])] == []
 
@@ -119,13 +125,9 @@ def test_the_text_encoders_are_trained_proven_and_resumed(request, settings, tmp
     finished = list(train(settings(chosen, {"output": {"name": "whole"}})))[-1]
     assert finished.figures["weight_error"] < 2e-6
     assert finished.figures["effect_error"] < 5e-3
-    stopped = train(settings(chosen, {"output": {"name": "stopped"}}))
-    for event in stopped:
-        if isinstance(event, Stepped) and event.step == 2:
-            break
-    stopped.close()
-    list(train(settings(chosen, {"output": {"name": "stopped", "resume": True}})))
-    files = [load_file(tmp_path / "runs" / name / f"{name}.safetensors") for name in ("whole", "stopped")]
+    files = [
+        load_file(path) for path in (tmp_path / "runs/whole/whole.safetensors", stopped_and_resumed(settings, chosen))
+    ]
     assert [key for key in files[0] if not torch.equal(files[0][key], files[1][key])] == []
     text = {key: tensor for key, tensor in files[0].items() if key.startswith("lora_te")}
     prefixes = {key.split("_text_model")[0] for key in text}
