@@ -28,8 +28,49 @@ def test_inspect_says_what_is_in_a_file(scumble, loras):
     code, out, _ = scumble("inspect", "a.safetensors")
     assert code == 0
     assert "a.safetensors: for mini, in kohya's naming" in out
-    assert "trigger: sks a" in out
-    assert "unet.down_blocks.0" in out
+    assert out.splitlines()[1:8] == [
+        "  algorithm  lora (28 layers)",
+        "  rank       4 (28 layers)",
+        "  alpha      2 (28 layers)",
+        "  targets    unet: self-attention (28 layers)",
+        "  numbers    float32 (56 tensors)",
+        "  trigger    sks a",
+        "",
+    ]
+    rows = [line.split() for line in out.splitlines()[9:]]
+    assert [row[:3] for row in rows] == [
+        ["unet.down_blocks.0", "4", "4"],
+        ["unet.down_blocks.1", "4", "4"],
+        ["unet.mid_block", "4", "4"],
+        ["unet.up_blocks.0", "8", "4"],
+        ["unet.up_blocks.1", "8", "4"],
+    ]
+    assert all(float(row[3]) > 0 for row in rows)
+
+
+def test_inspect_of_a_mixed_file_counts_each_kind_and_gives_the_ends_of_many_ranks(scumble, tmp_path):
+    table = table_of(open_base("mini"))
+    keys = [key for key in table.shapes if ".attn1." in key]
+    kinds = ["lora"] * 20 + ["lokr"] * 8
+    layers = {
+        key: random_layer(kind, table.shapes[key], 1 + i % 6, 2.5, i)
+        for i, (key, kind) in enumerate(zip(keys, kinds, strict=True))
+    }
+    text = {key: random_layer("lora", table.shapes[key], 2, 2.5, 0, "input") for key in table.shapes if ".mlp." in key}
+    write_lora(LoraFile({**layers, **text}), tmp_path / "mixed.safetensors")
+    _, out, _ = scumble("inspect", "mixed.safetensors")
+    count = len(text)
+    assert f"algorithm  lora (20 layers), lokr (8), lora with DoRA on input ({count})\n" in out
+    assert f"rank       1 to 6 ({28 + count} layers)\n" in out
+    assert f"targets    unet: self-attention (28 layers); text_encoder: text feed-forward ({count} layers)\n" in out
+    assert "! it does not say what it was trained on, nor how\n" in out
+
+
+@pytest.mark.parametrize(("format", "whose"), [("kohya", "kohya's"), ("diffusers", "diffusers'"), ("peft", "PEFT's")])
+def test_inspect_names_the_naming(format, whose, scumble, loras):
+    scumble("convert", "a.safetensors", "--to", format, "--out", "x" if format == "peft" else "x.safetensors")
+    _, out, _ = scumble("inspect", "x" if format == "peft" else "x.safetensors")
+    assert f": for mini, in {whose} naming\n" in out
 
 
 def test_inspect_as_json_is_one_object(scumble, loras):

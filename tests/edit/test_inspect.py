@@ -53,7 +53,8 @@ def test_norms_are_those_of_the_changes(kind, lora_file, layers_of, inspected, t
 
 
 def test_a_dora_is_named_and_its_norm_needs_the_weights_of_a_base(lora_file, inspected, tmp_path):
-    assert inspected(lora_file(kind="loha", dora="output")).algorithms == {"loha+dora": 8}
+    assert inspected(lora_file(kind="loha", dora="output")).algorithms == {"loha with DoRA on output": 8}
+    assert inspected(lora_file(dora="input")).algorithms == {"lora with DoRA on input": 8}
     assert all(block.norm is not None for block in inspected(lora_file(dora="output")).blocks)
     layer = random_layer("lora", (320, 320), 2, 1.0, 0, "output")
     cross = random_layer("lora", (320, 768), 2, 1.0, 0)

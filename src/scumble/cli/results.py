@@ -1,9 +1,14 @@
 """What was done to LoRA files, as lines of text."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-MOST_RANKS = 6
+MOST_VALUES = 4
+"""As many ranks or alphas are told one by one."""
+
+NAMINGS = {"kohya": "kohya's", "diffusers": "diffusers'", "peft": "PEFT's"}
+"""A format of the registry -> whose naming it is."""
 
 
 def lines_of(result: Any) -> list[str]:
@@ -13,14 +18,23 @@ def lines_of(result: Any) -> list[str]:
 
 
 def _of_inspection(found: Any) -> list[str]:
-    blocks = [(block.name, block.num_layers, _counts(block.ranks), _norm(block.norm)) for block in found.blocks]
+    ranks: Counter[int] = Counter()
+    for block in found.blocks:
+        ranks.update(block.ranks)
+    facts = {
+        "algorithm": _counts(found.algorithms, "layers"),
+        "rank": _counts(dict(ranks.most_common()), "layers"),
+        "alpha": _counts(found.alphas, "layers"),
+        "targets": _targets(found.targets),
+        "numbers": _counts(found.dtypes, "tensors"),
+        **{what: f"{text:.300}" for what, text in found.said.items()},
+    }
+    width = max(map(len, facts))
+    blocks = [(block.name, block.num_layers, _ranks(block.ranks), _norm(block.norm)) for block in found.blocks]
     return [
-        f"{found.path}: for {found.made_for}, in {found.format}'s naming",
-        f"  algorithm: {_counts(found.algorithms)} layers",
-        f"  numbers:   {', '.join(found.dtypes)}",
-        f"  alpha:     {_counts(found.alphas)}",
-        f"  targets:   {_counts(found.targets)}",
-        *(f"  {what}: {text:.300}" for what, text in found.said.items()),
+        f"{found.path}: for {found.made_for}, in {NAMINGS.get(found.format, found.format)} naming",
+        *(f"  {what.ljust(width)}  {text}" for what, text in facts.items()),
+        *([] if found.said else ["  ! it does not say what it was trained on, nor how"]),
         "",
         *_table([("block", "layers", "rank", "norm of the change"), *blocks]),
     ]
@@ -90,14 +104,32 @@ def _norm(norm: float | None) -> str:
     return "needs --base (DoRA)" if norm is None else f"{norm:.4g}"
 
 
-def _counts(counts: Mapping[Any, int]) -> str:
-    if len(counts) == 1:
-        (value,) = counts
-        return f"{value}" if isinstance(value, int) else f"{value} ({counts[value]})"
-    shown = [f"{value} ({count})" for value, count in list(counts.items())[:MOST_RANKS]]
-    return ", ".join(shown) + (f", and {len(counts) - MOST_RANKS} more" if len(counts) > MOST_RANKS else "")
+def _targets(counts: Mapping[str, int]) -> str:
+    """Kinds of layers, a list for each model part."""
+    parts: dict[str, dict[str, int]] = {}
+    for name, count in counts.items():
+        part, _, kind = name.partition(": ")
+        parts.setdefault(part, {})[kind] = count
+    return "; ".join(f"{part}: {_counts(kinds, 'layers')}" for part, kinds in parts.items())
+
+
+def _ranks(counts: Mapping[int, int]) -> str:
+    return f"{next(iter(counts))}" if len(counts) == 1 else _counts(counts, "layers")
+
+
+def _counts(counts: Mapping[Any, int], of_what: str) -> str:
+    """Values with how often they are there: "lora (60 layers), lokr (24)"; of many numbers the ends."""
+    if len(counts) > MOST_VALUES and all(isinstance(value, int | float) for value in counts):
+        return f"{min(counts):g} to {max(counts):g} ({sum(counts.values())} {of_what})"
+    shown = [f"{_plain(value)} ({count})" for value, count in counts.items()]
+    return ", ".join([f"{shown[0][:-1]} {of_what})", *shown[1:]])
+
+
+def _plain(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _table(rows: Sequence[Sequence[Any]]) -> list[str]:
     widths = [max(len(str(row[i])) for row in rows) for i in range(len(rows[0]))]
-    return ["  " + "  ".join(str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    lines = ("  ".join(str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return [f"  {line}".rstrip() for line in lines]

@@ -31,12 +31,15 @@ SAID = {
     "epochs": ("ss_epoch",),
     "learning rate": ("ss_learning_rate",),
     "pictures": ("ss_num_train_images",),
-    "resolution": ("ss_resolution", "modelspec.resolution"),
+    "resolution": ("modelspec.resolution", "ss_resolution"),
     "merged from": ("scumble.merged_from", "modelspec.merged_from"),
     "resized from": ("scumble.resized_from",),
     "extracted from": ("scumble.extracted_from",),
 }
 """What people ask -> the metadata that say it, the most telling first."""
+
+FLOW = ("down_blocks", "mid_block", "up_blocks", "conv_out")
+"""The denoiser's blocks as numbers go through them; what comes before the first of these is not named."""
 
 
 @dataclass(frozen=True)
@@ -64,11 +67,12 @@ class Inspection:
         path: the file, as it was named.
         made_for: the base or architecture whose layers it fits.
         format: naming of its tensors.
-        algorithms: algorithm, with "+dora" where lines have a length of their own -> number of layers.
+        algorithms: algorithm, with "with DoRA on output" or "on input" where rows or input channels have a length of
+            their own -> number of layers.
         dtypes: number format -> number of tensors.
         alphas: alpha -> number of layers.
         targets: kind of layer, with its model part -> number of layers.
-        blocks: in the model's order.
+        blocks: the denoiser's in the order in which numbers go through it, then the text encoders'.
         said: what its metadata tell: base, trigger, steps and so on; only what is there.
         metadata: all of it.
     """
@@ -117,9 +121,10 @@ def _blocks(given: GivenLora) -> tuple[Block, ...]:
         if key in given.file.layers:
             by_block.setdefault(_block(key), []).append(key)
     layers = given.file.layers
+    in_order = sorted(by_block.items(), key=lambda item: _place(item[0]))
     return tuple(
         Block(name, len(keys), _counted(layers[key].rank for key in keys), _norm(given, keys))
-        for name, keys in by_block.items()
+        for name, keys in in_order
     )
 
 
@@ -139,13 +144,24 @@ def _square(given: GivenLora, key: str) -> float | None:
 
 
 def _algorithm(layer: LoraLayer) -> str:
-    return layer.algorithm + ("+dora" if MAGNITUDE in layer.tensors else "")
+    lengths = layer.tensors.get(MAGNITUDE)
+    if lengths is None:
+        return layer.algorithm
+    return f"{layer.algorithm} with DoRA on {'output' if lengths.shape[1] == 1 else 'input'}"
 
 
 def _block(key: str) -> str:
     part, *path = key.split(".")
     numbered = path[0] in ("down_blocks", "up_blocks")
     return ".".join([part, *path[: 2 if numbered else 1]]) if part == "unet" else part
+
+
+def _place(block: str) -> int:
+    """Where a block lies in the model, to sort by; of blocks at one place the order stays."""
+    part, *path = block.split(".")
+    if part != "unet":
+        return len(FLOW) + 1
+    return FLOW.index(path[0]) + 1 if path[0] in FLOW else 0
 
 
 def _kind(key: str) -> str:
