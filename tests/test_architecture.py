@@ -120,7 +120,8 @@ def test_the_finder_of_circles_finds_one():
 
 FAMILY = re.compile(r"sd_?v?[1-3]\b|sd_?15|sd_?xl|stable.?diffusion|\bsd\b|\bsd3|flux", re.IGNORECASE)
 ALLOWED_FAMILY_NAMES = {
-    ("edit/programs.py", "sd-scripts"),  # the name of a program
+    ("edit/programs/readings.py", "sd-scripts"),  # the name of a program
+    ("edit/programs/a1111.py", "sdxl_"),  # what A1111 itself looks for in ss_base_model_version
     ("cli/app.py", "The LoRA workshop for Stable Diffusion: from a folder of pictures to a proven LoRA file."),
     ("registry.py", "sd1"),  # the table of plug-ins has to name them
     ("registry.py", "scumble.families.sd1"),

@@ -1,97 +1,57 @@
-"""The proof after saving finds a file that is not what was trained, and is not fooled by rounding."""
+"""`verify`: whose base it is, and what other programs apply."""
 
-import pytest
 import torch
 
-from scumble.adapters import lora
-from scumble.adapters.inject import attach, set_strength
-from scumble.adapters.recipe import AdapterRecipe
-from scumble.adapters.targets import find_targets
-from scumble.edit.verify import Probe, prove_file
-from scumble.errors import LoraFileError
-from scumble.families.find import open_base
-from scumble.files.lorafile import LoraFile, LoraLayer
-from scumble.files.read import write_lora
+from scumble.config.edit import VerifyConfig
+from scumble.edit.verify import verify
+from scumble.files.fingerprint import fingerprint
+from scumble.files.kinship import DISTANT, NEAR, SAME, STRANGER, UNKNOWN
 
 
-@pytest.fixture
-def trained(tiny_base, cpu):
-    """A base with an adapter that changes it, the probe's answers, and the adapters by path."""
-
-    def build(dtype=torch.float32, size=0.1):
-        base = open_base(str(tiny_base))
-        denoiser = base.load_denoiser(dtype, cpu)
-        generator = torch.Generator().manual_seed(3)
-        adapters = {
-            path: lora.create(denoiser.get_submodule(path), AdapterRecipe("lora", 4, 3.0), generator)
-            for path in find_targets(denoiser, ["attention"])
-        }
-        for adapter in adapters.values():
-            adapter.up.data.normal_(std=size, generator=generator)
-        attach(denoiser, "a", adapters)
-        noisy = torch.randn(2, 4, 4, 4, generator=generator).to(dtype)
-        timesteps = torch.tensor([100, 700])
-        state = base.load_text_encoder(cpu).encode(["three"], 1)[0]["hidden"].to(dtype)
-        text = {"hidden": torch.stack([state, state])}
-        with torch.no_grad():
-            answer = base.predict(denoiser, noisy, timesteps, text)
-            set_strength(denoiser, "a", 0.0)
-            plain = base.predict(denoiser, noisy, timesteps, text)
-        return base, Probe(noisy, timesteps, text, answer, plain), adapters
-
-    return build
-
-
-def written(adapters, path, alpha=3.0, dtype=torch.float32, without=0):
-    layers = {
-        f"unet.{name}": LoraLayer("lora", {"down": a.down.detach(), "up": a.up.detach()}, 4, alpha)
-        for name, a in list(adapters.items())[without:]
+def metadata_for(table, paths, noise):
+    generator = torch.Generator().manual_seed(0)
+    weights = {path: table.weight(f"unet.{path}") for path in paths}
+    moved = {
+        path: weight + noise * weight.std() * torch.randn(weight.shape, generator=generator)
+        for path, weight in weights.items()
     }
-    write_lora(LoraFile(layers), path, "kohya", dtype)
-    return path
+    return {"scumble.base": "someone/else", "scumble.fingerprint": fingerprint(moved)}
 
 
-def deltas(adapters):
-    return [(f"unet.{path}", adapter.delta().detach()) for path, adapter in adapters.items()]
+def denoiser_paths(layers):
+    return [key.removeprefix("unet.") for key in layers if key.startswith("unet.")]
 
 
-def test_a_right_file_is_proved(trained, tmp_path):
-    base, probe, adapters = trained()
-    proof = prove_file(written(adapters, tmp_path / "a.safetensors"), base, probe, deltas(adapters), torch.float32)
-    assert proof.weight_error < 1e-6
-    assert proof.effect_error < 1e-4
+def test_the_base_is_told_from_relatives_and_strangers(lora_file, layers_of, table, tiny_base):
+    paths = denoiser_paths(layers_of())
+    found = []
+    for noise in (0.0, 0.1, 0.5, 30.0):
+        path = lora_file(metadata=metadata_for(table, paths, noise))
+        found.append(verify(VerifyConfig(file=path, base=str(tiny_base))).kinship)
+    assert [kinship.verdict for kinship in found] == [SAME, NEAR, DISTANT, STRANGER]
+    assert [kinship.is_own for kinship in found] == [True, False, False, False]
+    assert found[1].distance < found[2].distance < found[3].distance
+    assert "a near relative of the base it was trained on (someone/else): its layers differ by 1" in found[1].words
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_a_file_in_half_precision_is_proved_to_its_rounding(trained, tmp_path, dtype):
-    base, probe, adapters = trained()
-    path = written(adapters, tmp_path / "a.safetensors", dtype=dtype)
-    assert 1e-5 < prove_file(path, base, probe, deltas(adapters), dtype).weight_error < 2e-2
+def test_a_file_without_a_fingerprint_is_of_unknown_kin(lora_file, tiny_base):
+    kinship = verify(VerifyConfig(file=lora_file(metadata={"ss_sd_model_name": "anime"}), base=str(tiny_base))).kinship
+    assert (kinship.verdict, kinship.distance) == (UNKNOWN, None)
+    assert "it says it was trained on anime" in kinship.words
 
 
-def test_an_effect_smaller_than_bf16_rounding_is_no_false_alarm(trained, tmp_path):
-    base, probe, adapters = trained(torch.bfloat16, size=1e-4)
-    proof = prove_file(written(adapters, tmp_path / "a.safetensors"), base, probe, deltas(adapters), torch.float32)
-    assert proof.weight_error < 1e-6
-    assert proof.rounding > 0.1
+def test_what_each_program_applies_is_said_in_words_and_numbers(lora_file, tiny_base):
+    found = verify(VerifyConfig(file=lora_file(dora="input"), base=str(tiny_base)))
+    programs = {each.program: each for each in found.programs}
+    assert list(programs) == ["A1111", "ComfyUI", "diffusers", "sd-scripts", "LyCORIS"]
+    assert (programs["ComfyUI"].num_layers, programs["ComfyUI"].distance) == (8, 0.0)
+    assert (programs["LyCORIS"].num_layers, programs["LyCORIS"].distance) == (0, 1.0)
+    assert programs["diffusers"].distance > 0.1
 
 
-def test_a_wrong_alpha_is_found(trained, tmp_path):
-    base, probe, adapters = trained()
-    path = written(adapters, tmp_path / "a.safetensors", alpha=4.0)
-    with pytest.raises(LoraFileError, match="weight change differs"):
-        prove_file(path, base, probe, deltas(adapters), torch.float32)
-
-
-def test_a_missing_layer_is_found(trained, tmp_path):
-    base, probe, adapters = trained()
-    path = written(adapters, tmp_path / "a.safetensors", without=1)
-    with pytest.raises(LoraFileError, match="missing"):
-        prove_file(path, base, probe, deltas(adapters), torch.float32)
-
-
-def test_a_base_that_answers_otherwise_is_found(trained, tmp_path, narrow_base):
-    base, probe, adapters = trained()
-    other = Probe(probe.noisy, probe.timesteps, probe.text, probe.trained + 0.1, probe.plain)
-    with pytest.raises(LoraFileError, match="effect differs"):
-        prove_file(written(adapters, tmp_path / "a.safetensors"), base, other, deltas(adapters), torch.float32)
+def test_a_file_that_the_webui_would_hide_is_told(lora_file, tiny_base):
+    hidden = lora_file(metadata={"ss_base_model_version": "sdxl_base_v1-0", "ss_v2": "False"})
+    (note,) = verify(VerifyConfig(file=hidden, base=str(tiny_base))).notes
+    assert "A1111 hides it in its LoRA tab" in note
+    shown = lora_file(metadata={"ss_base_model_version": "sd_v1", "ss_v2": "False"})
+    assert verify(VerifyConfig(file=shown, base=str(tiny_base))).notes == ()

@@ -173,4 +173,4 @@ def test_how_far_the_base_is_from_that_of_training_is_told(tmp_path, config, pai
     write_lora(replace(lora, metadata=known), path)
     noted = events_of(Noted, generate(config(lora=(path,))))
     assert [note.warning for note in noted] == warnings
-    assert all("whose layers differ by" in note.text for note in noted)
+    assert all("its layers differ by" in note.text for note in noted)

@@ -1,4 +1,4 @@
-"""The commands that work on LoRA files: inspect, convert, merge, extract, resize."""
+"""The commands that work on LoRA files: inspect, verify, convert, merge, extract, resize."""
 
 import json
 from dataclasses import asdict
@@ -12,9 +12,10 @@ from rich.markup import escape
 from scumble.cli.flags import flags_model, nested
 from scumble.cli.results import lines_of
 from scumble.config import from_values
-from scumble.config.edit import ConvertConfig, ExtractConfig, InspectConfig, MergeConfig, ResizeConfig
+from scumble.config.edit import ConvertConfig, ExtractConfig, InspectConfig, MergeConfig, ResizeConfig, VerifyConfig
 
 InspectFlags = flags_model(InspectConfig, without=frozenset({"file"}))
+VerifyFlags = flags_model(VerifyConfig, without=frozenset({"file"}))
 ConvertFlags = flags_model(ConvertConfig, without=frozenset({"file"}))
 MergeFlags = flags_model(MergeConfig, without=frozenset({"lora", "weights"}))
 ExtractFlags = flags_model(ExtractConfig, without=frozenset({"base", "tuned"}))
@@ -36,6 +37,22 @@ def inspect(
     """
     settings = from_values(InspectConfig, {"file": file, **nested(InspectConfig, flags)})
     from scumble.edit.look import inspect as run
+
+    found = run(settings)
+    _print([json.dumps(asdict(found), ensure_ascii=False, indent=2)] if settings.as_json else lines_of(found))
+
+
+def verify(
+    file: Annotated[Path, _help(VerifyConfig, "file")],
+    *,
+    flags: Annotated[VerifyFlags, Parameter(name="*")] = VerifyFlags(),  # type: ignore[valid-type]  # noqa: B008
+) -> None:
+    """Say whether a base is the one a LoRA was trained on, and what other programs apply of the file.
+
+    scumble verify photos.safetensors --base sd15.safetensors
+    """
+    settings = from_values(VerifyConfig, {"file": file, **nested(VerifyConfig, flags)})
+    from scumble.edit.verify import verify as run
 
     found = run(settings)
     _print([json.dumps(asdict(found), ensure_ascii=False, indent=2)] if settings.as_json else lines_of(found))
@@ -106,7 +123,7 @@ def resize(
     _print(lines_of(run(settings)))
 
 
-COMMANDS = (inspect, convert, merge, extract, resize)
+COMMANDS = (inspect, verify, convert, merge, extract, resize)
 
 
 def _print(lines: list[str]) -> None:

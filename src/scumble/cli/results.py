@@ -40,6 +40,20 @@ def _of_inspection(found: Any) -> list[str]:
     ]
 
 
+def _of_verified(found: Any) -> list[str]:
+    programs = [
+        (each.program, f"{each.num_layers} of {found.num_layers}", f"{each.distance:.2g}", each.words)
+        for each in found.programs
+    ]
+    return [
+        f"{found.path}: {found.num_layers} layers, in {found.format}'s naming",
+        f"  kinship: {found.kinship.words}",
+        "",
+        *_table([("program", "layers", "differs by", "what it applies"), *programs]),
+        *(f"! {note}" for note in found.notes),
+    ]
+
+
 def _of_converted(done: Any) -> list[str]:
     if not done.made_for:
         return [

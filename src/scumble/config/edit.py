@@ -1,4 +1,4 @@
-"""The settings of the commands that work on LoRA files: inspect, convert, merge, extract and resize."""
+"""The settings of the commands that work on LoRA files: inspect, verify, convert, merge, extract and resize."""
 
 from typing import Annotated, Literal, Self
 
@@ -24,6 +24,14 @@ class InspectConfig(Section):
 
     file: Annotated[Place, Field(description="LoRA file, or PEFT folder")]
     base: Annotated[str | None, Field(description=BASE_HELP)] = None
+    as_json: Annotated[bool, Also("json"), Field(description="print everything as one JSON object")] = False
+
+
+class VerifyConfig(Section):
+    """What `verify` looks at."""
+
+    file: Annotated[Place, Field(description="LoRA file, or PEFT folder")]
+    base: Annotated[str, Field(description="base that it is to be used with: hub id, pipeline folder or checkpoint")]
     as_json: Annotated[bool, Also("json"), Field(description="print everything as one JSON object")] = False
 
 

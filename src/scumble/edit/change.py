@@ -38,6 +38,13 @@ def whole_change(key: str, layer: LoraLayer, table: LayerTable) -> Tensor:
         return adapter.delta().detach()
 
 
+def change_square(key: str, layer: LoraLayer, table: LayerTable) -> float:
+    """Squared Frobenius norm of the change of any layer; see `whole_change` for what it needs."""
+    if is_plain(layer):
+        return thin_change(key, layer).square()
+    return float(whole_change(key, layer, table).double().square().sum())
+
+
 def refuse_misfits(file: LoraFile, table: LayerTable) -> None:
     """Raise if a layer of a LoRA is not made for the weight of its name.
 

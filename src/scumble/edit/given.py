@@ -14,6 +14,7 @@ from scumble.families.find import open_base
 from scumble.families.layers import LayerTable, known_tables, table_of
 from scumble.files.detect import format_of
 from scumble.files.folder import read_files
+from scumble.files.kinship import Kinship, kinship
 from scumble.files.lorafile import Format, LoraFile
 from scumble.registry import load
 
@@ -77,6 +78,17 @@ def read_given(path: Path, base: str | None = None, table: LayerTable | None = N
         return _read_for_known(path, format, tensors, metadata)
     except LoraFileError as error:
         raise LoraFileError(f"{path}: {error}") from error
+
+
+def kinship_of(given: GivenLora) -> Kinship:
+    """How the base that a LoRA was read for is related to the one it was trained on.
+
+    Args:
+        given: read for a base whose weights are there.
+    """
+    paths = given.file.part("unet")
+    table = given.table
+    return kinship(given.file.metadata, table.name, lambda: {path: table.weight(f"unet.{path}") for path in paths})
 
 
 def read_alike(paths: Sequence[Path], base: str | None = None) -> list[GivenLora]:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from scumble.edit.change import MAGNITUDE, whole_change
 from scumble.edit.figures import Error, ErrorSum
-from scumble.edit.given import GivenLora, read_given
+from scumble.edit.given import GivenLora, kinship_of, read_given
 from scumble.edit.output import check_file
 from scumble.edit.stream import Entry, bytes_of_tensor, contents, write_streamed
 from scumble.errors import ConfigError, LoraFileError
@@ -21,14 +21,10 @@ from scumble.families.convert import EMA_PREFIX
 from scumble.families.find import open_base
 from scumble.families.layers import LayerTable, table_of
 from scumble.families.stored import StoredWeight
-from scumble.files.fingerprint import distance, fingerprint
 
 INDEX = "model_index.json"
 STALE = (".bin", ".ckpt", ".pt", ".pth", ".msgpack", ".onnx", ".h5")
 """Weights in forms that are not merged: beside merged ones they would be those of another model."""
-
-SAME_BASE = 0.01
-"""Fingerprints nearer than this are of one base, stored in other precisions."""
 
 HASHES = ("modelspec.hash_sha256", "sshs_model_hash", "sshs_legacy_hash")
 
@@ -78,7 +74,8 @@ def merge_into(paths: Sequence[Path], weights: Sequence[float], base: str, out: 
         notes = _notes_on_averages(model.path)
     else:
         notes = _merged_folder(merging, model.path, out)
-    strangers = tuple(note for one in given if (note := _stranger_note(one)))
+    related = [(one.path.name, kinship_of(one)) for one in given]
+    strangers = tuple(f"{name}: {known.words}" for name, known in related if not known.is_own)
     return MergedBase(out, base, len(merging.keys), merging.num_tensors, merging.total.error(), (*strangers, *notes))
 
 
@@ -100,21 +97,6 @@ def _refuse_taking_dora_away(given: Sequence[GivenLora], weights: Sequence[float
                 f"{one.path}: a DoRA with weight {weight:g}: its change depends on the weights it is added to, so that it "
                 "cannot be taken away from a merged base; keep the base as it was"
             )
-
-
-def _stranger_note(one: GivenLora) -> str | None:
-    """What to say of a LoRA that was trained on other weights than these, by its fingerprint of them."""
-    known = one.file.metadata.get("scumble.fingerprint")
-    paths = list(one.file.part("unet"))
-    if known is None or not paths:
-        return None
-    try:
-        apart = distance(known, fingerprint({path: one.table.weight(f"unet.{path}") for path in paths}))
-    except LoraFileError:
-        return f"{one.path.name} changes other layers than it was trained on, so its base cannot be compared"
-    if apart < SAME_BASE:
-        return None
-    return f"{one.path.name} was trained on another base, whose layers differ by {apart:.0%} from {one.table.name}'s"
 
 
 class _Merging:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from scumble.config.edit import InspectConfig
-from scumble.edit.change import MAGNITUDE, is_plain, thin_change, whole_change
+from scumble.edit.change import MAGNITUDE, change_square
 from scumble.edit.given import GivenLora, read_given
 from scumble.files.lorafile import LoraLayer
 
@@ -136,11 +136,9 @@ def _norm(given: GivenLora, keys: Iterable[str]) -> float | None:
 
 def _square(given: GivenLora, key: str) -> float | None:
     layer = given.file.layers[key]
-    if is_plain(layer):
-        return thin_change(key, layer).square()
     if MAGNITUDE in layer.tensors and not given.table.stored:
         return None
-    return float(whole_change(key, layer, given.table).double().square().sum())
+    return change_square(key, layer, given.table)
 
 
 def _algorithm(layer: LoraLayer) -> str:

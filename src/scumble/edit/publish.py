@@ -17,9 +17,10 @@ from scumble.edit.workflow import workflow
 from scumble.errors import ConfigError
 from scumble.files.atomic import sync_folder
 from scumble.files.guard import read_metadata
+from scumble.files.kinship import trained_on
 from scumble.generate.events import Noted
 from scumble.generate.infotext import png_texts
-from scumble.generate.loras import model_of_run, tensor_hash, trained_on
+from scumble.generate.loras import model_of_run, tensor_hash
 from scumble.generate.prepare import check_settings
 from scumble.generate.recipe import Picture, Recipe
 from scumble.generate.save import png_bytes

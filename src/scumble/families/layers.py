@@ -69,15 +69,18 @@ class LayerTable:
         return tensor
 
 
-def table_of(base: BaseModel) -> LayerTable:
+def table_of(base: BaseModel, weights: bool = True) -> LayerTable:
     """The layers of an opened base; no weight is read.
 
+    Args:
+        base: an opened base.
+        weights: find out where its weights lie.
     Raises:
         BaseModelError: a layer's weight is not in its files.
     """
     assert isinstance(base, UnetBase), "every family so far denoises with a UNet"
     shapes = layer_shapes(base.configs)
-    return LayerTable(base.name, base.file_identity(), shapes, stored_weights(base, shapes))
+    return LayerTable(base.name, base.file_identity(), shapes, stored_weights(base, shapes) if weights else {})
 
 
 def known_tables() -> Iterator[LayerTable]:

@@ -23,6 +23,7 @@ ONE_ENCODER = {"unet": "lora_unet_", "text_encoder": "lora_te_"}
 TWO_ENCODERS = {"unet": "lora_unet_", "text_encoder": "lora_te1_", "text_encoder_2": "lora_te2_"}
 """Model part -> how its layers are written, by the number of text encoders of the base: readers insist on it."""
 
+NAMINGS, split = UNDERSCORED, split_underscored
 WRITTEN = {tensor: name for name, tensor in KOHYA_TENSORS.items()}
 PLAIN, LYCORIS = "networks.lora", "lycoris.kohya"
 """The programs' modules that read a file, as ss_network_module says them."""
@@ -35,7 +36,7 @@ def read(
     allow_partial: bool = False,
 ) -> LoraFile:
     """kohya's tensors -> canonical form; see `lorafile.Format.read`."""
-    found = assemble(tensors, split_underscored, known_names(UNDERSCORED, layer_paths), allow_partial)
+    found = assemble(tensors, split, known_names(NAMINGS, layer_paths), allow_partial)
     return LoraFile(found.layers, dict(metadata), found.left_out)
 
 

@@ -10,6 +10,9 @@ from typing import Protocol
 
 from torch import Tensor
 
+from scumble.files.namings import Naming
+from scumble.files.tensornames import TensorName
+
 PARTS = ("unet", "text_encoder", "text_encoder_2")
 """The model parts that a LoRA may change, as diffusers' pipelines call them."""
 
@@ -65,7 +68,16 @@ class Format(Protocol):
     """What a module of the registry's kind "format" offers: a way to name the tensors of a LoRA.
 
     Which files it reads is said by the table in `detect`.
+
+    Attributes:
+        NAMINGS: how it spells the names of layers.
     """
+
+    NAMINGS: Sequence[Naming]
+
+    def split(self, key: str) -> tuple[str, TensorName] | None:
+        """A tensor's name -> its layer's name and what it is of that; None if it is not understood."""
+        ...
 
     def read(
         self,

@@ -66,6 +66,40 @@ PEFT = (
 """The names in PEFT folders; before the "/" is the folder, where there is one for each model part."""
 
 
+DIFFUSERS, SGM, SHORT = "diffusers", "sgm", "short"
+"""Whose path follows a beginning: the canonical one, Stability's, or newer transformers', without `text_model`."""
+
+
+@dataclass(frozen=True)
+class Spelling:
+    """A way in which a file may write the name of a layer.
+
+    Attributes:
+        key: canonical key of the layer.
+        begin: how the name begins, as `Naming.begin`.
+        path: whose path follows: DIFFUSERS, SGM or SHORT.
+    """
+
+    key: str
+    begin: str
+    path: str
+
+
+def spelled_names(
+    namings: Iterable[Naming], layer_paths: Mapping[str, Sequence[str]]
+) -> Iterator[tuple[str, Spelling]]:
+    """Every name that a base's layers may have in files, and how it came about; a name may come about in several ways.
+
+    Args:
+        namings: the spellings to expect.
+        layer_paths: model part -> dotted paths of the base's layers, in canonical names.
+    """
+    for naming in namings:
+        for path, spelled, whose in _spellings(naming, layer_paths.get(naming.part, ())):
+            name = naming.begin + (spelled.replace(".", "_") if naming.underscores else spelled)
+            yield name, Spelling(f"{naming.part}.{path}", naming.begin, whose)
+
+
 def known_names(namings: Iterable[Naming], layer_paths: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
     """Every name that a base's layers may have in files: see `Known`.
 
@@ -74,22 +108,19 @@ def known_names(namings: Iterable[Naming], layer_paths: Mapping[str, Sequence[st
         layer_paths: model part -> dotted paths of the base's layers, in canonical names.
     """
     known: dict[str, list[str]] = {}
-    for naming in namings:
-        for path, spelled in _spellings(naming, layer_paths.get(naming.part, ())):
-            name = naming.begin + (spelled.replace(".", "_") if naming.underscores else spelled)
-            keys = known.setdefault(name, [])
-            key = f"{naming.part}.{path}"
-            if key not in keys:
-                keys.append(key)
+    for name, spelling in spelled_names(namings, layer_paths):
+        keys = known.setdefault(name, [])
+        if spelling.key not in keys:
+            keys.append(spelling.key)
     return known
 
 
-def _spellings(naming: Naming, paths: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """(canonical path, path as it may be spelled), newer transformers' without `text_model` too."""
+def _spellings(naming: Naming, paths: Sequence[str]) -> Iterator[tuple[str, str, str]]:
+    """(canonical path, path as it may be spelled, whose path that is)."""
     if naming.diffusers:
-        yield from zip(paths, paths, strict=True)
+        yield from ((path, path, DIFFUSERS) for path in paths)
     if naming.sgm:
-        yield from sgm_paths(paths).items()
+        yield from ((path, sgm, SGM) for path, sgm in sgm_paths(paths).items())
     if naming.part.startswith("text_encoder"):
         begin = "text_model."
-        yield from ((path, path.removeprefix(begin)) for path in paths if path.startswith(begin))
+        yield from ((path, path.removeprefix(begin), SHORT) for path in paths if path.startswith(begin))

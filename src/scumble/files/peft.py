@@ -21,6 +21,7 @@ from scumble.files.peft_settings import ALGORITHMS, Scales, parse_settings, scal
 from scumble.files.plain_lora import down_and_up
 from scumble.files.tensornames import PEFT_TENSORS, TensorName, split_dotted
 
+NAMINGS, split = PEFT, split_dotted
 WRITTEN = {tensor: name for name, tensor in PEFT_TENSORS.items()}
 
 
@@ -37,7 +38,7 @@ def read(
         layer_paths: model part -> dotted paths of the base's layers, in canonical names.
         allow_partial: see `lorafile.Format.read`.
     """
-    found = assemble(tensors, split_dotted, known_names(PEFT, layer_paths), allow_partial)
+    found = assemble(tensors, split, known_names(NAMINGS, layer_paths), allow_partial)
     # a folder of its own for a part has its settings under the part's name, a single one has them under none
     scales = {part: _scales(metadata, part) for part in {key.partition(".")[0] for key in found.layers}}
     stated = min(found.states_alpha, default=None)

@@ -21,6 +21,8 @@ from scumble.files.tensornames import split_dotted
 SETTINGS = "lora_adapter_metadata"
 """The metadata key under which diffusers puts PEFT's settings: `<part>.<setting>` in one flat object."""
 
+NAMINGS, split = DOTTED, split_dotted
+
 
 def read(
     tensors: Mapping[str, Tensor],
@@ -29,7 +31,7 @@ def read(
     allow_partial: bool = False,
 ) -> LoraFile:
     """diffusers' tensors -> canonical form; see `lorafile.Format.read`."""
-    found = assemble(tensors, split_dotted, known_names(DOTTED, layer_paths), allow_partial)
+    found = assemble(tensors, split, known_names(NAMINGS, layer_paths), allow_partial)
     return LoraFile(_scaled(found, _scales(metadata)), dict(metadata), found.left_out)
 
 

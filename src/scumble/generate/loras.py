@@ -5,27 +5,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from torch import nn
+from torch import Tensor, nn
 
 from scumble.adapters.weight import weight_of
 from scumble.config import ModelConfig, from_values, read_toml
-from scumble.errors import ConfigError, LoraFileError
+from scumble.errors import ConfigError
 from scumble.families.base import BaseModel
 from scumble.families.find import DEFAULT_BASE, is_local
-from scumble.files.fingerprint import distance, fingerprint
 from scumble.files.guard import read_metadata
+from scumble.files.kinship import DISTANT, STRANGER, kinship, trained_on
 from scumble.files.lorafile import LoraFile
 from scumble.files.read import read_lora
 from scumble.generate.events import Noted
 from scumble.generate.prompt import FoundLora
 from scumble.generate.recipe import LoraUse
-
-SAME_BASE = 0.01
-"""Fingerprints nearer than this are of one base, stored in other precisions."""
-DISTANT_BASE = 0.5
-"""Fingerprints farther apart than this are of bases that have little in common; unrelated ones are about 1.4 apart."""
-
-_CLOSE_OR_DISTANT = "it works on a close relative, poorly on a distant one"
 
 
 @dataclass(frozen=True)
@@ -65,39 +58,16 @@ def _open(found: FoundLora, base: BaseModel, paths: Mapping[str, Sequence[str]])
 
 
 def stranger_note(lora: OpenedLora, base: BaseModel, denoiser: nn.Module) -> Noted | None:
-    """What to say of a LoRA that was trained on another base than this; None if it was trained on this one.
+    """What to say of a LoRA that was trained on another base than this; None if it was trained on this one."""
 
-    By the fingerprint of the adapted layers where the file has one, else by the base's name.
-    """
-    metadata, name = lora.file.metadata, lora.use.name
-    trained = trained_on(metadata)
-    apart = _distance(metadata.get("scumble.fingerprint"), lora.file, base, denoiser)
-    if apart is None:
-        if trained is None or trained == base.name:
-            return None
-        return Noted(f"LoRA {name} was trained on {trained}, not {base.name}: {_CLOSE_OR_DISTANT}")
-    if apart < SAME_BASE:
+    def weights() -> dict[str, Tensor]:
+        paths = [base.module_path("unet", path, denoiser) for path in lora.file.part("unet")]
+        return {path: weight_of(denoiser.get_submodule(path)) for path in paths}
+
+    known = kinship(lora.file.metadata, base.name, weights)
+    if known.is_own:
         return None
-    found = (
-        f"LoRA {name} was trained on {trained or 'another base'}, whose layers differ by {apart:.0%} from {base.name}'s"
-    )
-    return Noted(f"{found}: {_CLOSE_OR_DISTANT}", warning=apart > DISTANT_BASE)
-
-
-def _distance(known: str | None, lora: LoraFile, base: BaseModel, denoiser: nn.Module) -> float | None:
-    """How far the base's layers are from those that the LoRA was trained on; None where that cannot be told."""
-    paths = [base.module_path("unet", path, denoiser) for path in lora.part("unet")]
-    if known is None or not paths:
-        return None
-    try:
-        return distance(known, fingerprint({path: weight_of(denoiser.get_submodule(path)) for path in paths}))
-    except (AttributeError, LoraFileError):
-        return None  # other layers than those of training, as after a merge: attaching will tell whether they fit
-
-
-def trained_on(metadata: Mapping[str, str]) -> str | None:
-    """The base that a LoRA was trained on, as its metadata names it."""
-    return metadata.get("scumble.base") or metadata.get("ss_sd_model_name") or None
+    return Noted(f"LoRA {lora.use.name}: {known.words}", warning=known.verdict in (DISTANT, STRANGER))
 
 
 def base_of(files: Sequence[Path]) -> tuple[str, str]:

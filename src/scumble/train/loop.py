@@ -5,8 +5,9 @@ from pathlib import Path
 from time import monotonic
 
 from scumble.config import TrainConfig, write_toml
-from scumble.edit.programs import in_words, readings
+from scumble.edit.programs.readings import in_words, readings_of
 from scumble.errors import DivergedError
+from scumble.families.layers import table_of
 from scumble.files.atomic import write_atomically
 from scumble.files.read import write_lora
 from scumble.generate.device import memory_advice
@@ -204,7 +205,9 @@ def _finish(plan: Plan, run: RunFolder, session: Session, material: Material, ke
         f"proved: {proof.reader} finds the trained change in the file (differs by {proof.weight_error:.0e}), and on "
         f"a base loaded anew it does the same (differs by {proof.effect_error:.0e} of the effect; rounding {proof.rounding:.0e})"
     )
-    yield Noted(f"what other programs apply of it: {in_words(readings(last, output.format))}")
+    yield Noted(
+        f"what other programs apply of it: {in_words(readings_of(run.lora, last, table_of(plan.base, weights=False)))}"
+    )
     prompt = plan.scan.examples[0].caption.replace('"', "'")
     yield Noted(f'see it beside its base: scumble compare --lora "{run.lora}" --prompt "{prompt}"')
     figures = {

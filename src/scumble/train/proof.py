@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from scumble.adapters.inject import eject, set_strength
-from scumble.edit.verify import Probe, Proof, ask, prove_file
+from scumble.edit.prove import Probe, Proof, ask, prove_file
 from scumble.train.batches import Batch
 from scumble.train.objective import add_noise
 from scumble.train.session import Session

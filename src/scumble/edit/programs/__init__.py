@@ -1,0 +1,1 @@
+"""Work on LoRA files: verifying and changing them."""

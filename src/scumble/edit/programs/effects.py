@@ -1,0 +1,110 @@
+"""What a program can make of a layer of a LoRA file: in words, and as the change of the weight.
+
+W is the base's weight [out, in(, k, k)], D the change without DoRA's lengths, V = W + D, and m the lengths in the file.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from scumble.edit.change import MAGNITUDE, whole_change
+from scumble.families.layers import LayerTable
+from scumble.files.lorafile import LoraLayer
+
+Change = Callable[[str, LoraLayer, LayerTable], Tensor]
+"""(canonical key, layer, layers of the base) -> W' - W in the weight's shape, float32."""
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What becomes of a layer.
+
+    Attributes:
+        words: for a person.
+        change: the change that is applied; None = the trained one.
+    """
+
+    words: str
+    change: Change | None = None
+
+    @property
+    def is_applied(self) -> bool:
+        """Whether the layer changes at all."""
+        return self.change is not _nothing
+
+
+def _nothing(key: str, layer: LoraLayer, table: LayerTable) -> Tensor:
+    return torch.zeros(table.shapes[key])
+
+
+def _plain(key: str, layer: LoraLayer, table: LayerTable) -> Tensor:
+    tensors = {name: tensor for name, tensor in layer.tensors.items() if name != MAGNITUDE}
+    return whole_change(key, replace(layer, tensors=tensors), table)
+
+
+def _norm_of_inputs(weight: Tensor) -> Tensor:
+    dims = [dim for dim in range(weight.ndim) if dim != 1]
+    return weight.square().sum(dim=dims, keepdim=True).sqrt()
+
+
+def _norm_of_rows(weight: Tensor) -> Tensor:
+    return weight.square().sum(dim=list(range(1, weight.ndim)), keepdim=True).sqrt()
+
+
+def _stretched(layer: LoraLayer, key: str, table: LayerTable, by: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Tensor:
+    """V by (W, V, m) - W, in float64: a small difference of large numbers."""
+    weight = table.weight(key).double()
+    changed = weight + _plain(key, layer, table).double()
+    lengths = layer.tensors[MAGNITUDE].double()
+    lengths = lengths.view(*lengths.shape[:2], *[1] * (weight.ndim - 2))
+    return (changed * by(weight, changed, lengths) - weight).float()
+
+
+def _rows_as_inputs(key: str, layer: LoraLayer, table: LayerTable) -> Tensor:
+    return _stretched(layer, key, table, lambda weight, changed, lengths: lengths / _norm_of_inputs(changed))
+
+
+def _by_rows_of_the_base(key: str, layer: LoraLayer, table: LayerTable) -> Tensor:
+    return _stretched(layer, key, table, lambda weight, changed, lengths: lengths / _norm_of_rows(weight))
+
+
+def _lengths_of_the_base(key: str, layer: LoraLayer, table: LayerTable) -> Tensor:
+    return _stretched(
+        layer, key, table, lambda weight, changed, lengths: _norm_of_rows(weight) / _norm_of_rows(changed)
+    )
+
+
+def _unscaled(key: str, layer: LoraLayer, table: LayerTable) -> Tensor:
+    return _plain(key, replace(layer, alpha=float(layer.rank)), table)
+
+
+def not_applied(reason: str) -> Effect:
+    """The layer stays the base's.
+
+    Args:
+        reason: completes "not applied: ...".
+    """
+    return Effect(f"not applied, {reason}", _nothing)
+
+
+def with_alpha(alpha: float) -> Effect:
+    """The change scaled by another layer's alpha in place of its own."""
+
+    def change(key: str, layer: LoraLayer, table: LayerTable) -> Tensor:
+        return whole_change(key, replace(layer, alpha=alpha), table)
+
+    return Effect(f"with alpha {alpha:g} of other layers in place of its own", change)
+
+
+WHOLE = Effect("as trained")
+WITHOUT_LENGTHS = Effect("a plain LoRA, without DoRA's lengths", _plain)
+UNSCALED = Effect("without alpha", _unscaled)
+ROWS_AS_INPUTS = Effect(
+    "something else, without a word: it takes the lengths of rows for those of input channels", _rows_as_inputs
+)
+BY_ROWS_OF_THE_BASE = Effect(
+    "something else: it divides by the length of the base's rows, not of the changed ones", _by_rows_of_the_base
+)
+LENGTHS_OF_THE_BASE = Effect("with the base's lengths in place of the trained ones", _lengths_of_the_base)

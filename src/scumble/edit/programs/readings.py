@@ -1,0 +1,95 @@
+"""What other programs apply of a LoRA file: our statement of their reading rules, in words and in numbers.
+
+Of A1111 1.10, ComfyUI, diffusers 0.42, sd-scripts (networks.lora) and LyCORIS 4.1. Tests hold it against the packages
+that can be installed; bench/other_programs holds it against all of them.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from scumble.edit.change import change_square, whole_change
+from scumble.edit.programs import a1111, comfyui, diffusers_reader, lycoris, sd_scripts
+from scumble.edit.programs.effects import WHOLE, Effect
+from scumble.edit.programs.seen import Rule, seen
+from scumble.families.layers import LayerTable
+from scumble.files.folder import read_files
+from scumble.files.lorafile import LoraFile
+
+RULES: Mapping[str, Rule] = {
+    "A1111": a1111.effects,
+    "ComfyUI": comfyui.effects,
+    "diffusers": diffusers_reader.effects,
+    "sd-scripts": sd_scripts.effects,
+    "LyCORIS": lycoris.effects,
+}
+"""Program -> its rule."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a program makes of a file.
+
+    Attributes:
+        effects: canonical key -> what becomes of the layer.
+    """
+
+    effects: Mapping[str, Effect]
+
+    @property
+    def words(self) -> str:
+        """In words, with counts where layers differ."""
+        counts = Counter(effect.words for effect in self.effects.values()).most_common()
+        if len(counts) == 1:
+            return counts[0][0]
+        counts.sort(key=lambda item: item[0] != WHOLE.words)  # what is right comes first
+        return "; ".join(f"{count} of {len(self.effects)} layers {words}" for words, count in counts)
+
+
+def readings_of(path: Path, file: LoraFile, table: LayerTable) -> dict[str, Reading]:
+    """Program -> what it makes of a file.
+
+    Args:
+        path: the file or PEFT folder.
+        file: the same, read.
+        table: layers of the base that it was read for.
+    Raises:
+        LoraFileError: it cannot be read any more.
+    """
+    names, _ = read_files(path)
+    looked_at = seen(file, names, table)
+    return {program: Reading(rule(looked_at)) for program, rule in RULES.items()}
+
+
+def distance(reading: Reading, file: LoraFile, table: LayerTable) -> float:
+    """|change as applied - trained change| / |trained change| over all layers of a file; 0 = as trained.
+
+    Args:
+        reading: of the file.
+        file: the LoRA.
+        table: layers of the base, with its weights if the file has DoRA.
+    """
+    apart = size = 0.0
+    for key, layer in file.layers.items():
+        change = reading.effects[key].change
+        if change is None:
+            size += change_square(key, layer, table)
+            continue
+        trained = whole_change(key, layer, table).double()
+        size += float(trained.square().sum())
+        apart += float((change(key, layer, table).double() - trained).square().sum())
+    return math.sqrt(apart / size) if size > 0 else 0.0
+
+
+def in_words(readings: Mapping[str, Reading]) -> str:
+    """One sentence: "A1111 and ComfyUI: as trained; LyCORIS: not applied, ..."."""
+    programs: dict[str, list[str]] = {}
+    for program, reading in readings.items():
+        programs.setdefault(reading.words, []).append(program)
+    return "; ".join(f"{_listed(names)}: {words}" for words, names in programs.items())
+
+
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
