@@ -103,7 +103,7 @@ def inspect(config: InspectConfig) -> Inspection:
         path=str(config.file),
         made_for=given.table.name,
         format=given.format,
-        algorithms=_counted(map(_algorithm, layers.values())),
+        algorithms=_counted(map(algorithm_of, layers.values())),
         dtypes=_counted(
             str(tensor.dtype).removeprefix("torch.") for layer in layers.values() for tensor in layer.tensors.values()
         ),
@@ -141,7 +141,8 @@ def _square(given: GivenLora, key: str) -> float | None:
     return change_square(key, layer, given.table)
 
 
-def _algorithm(layer: LoraLayer) -> str:
+def algorithm_of(layer: LoraLayer) -> str:
+    """How the change of a layer is written, in words: "lora", "loha with DoRA on output"."""
     lengths = layer.tensors.get(MAGNITUDE)
     if lengths is None:
         return layer.algorithm

@@ -23,7 +23,7 @@ class TrainingFacts:
         architecture: ModelSpec's name: "stable-diffusion-v1/lora".
         prediction_type: "epsilon" or "v_prediction".
         alpha: the change is scaled by alpha / rank.
-        targets: presets and patterns of the adapted layers, as they were given.
+        targets: presets and patterns of the adapted layers, as they were given; () = not known, and not written.
         steps: optimizer steps that made this file; max_steps: those that were planned.
         resolution: width and height of the training pictures in pixels.
         clip_skip: counted as the WebUI does: 1 = the last layer.
@@ -136,7 +136,7 @@ def _model_spec(facts: TrainingFacts) -> dict[str, str | None]:
 def _own(facts: TrainingFacts) -> dict[str, str | None]:
     return {
         "scumble.base": facts.base_name,
-        "scumble.targets": _json(list(facts.targets)),
+        "scumble.targets": _json(list(facts.targets)) if facts.targets else None,
         "scumble.rank": str(facts.rank),
         "scumble.alpha": str(float(facts.alpha)),
         "scumble.trigger": facts.trigger,

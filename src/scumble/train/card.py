@@ -1,8 +1,11 @@
 """The start-up card: what was understood and chosen, before anything starts."""
 
 from collections import Counter
+from collections.abc import Iterable
 
 from scumble.config import AdapterConfig
+from scumble.edit.look import algorithm_of
+from scumble.files.lorafile import LoraFile
 from scumble.train.events import Planned
 from scumble.train.plan import Plan
 
@@ -12,14 +15,13 @@ PRECISION = {"no": "fp32", "fp16": "fp16 with loss scaling", "bf16": "bf16"}
 def planned(plan: Plan) -> Planned:
     """The card of a plan."""
     config, base = plan.config, plan.base
-    train, optimizer, adapter = config.training, config.optimizer, config.adapter
-    rank_of_init = "" if plan.init is None else f", started from {config.output.init_lora}"
+    train, optimizer = config.training, config.optimizer
     card = {
         "base": f"{base.name} ({base.family}, {base.resolution} px, predicts {config.model.prediction_type}"
         + (" on zero-terminal SNR)" if base.zero_terminal_snr else ")"),
         "pictures": _pictures(plan),
         "captions": _captions(plan),
-        "adapter": f"{_algorithm(plan)}, rank {adapter.rank}, alpha {adapter.alpha:g}, on {len(plan.layers)} layers{rank_of_init}",
+        "adapter": _new_adapter(plan) if plan.init is None else _adapter_of(plan.init, plan),
         "parameters": f"{plan.trainable:,} trainable of {plan.total + plan.trainable:,} "
         f"({100 * plan.trainable / (plan.total + plan.trainable):.2f} %)",
         "rate": f"{optimizer.learning_rate:g}, {optimizer.lr_scheduler}"
@@ -36,16 +38,40 @@ def planned(plan: Plan) -> Planned:
     return Planned(f"{plan.name}: {plan.scan.folder} -> {plan.folder}", card)
 
 
-def _algorithm(plan: Plan) -> str:
-    """The algorithm and what modifies it: "lora, DoRA on output"."""
+def _new_adapter(plan: Plan) -> str:
+    """The algorithm, what modifies it, and its size: "lora, DoRA on output, rank 8, alpha 8, on 128 layers"."""
     adapter, plain = plan.config.adapter, AdapterConfig()
     also = [] if adapter.dora is None else [f"DoRA on {adapter.dora}"]
     also += ["rank-stabilised"] if adapter.rank_stabilized else []
     also += [f"{adapter.init} start"] if adapter.init != plain.init else []
     also += ["other ranks or alphas by pattern"] if adapter.rank_pattern or adapter.alpha_pattern else []
-    dropouts = (adapter.dropout, adapter.rank_dropout, adapter.module_dropout)
-    also += [f"dropout {'/'.join(f'{share:g}' for share in dropouts)}"] if any(dropouts) else []
-    return ", ".join([adapter.algorithm, *also])
+    size = [f"rank {adapter.rank}", f"alpha {adapter.alpha:g}", f"on {len(plan.layers)} layers"]
+    return ", ".join([adapter.algorithm, *also, *_dropout(adapter), *size])
+
+
+def _adapter_of(init: LoraFile, plan: Plan) -> str:
+    """The same of a LoRA that was given: "lora (60), lokr (4), rank 4 to 16, alpha 8, on 64 layers, going on from FILE"."""
+    counts = Counter(map(algorithm_of, init.layers.values()))
+    algorithms = (
+        [f"{algorithm} ({count})" for algorithm, count in counts.most_common()] if len(counts) > 1 else [*counts]
+    )
+    size = [
+        f"rank {_range(layer.rank for layer in init.layers.values())}",
+        f"alpha {_range(layer.alpha for layer in init.layers.values())}",
+        f"on {len(plan.layers)} layers",
+    ]
+    from_where = f"going on from {plan.config.output.init_lora}"
+    return ", ".join([*algorithms, *_dropout(plan.config.adapter), *size, from_where])
+
+
+def _dropout(adapter: AdapterConfig) -> list[str]:
+    shares = (adapter.dropout, adapter.rank_dropout, adapter.module_dropout)
+    return [f"dropout {'/'.join(f'{share:g}' for share in shares)}"] if any(shares) else []
+
+
+def _range(values: Iterable[float]) -> str:
+    found = sorted(values)
+    return f"{found[0]:g}" if found[0] == found[-1] else f"{found[0]:g} to {found[-1]:g}"
 
 
 def _weights(plan: Plan) -> str:

@@ -1,9 +1,11 @@
 """What makes two runs the same run: the settings that decide the weights, the pictures and the captions."""
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
 from scumble.errors import CheckpointError
+from scumble.files.lorafile import LoraFile
 from scumble.train.plan import Plan
 
 WITHOUT_WEIGHT: dict[str, Any] = {
@@ -18,7 +20,17 @@ def identity(plan: Plan) -> dict[str, str]:
     """What must be the same for a resumed run to be the same run: setting -> value, and the data."""
     config = plan.config.model_dump(mode="json", exclude=WITHOUT_WEIGHT)
     settings = {f"{section}.{key}": repr(value) for section, values in config.items() for key, value in values.items()}
-    return {**settings, "pictures and captions": plan.scan.fingerprint()}
+    start = {} if plan.init is None else {"layers of init_lora": _layers(plan.init)}
+    return {**settings, **start, "pictures and captions": plan.scan.fingerprint()}
+
+
+def _layers(init: LoraFile) -> str:
+    """What the layers of a LoRA are, its numbers aside: a checkpoint holds those of the same layers."""
+    described = "".join(
+        f"{key} {layer.algorithm} {layer.alpha!r} {sorted((name, *tensor.shape) for name, tensor in layer.tensors.items())}\n"
+        for key, layer in sorted(init.layers.items())
+    )
+    return f"{len(init.layers)} layers, {hashlib.sha256(described.encode()).hexdigest()[:12]}"
 
 
 def refuse_another_run(plan: Plan, before: Mapping[str, str]) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 from scumble.families.find import is_local
 from scumble.files.lorafile import LoraFile, LoraLayer
 from scumble.files.metadata import TrainingFacts, metadata_of
+from scumble.train.going_on import targets_of
 from scumble.train.plan import Plan
 from scumble.train.session import Session
 
@@ -64,7 +65,7 @@ class Keeper:
             prediction_type=str(config.model.prediction_type),
             rank=config.adapter.rank,
             alpha=config.adapter.alpha,
-            targets=config.adapter.targets,
+            targets=config.adapter.targets if plan.init is None else targets_of(plan.init),
             steps=step,
             max_steps=plan.num_steps,
             epochs=step * per_step // len(plan.split.training),

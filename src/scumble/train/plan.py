@@ -13,9 +13,9 @@ from scumble.families.apply import frozen_layer
 from scumble.families.base import BaseModel, check_clip_skip
 from scumble.families.find import open_base
 from scumble.files.lorafile import LoraFile
-from scumble.files.read import read_lora
 from scumble.generate.device import choose_device, choose_dtype
 from scumble.generate.events import Noted
+from scumble.train.going_on import read_init
 from scumble.train.recipes import find_layers, recipe_for, refuse_idle_patterns
 from scumble.train.remarks import remarks
 from scumble.train.resolve import resolve
@@ -96,7 +96,7 @@ def make_plan(config: TrainConfig) -> Plan:
     classes = _scan_classes(config)
     base = _open_base(config.model)
     modules = {"unet": base.empty_denoiser(), **base.empty_text_encoders()}
-    init = None if config.output.init_lora is None else read_lora(config.output.init_lora, base.layer_paths())
+    init = None if config.output.init_lora is None else read_init(config.output.init_lora, base)
     layers = find_layers(base, modules, config.adapter) if init is None else list(init.layers)
     split = split_pictures(
         [example.content for example in scan.examples], config.validation.validation_split, config.training.seed

@@ -31,6 +31,7 @@ def resolve(
     per_step = train.train_batch_size * train.gradient_accumulation_steps
     steps = train.max_train_steps or _default_steps(train.num_train_epochs, num_training, per_step)
     rank, alpha = _rank_and_alpha(config, init)
+    _refuse_idle_rate(optimizer.text_encoder_lr, init)
     rate = optimizer.learning_rate or base.advice.learning_rate or DEFAULT_RATE
     rate *= per_step if optimizer.scale_lr else 1
     assert config.data.folder is not None
@@ -123,6 +124,14 @@ def _rank_and_alpha(config: TrainConfig, init: LoraFile | None) -> tuple[int, fl
         return layer.rank, layer.alpha
     rank = adapter.rank or RANK_FOR.get(config.training.purpose or "", DEFAULT_RANK)
     return rank, adapter.alpha or float(rank)
+
+
+def _refuse_idle_rate(text_encoder_rate: float | None, init: LoraFile | None) -> None:
+    if text_encoder_rate is None or init is None or any(key.startswith("text_encoder") for key in init.layers):
+        return
+    raise ConfigError(
+        "text_encoder_lr would have no effect: init_lora has no layer of a text encoder; leave text_encoder_lr out"
+    )
 
 
 def _resolution(asked: int | None, base: BaseModel) -> int:
