@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 
 from scumble.cli.flags import flag_names
 from scumble.config import CompareConfig, GenerateConfig, Section, TrainConfig
-from scumble.config.edit import ConvertConfig, ExtractConfig, InspectConfig, MergeConfig, ResizeConfig
+from scumble.config.edit import ConvertConfig, ExtractConfig, InspectConfig, MergeConfig, ResizeConfig, VerifyConfig
 from scumble.config.publish import ImportConfig, PublishConfig
 from scumble.mini.config import DemoConfig, PretrainConfig
 
@@ -21,6 +21,7 @@ COMMANDS: dict[str, type[Section]] = {
     "generate": GenerateConfig,
     "compare": CompareConfig,
     "inspect": InspectConfig,
+    "verify": VerifyConfig,
     "convert": ConvertConfig,
     "merge": MergeConfig,
     "extract": ExtractConfig,
@@ -36,6 +37,7 @@ FIRST_ARGUMENTS = {
     "train": ("folder",),
     "generate": ("prompt",),
     "inspect": ("file",),
+    "verify": ("file",),
     "convert": ("file",),
     "merge": ("lora",),
     "extract": ("base", "tuned"),

@@ -15,6 +15,9 @@ import torch
 from PIL import Image
 
 from bases import write_base, write_sd2_base, write_sdxl_base
+from scumble.families.find import open_base
+from scumble.families.layers import table_of
+from scumble.files.lorafile import LoraFile
 
 torch.set_num_threads(1)
 
@@ -51,6 +54,17 @@ def sd2_base(tmp_path_factory):
 def sdxl_base(tmp_path_factory):
     """SDXL's block structure and its UNet's exact keys, with narrow channels and two narrow text encoders."""
     return write_sdxl_base(tmp_path_factory.mktemp("bases") / "sdxl", seed=3)
+
+
+@pytest.fixture(scope="session")
+def attention_lora(narrow_base):
+    """A LoRA of all 128 attention layers of the narrow base, whose names `tests.files.mismatches` spoils."""
+    from tests.files.kinds import random_layer
+
+    table = table_of(open_base(str(narrow_base)))
+    keys = [key for key in table.shapes if ".attn1." in key or ".attn2." in key]
+    assert len(keys) == 128
+    return LoraFile({key: random_layer("lora", table.shapes[key], 2, 1.0, seed=1) for key in keys})
 
 
 @pytest.fixture

@@ -132,6 +132,29 @@ def test_nothing_is_overwritten_unless_it_is_said(line, scumble, loras):
         assert load_file(out)
 
 
+PARTIAL = [
+    "inspect part.safetensors",
+    "convert part.safetensors --to peft --out folder",
+    "merge part.safetensors --out out.safetensors",
+    "merge part.safetensors --into mini --out folder",
+    "resize part.safetensors --rank 2 --out out.safetensors",
+]
+
+
+@pytest.mark.parametrize("line", PARTIAL)
+def test_what_is_left_out_of_a_file_is_printed_where_a_part_is_allowed(line, scumble, loras):
+    tensors = load_file(loras / "a.safetensors")
+    tensors |= {f"lora_unet_other{i}.lora_{side}.weight": torch.ones(2, 2) for i in range(4) for side in ("up", "down")}
+    save_file(tensors, loras / "part.safetensors")
+    code, _, errors = scumble(*line.split())
+    assert code == 1
+    assert "--allow-partial reads the rest and names what it leaves out" in errors
+    code, out, _ = scumble(*line.split(), "--allow-partial")
+    assert code == 0
+    words = "left out 4 of its layers or tensors: lora_unet_other0, lora_unet_other1, lora_unet_other2, ...\n"
+    assert ("! part.safetensors: " if "merge" in line else "! ") + words in out
+
+
 FAILURES = {
     "inspect nothing.safetensors": (1, "there is no such file"),
     "inspect old.pt": (1, "found a pickle"),

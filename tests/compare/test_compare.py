@@ -5,12 +5,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from scumble.adapters.targets import find_targets
 from scumble.adapters.weight import weight_of
 from scumble.compare.run import compare, named_apart
 from scumble.config import CompareConfig
-from scumble.errors import ConfigError
+from scumble.errors import ConfigError, LoraFileError
 from scumble.families.find import DEFAULT_BASE, open_base
 from scumble.files.lorafile import LoraFile, LoraLayer
 from scumble.files.read import write_lora
@@ -140,3 +142,18 @@ def test_loras_of_different_bases_need_a_base_to_be_named(written):
 def test_a_lora_that_does_not_say_its_base_is_compared_on_the_default(written):
     assert base_of([written("a.safetensors")])[0] == DEFAULT_BASE
     assert base_of([written("b.safetensors", ss_sd_model_name="v1-5-pruned.ckpt")])[0] == DEFAULT_BASE
+
+
+def test_a_part_of_a_lora_is_compared_only_where_it_is_allowed(config, ink):
+    tensors = load_file(ink)
+    tensors |= {
+        "lora_unet_other.lora_down.weight": torch.ones(2, 8),
+        "lora_unet_other.lora_up.weight": torch.ones(8, 2),
+    }
+    with safe_open(ink, "pt") as file:
+        save_file(tensors, ink, file.metadata())
+    with pytest.raises(LoraFileError, match="--allow-partial"):
+        list(compare(config(lora=(ink,))))
+    events = list(compare(config(lora=(ink,), allow_partial=True)))
+    said = [event.text for event in events if isinstance(event, Noted) and event.warning]
+    assert said == ["LoRA ink: left out 1 of its layers or tensors: lora_unet_other"]

@@ -102,6 +102,7 @@ def test_a_plain_file_name_is_taken(name):
         ({"training": {"purpose": "style"}, "output": {"init_lora": "a.safetensors"}}, "purpose (--for)"),
         ({"adapter": {"targets": ["*.to_q"]}, "output": {"init_lora": "a.safetensors"}}, "targets"),
         ({"adapter": {"init": "gaussian"}, "output": {"init_lora": "a.safetensors"}}, "init"),
+        ({"output": {"allow_partial": True}}, "allow_partial"),
     ],
 )
 def test_a_setting_that_would_have_no_effect_is_refused(values, setting):

@@ -161,7 +161,7 @@ def test_a_pickled_lora_is_converted_in_another_process(suffix, lora_file, conve
     path = lora_file()
     torch.save({"state_dict": load_file(path), "epoch": 3}, tmp_path / f"old{suffix}")
     done = converted(tmp_path / f"old{suffix}", tmp_path / "out.safetensors")
-    assert (done.error.relative, done.left_out) == (0.0, ())
+    assert (done.error.relative, done.no_tensors) == (0.0, ())
     assert relative_error(changes_in(tmp_path / "out.safetensors", table), changes_in(path, table)) == 0.0
 
 
@@ -171,7 +171,7 @@ def test_a_pickled_checkpoint_keeps_its_names_and_numbers(tmp_path):
     torch.save({**tensors, "shared": shared, "global_step": 7}, tmp_path / "model.ckpt")
     settings = {"file": tmp_path / "model.ckpt", "out": tmp_path / "out.safetensors"}
     done = convert(from_values(ConvertConfig, settings))
-    assert (done.made_for, done.num_layers, done.left_out) == ("", 3, ("global_step",))
+    assert (done.made_for, done.num_layers, done.no_tensors) == ("", 3, ("global_step",))
     found = load_file(tmp_path / "out.safetensors")
     assert all(torch.equal(found[name], tensor) for name, tensor in {**tensors, "shared": shared}.items())
     with pytest.raises(ConfigError, match="to would have no effect"):

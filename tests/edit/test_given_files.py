@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from tests.files.kinds import random_layer
-from tests.files.mismatches import MISMATCHES
+from tests.files.mismatches import MISMATCHES, write_spoilt
 
 from scripts import load_script
 from scumble.config import from_values
@@ -21,7 +21,6 @@ from scumble.edit.provenance import as_one_for
 from scumble.errors import LoraFileError
 from scumble.families.find import open_base
 from scumble.families.layers import known_tables, table_of
-from scumble.files import kohya
 from scumble.files.lorafile import LoraFile
 from scumble.files.read import write_lora
 from scumble.registry import names
@@ -155,21 +154,10 @@ def merging_into(path, base, out):
     return merge(from_values(MergeConfig, {"lora": (path,), "into": base, "out": out.with_suffix("")}))
 
 
-@pytest.fixture(scope="module")
-def attention_lora(narrow_base):
-    """A LoRA of all 128 attention layers, whose names `mismatches` spoils."""
-    table = table_of(open_base(str(narrow_base)))
-    keys = [key for key in table.shapes if ".attn1." in key or ".attn2." in key]
-    assert len(keys) == 128
-    return LoraFile({key: random_layer("lora", table.shapes[key], 2, 1.0, seed=1) for key in keys})
-
-
 @pytest.mark.parametrize("work", [converting, merging, merging_into])
 @pytest.mark.parametrize("kind", MISMATCHES)
 def test_no_kind_of_mismatch_gets_through(kind, work, attention_lora, narrow_base, tmp_path):
-    tensors, metadata = kohya.write(attention_lora)
-    changed = MISMATCHES[kind].change({name: tensor.contiguous() for name, tensor in tensors.items()})
-    save_file(changed, tmp_path / "a.safetensors", metadata)
+    write_spoilt(attention_lora, MISMATCHES[kind], tmp_path / "a.safetensors")
     with pytest.raises(LoraFileError, match=MISMATCHES[kind].says) as error:
         work(tmp_path / "a.safetensors", str(narrow_base), tmp_path / "out.safetensors")
     assert "a.safetensors: " in str(error.value)

@@ -4,6 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from safetensors.torch import save_file
+
+from scumble.files import kohya
 
 LAYER = "lora_unet_mid_block_attentions_0_transformer_blocks_0_attn1_to_q"
 OTHER = "lora_unet_mid_block_attentions_0_transformer_blocks_0_attn1_to_k"
@@ -94,3 +97,11 @@ MISMATCHES = {
         ("unet.conv_in.lora_A.weight",),
     ),
 }
+
+
+def write_spoilt(lora, mismatch, path):
+    """Write a LoRA in kohya's naming, spoilt so."""
+    tensors, metadata = kohya.write(lora)
+    changed = mismatch.change({name: tensor.contiguous() for name, tensor in tensors.items()})
+    assert changed.keys() != tensors.keys()
+    save_file(changed, path, metadata)

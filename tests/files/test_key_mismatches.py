@@ -1,6 +1,6 @@
 import pytest
 import torch
-from mismatches import LAYER, MISMATCHES
+from mismatches import LAYER, MISMATCHES, write_spoilt
 from safetensors.torch import save_file
 
 from scumble.errors import LoraFileError
@@ -12,10 +12,7 @@ from scumble.files.read import read_lora, write_lora
 @pytest.fixture
 def file_of(lora, tmp_path):
     def written(kind):
-        tensors, metadata = kohya.write(lora)
-        changed = MISMATCHES[kind].change({name: tensor.contiguous() for name, tensor in tensors.items()})
-        assert changed.keys() != tensors.keys()
-        save_file(changed, tmp_path / "a.safetensors", metadata)
+        write_spoilt(lora, MISMATCHES[kind], tmp_path / "a.safetensors")
         return tmp_path / "a.safetensors"
 
     return written
@@ -31,6 +28,8 @@ def test_every_kind_of_mismatch_is_an_error_that_names_it(kind, file_of, layer_p
         read_lora(file_of(kind), layer_paths)
     assert "a.safetensors: " in str(error.value)
     assert len(str(error.value)) < 900
+    helps = MISMATCHES[kind].left_out is not None
+    assert ("--allow-partial reads the rest and names what it leaves out" in str(error.value)) == helps
 
 
 @pytest.mark.parametrize("kind", MISMATCHES)

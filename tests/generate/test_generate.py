@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image, ImageChops
+from safetensors.torch import load_file, save_file
 
 from scumble.adapters.weight import weight_of
 from scumble.config import GenerateConfig
@@ -174,3 +175,38 @@ def test_how_far_the_base_is_from_that_of_training_is_told(tmp_path, config, pai
     noted = events_of(Noted, generate(config(lora=(path,))))
     assert [note.warning for note in noted] == warnings
     assert all("its layers differ by" in note.text for note in noted)
+
+
+@pytest.fixture
+def file_with_more(ink_file):
+    """The file of ink, with one layer that the base has not."""
+    tensors = load_file(ink_file)
+    tensors |= {
+        "lora_unet_other.lora_down.weight": torch.ones(2, 8),
+        "lora_unet_other.lora_up.weight": torch.ones(8, 2),
+    }
+    path = ink_file.with_name("more.safetensors")
+    save_file(tensors, path)
+    return path
+
+
+def test_a_lora_that_fits_in_part_is_an_error_that_says_how_to_use_the_part(config, file_with_more, tmp_path):
+    with pytest.raises(
+        LoraFileError, match=r"1 of 33 layers match nothing in this base: lora_unet_other.*--allow-part"
+    ):
+        list(generate(config(lora=(file_with_more,))))
+    assert not list(tmp_path.glob("out/*"))
+
+
+def test_a_part_of_a_lora_draws_as_that_part_and_the_rest_is_warned_of(config, file_with_more, ink_file):
+    events = list(generate(config(lora=(file_with_more,), allow_partial=True)))
+    said = [event.text for event in events_of(Noted, events) if event.warning]
+    assert said == ["LoRA more: left out 1 of its layers or tensors: lora_unet_other"]
+    [whole] = events_of(Painted, generate(config(lora=(ink_file,))))
+    assert events_of(Painted, events)[0].image.tobytes() == whole.image.tobytes()
+
+
+def test_a_part_of_no_lora_would_have_no_effect(config):
+    with pytest.raises(ConfigError, match="allow_partial would have no effect: no LoRA is asked for"):
+        config(allow_partial=True)
+    assert config(prompt="a dog <lora:ink:1>", allow_partial=True).allow_partial

@@ -3,15 +3,13 @@
 import json
 
 import pytest
-import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from tests.files.kinds import random_layer
-from tests.files.mismatches import LAYER, MISMATCHES
+from tests.files.mismatches import MISMATCHES, write_spoilt
 
 from scumble.errors import CheckpointError, ConfigError, LoraFileError
 from scumble.families.find import open_base
 from scumble.families.layers import table_of
-from scumble.files import kohya
 from scumble.files.guard import read_metadata
 from scumble.files.lorafile import LoraFile
 from scumble.files.read import read_lora, write_lora
@@ -28,22 +26,9 @@ def settings(common, tmp_path):
     return lambda **changes: common(own, changes)
 
 
-@pytest.fixture(scope="module")
-def attention_lora(narrow_base):
-    """A LoRA of all 128 attention layers, whose names `mismatches` spoils."""
-    table = table_of(open_base(str(narrow_base)))
-    keys = [key for key in table.shapes if ".attn1." in key or ".attn2." in key]
-    return LoraFile({key: random_layer("lora", table.shapes[key], 2, 1.0, seed=1) for key in keys})
-
-
-def spoilt(lora, change, path):
-    tensors, metadata = kohya.write(lora)
-    save_file(change({name: tensor.contiguous() for name, tensor in tensors.items()}), path, metadata)
-
-
 @pytest.mark.parametrize("kind", MISMATCHES)
 def test_no_kind_of_mismatch_is_trained_on(kind, attention_lora, narrow_base, settings, tmp_path):
-    spoilt(attention_lora, MISMATCHES[kind].change, tmp_path / "a.safetensors")
+    write_spoilt(attention_lora, MISMATCHES[kind], tmp_path / "a.safetensors")
     before = sorted(tmp_path.iterdir())
     with pytest.raises(LoraFileError, match=MISMATCHES[kind].says) as error:
         list(train(settings(model={"base": str(narrow_base)})))
@@ -54,9 +39,12 @@ def test_no_kind_of_mismatch_is_trained_on(kind, attention_lora, narrow_base, se
 def test_a_shape_that_does_not_fit_is_an_error_before_anything_is_written(
     attention_lora, narrow_base, settings, tmp_path
 ):
-    wrong = {f"{LAYER}.lora_up.weight": torch.ones(60, 2), f"{LAYER}.lora_down.weight": torch.ones(2, 64)}
-    spoilt(attention_lora, lambda tensors: {**tensors, **wrong}, tmp_path / "a.safetensors")
-    with pytest.raises(LoraFileError, match=r"a\.safetensors: 1 of 128 layers do not fit .*\[64, 64\]"):
+    first = next(iter(attention_lora.layers))
+    layers = {**attention_lora.layers, first: random_layer("lora", (60, 64), 2, 1.0, seed=1)}
+    write_lora(LoraFile(layers), tmp_path / "a.safetensors")
+    with pytest.raises(
+        LoraFileError, match=r"a\.safetensors: 1 of 128 layers do not fit .*up \[60, 2\], but the layer is"
+    ):
         list(train(settings(model={"base": str(narrow_base)})))
     assert not (tmp_path / "runs").exists()
 
@@ -147,3 +135,21 @@ def test_a_run_is_resumed_on_a_lora_of_the_same_layers(lora_of, settings, tmp_pa
     events.close()
     list(train(settings(output={"resume": True})))
     assert load_file(tmp_path / "runs" / "photos" / "photos.safetensors")
+
+
+@pytest.mark.parametrize("kind", MISMATCHES)
+def test_a_part_is_trained_on_only_where_it_is_allowed_and_the_rest_is_named(
+    kind, attention_lora, narrow_base, settings, tmp_path
+):
+    mismatch = MISMATCHES[kind]
+    write_spoilt(attention_lora, mismatch, tmp_path / "a.safetensors")
+    config = settings(model={"base": str(narrow_base)}, output={"allow_partial": True})
+    if mismatch.left_out is None:
+        with pytest.raises(LoraFileError, match=mismatch.says):
+            make_plan(config)
+        return
+    plan = make_plan(config)
+    said = [note.text for note in plan.notes if note.warning and "left out" in note.text]
+    assert said == [f"the LoRA to go on from: left out 1 of its layers or tensors: {mismatch.left_out[0]}"]
+    assert len(plan.layers) in (127, 128)
+    assert f"on {len(plan.layers)} layers, going on from" in planned(plan).card["adapter"]

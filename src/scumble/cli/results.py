@@ -35,6 +35,7 @@ def _of_inspection(found: Any) -> list[str]:
         f"{found.path}: for {found.made_for}, in {NAMINGS.get(found.format, found.format)} naming",
         *(f"  {what.ljust(width)}  {text}" for what, text in facts.items()),
         *([] if found.said else ["  ! it does not say what it was trained on, nor how"]),
+        *_left_out(found),
         "",
         *_table([("block", "layers", "rank", "norm of the change"), *blocks]),
     ]
@@ -58,15 +59,21 @@ def _of_converted(done: Any) -> list[str]:
     if not done.made_for:
         return [
             f"{done.path}: {done.num_layers} tensors, the same names and numbers (no LoRA that is known here)",
-            *_left_out(done),
+            *_no_tensors(done),
         ]
-    return [f"{done.path}: {done.num_layers} layers, for {done.made_for}", _error(done.error), *_left_out(done)]
+    return [
+        f"{done.path}: {done.num_layers} layers, for {done.made_for}",
+        _error(done.error),
+        *_left_out(done),
+        *_no_tensors(done),
+    ]
 
 
 def _of_merged(done: Any) -> list[str]:
     return [
         f"{done.path}: {done.num_layers} layers of rank {_range(done.ranks)}, for {done.made_for}",
         _error(done.error),
+        *_left_out_of_each(done),
     ]
 
 
@@ -74,6 +81,7 @@ def _of_mergedbase(done: Any) -> list[str]:
     return [
         f"{done.path}: {done.made_for} with {done.num_layers} layers changed, in {done.num_tensors} tensors",
         _error(done.error),
+        *_left_out_of_each(done),
         *(f"! {note}" for note in done.notes),
     ]
 
@@ -83,6 +91,7 @@ def _of_resized(done: Any) -> list[str]:
         f"{done.path}: {done.num_layers} layers of rank {_range(done.ranks)}, before {_range(done.ranks_before)}, for "
         f"{done.made_for}",
         _error(done.error),
+        *_left_out(done),
     ]
 
 
@@ -100,7 +109,19 @@ def _of_extracted(done: Any) -> list[str]:
 
 
 def _left_out(done: Any) -> list[str]:
-    return [f"! left out, because they are no tensors: {', '.join(done.left_out)}"] if done.left_out else []
+    from scumble.files.left_out import left_out_words  # torch takes a second, and lies there by now
+
+    return [f"! {left_out_words(done.left_out)}"] if done.left_out else []
+
+
+def _left_out_of_each(done: Any) -> list[str]:
+    from scumble.files.left_out import left_out_words
+
+    return [f"! {path}: {left_out_words(names)}" for path, names in done.left_out.items()]
+
+
+def _no_tensors(done: Any) -> list[str]:
+    return [f"! left out, because they are no tensors: {', '.join(done.no_tensors)}"] if done.no_tensors else []
 
 
 def _error(error: Any) -> str:

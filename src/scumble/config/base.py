@@ -18,6 +18,14 @@ CLIP_SKIP_HELP = (
     "takes the last but one for both; none = as the preset, else the base advises, else 1"
 )
 
+AllowPartial = Annotated[
+    bool,
+    Field(
+        description="of a LoRA file that fits the base only in part, take that part and say what is left out; otherwise "
+        "such a file is an error"
+    ),
+]
+
 
 class ModelConfig(Section):
     """The base model."""

@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from scumble.config.base import AllowPartial
 from scumble.config.section import Also, Place, Section
 from scumble.errors import ConfigError
 
@@ -24,6 +25,7 @@ class InspectConfig(Section):
 
     file: Annotated[Place, Field(description="LoRA file, or PEFT folder")]
     base: Annotated[str | None, Field(description=BASE_HELP)] = None
+    allow_partial: AllowPartial = False
     as_json: Annotated[bool, Also("json"), Field(description="print everything as one JSON object")] = False
 
 
@@ -47,6 +49,7 @@ class ConvertConfig(Section):
         Literal["kohya", "diffusers", "peft"] | None, Field(description="naming of the result; none = kohya")
     ] = None
     base: Annotated[str | None, Field(description=BASE_HELP)] = None
+    allow_partial: AllowPartial = False
     as_lora: Annotated[
         int | None, Field(ge=1, description="make a plain LoRA of up to this rank of any LoHa, LoKr or DoRA, by SVD")
     ] = None
@@ -67,6 +70,7 @@ class MergeConfig(Section):
         Field(description="base to whose weights the LoRAs are added: hub id, pipeline folder or checkpoint"),
     ] = None
     base: Annotated[str | None, Field(description=BASE_HELP)] = None
+    allow_partial: AllowPartial = False
     rank: Annotated[
         int | None,
         Field(
@@ -124,6 +128,7 @@ class ResizeConfig(Section):
     rank: Annotated[int | None, Field(ge=1, description=RANK_HELP)] = None
     energy: Annotated[float | None, Field(gt=0, le=1, description=ENERGY_HELP)] = None
     base: Annotated[str | None, Field(description=BASE_HELP)] = None
+    allow_partial: AllowPartial = False
     save_precision: Annotated[Precision | None, Field(description=PRECISION_HELP)] = None
     overwrite: Annotated[bool, Field(description=OVERWRITE_HELP)] = False
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from scumble.config.base import CLIP_SKIP_HELP, PREDICTION_HELP, PRESET_HELP, VAE_HELP, ZERO_SNR_HELP
+from scumble.config.base import CLIP_SKIP_HELP, PREDICTION_HELP, PRESET_HELP, VAE_HELP, ZERO_SNR_HELP, AllowPartial
 from scumble.config.section import Also, Place, Section
 from scumble.errors import ConfigError
 
@@ -31,6 +31,7 @@ class GenerateConfig(Section):
     lora: Annotated[
         tuple[Place, ...], Field(description="LoRA file, repeatable; weight 1 unless the prompt names it")
     ] = ()
+    allow_partial: AllowPartial = False
     lora_dir: Annotated[
         Place | None,
         Field(description="folder in which <lora:name> is looked up, besides the --lora files and the runs"),
@@ -66,6 +67,8 @@ class GenerateConfig(Section):
     def _refuse_settings_without_effect(self) -> Self:
         if self.moments is not None and not self.strip:
             raise ConfigError("moments would have no effect: it needs strip; set that or leave moments out")
+        if self.allow_partial and not self.lora and "<lora:" not in self.prompt:
+            raise ConfigError("allow_partial would have no effect: no LoRA is asked for; leave allow_partial out")
         return self
 
     @property
@@ -82,6 +85,7 @@ class CompareConfig(Section):
         tuple[Place, ...], Field(min_length=1, description="LoRA file, repeatable: one column each, beside the base")
     ]
     weight: Annotated[float, Field(description="strength of each LoRA")] = 1.0
+    allow_partial: AllowPartial = False
     negative_prompt: Annotated[str, Field(description="what to keep away from")] = ""
     base: Annotated[
         str | None,

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from scumble.config.base import AllowPartial
 from scumble.config.section import Place, Section, file_name
 
 
@@ -33,6 +34,7 @@ class PublishConfig(Section):
             description="base for the previews: hub id, folder or checkpoint; none = the one the LoRA was trained on"
         ),
     ] = None
+    allow_partial: AllowPartial = False
     prompt: Annotated[
         tuple[str, ...],
         Field(description="what the previews show, repeatable; none = 'a photo of TRIGGER', or the commonest captions"),

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from scumble.config.adapter import AdapterConfig, idle_adapter_settings
-from scumble.config.base import ModelConfig
+from scumble.config.base import AllowPartial, ModelConfig
 from scumble.config.optimizer import OptimizerConfig
 from scumble.config.section import Also, Place, Section, file_name
 from scumble.errors import ConfigError
@@ -151,6 +151,7 @@ class OutputConfig(Section):
     init_lora: Annotated[
         Place | None, Field(description="LoRA file whose weights are the start, with a fresh optimizer")
     ] = None
+    allow_partial: AllowPartial = False
     overwrite: Annotated[bool, Field(description="replace an earlier run of the same name")] = False
     report_to: Annotated[
         Literal["tensorboard", "none"], Field(description="where curves are logged besides the run folder")
@@ -193,6 +194,7 @@ def refuse_idle_settings(config: TrainConfig) -> None:
         *_idle_validation_settings(config.validation),
         *idle_adapter_settings(config.adapter, has_init),
         (output.resume and output.overwrite, "overwrite", "resume left out"),
+        (output.allow_partial and not has_init, "allow_partial", "init_lora"),
         (
             train.purpose is not None and (config.adapter.rank is not None or has_init),
             "purpose (--for)",

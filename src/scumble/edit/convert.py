@@ -33,7 +33,8 @@ class Converted:
             and numbers.
         num_layers: layers of the LoRA, or tensors of another file.
         error: of the change that the result makes, against that of the source.
-        left_out: names of what a pickle held besides tensors.
+        left_out: names in the source of the layers and tensors that were not read; only where that was allowed.
+        no_tensors: names of what a pickle held besides tensors.
     """
 
     path: Path
@@ -41,6 +42,7 @@ class Converted:
     num_layers: int
     error: Error
     left_out: tuple[str, ...] = ()
+    no_tensors: tuple[str, ...] = ()
 
 
 def convert(config: ConvertConfig) -> Converted:
@@ -55,11 +57,12 @@ def convert(config: ConvertConfig) -> Converted:
     if config.to != "peft":
         check_file(config.out)
     if not is_pickle(config.file):
-        return _converted(config, read_given(config.file, config.base))
-    with _unpickled(config.file) as (path, left_out):
+        return _converted(config, read_given(config.file, config.base, allow_partial=config.allow_partial))
+    with _unpickled(config.file) as (path, no_tensors):
         if not _is_lora(path):
-            return replace(_kept(config, path), left_out=left_out)
-        return replace(_converted(config, read_given(path, config.base)), left_out=left_out)
+            return replace(_kept(config, path), no_tensors=no_tensors)
+        given = read_given(path, config.base, allow_partial=config.allow_partial)
+        return replace(_converted(config, given), no_tensors=no_tensors)
 
 
 @contextmanager
@@ -67,8 +70,8 @@ def _unpickled(path: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:
     """The tensors of a pickle as a file for a while, and the names of what else it held."""
     with tempfile.TemporaryDirectory(prefix="scumble-") as folder:
         target = Path(folder) / f"{path.stem}.safetensors"
-        left_out = unpickle(path, target)
-        yield target, tuple(left_out)
+        no_tensors = unpickle(path, target)
+        yield target, tuple(no_tensors)
 
 
 def _is_lora(path: Path) -> bool:
@@ -81,8 +84,8 @@ def _is_lora(path: Path) -> bool:
 
 def _kept(config: ConvertConfig, path: Path) -> Converted:
     """A checkpoint or another table of tensors: the same names and numbers in a file that runs nothing."""
-    for name in ("to", "base", "as_lora", "save_precision"):
-        if getattr(config, name) is not None:
+    for name in ("to", "base", "as_lora", "save_precision", "allow_partial"):
+        if getattr(config, name) not in (None, False):
             raise ConfigError(
                 f"{name} would have no effect: {config.file} holds no LoRA, so its tensors are kept as they are; "
                 f"leave {name} out"
@@ -105,4 +108,4 @@ def _converted(config: ConvertConfig, given: GivenLora) -> Converted:
         raise LoraFileError(reason) from refusal
     written = read_lora(config.out, given.table.paths())
     error = difference(written.layers, given.file.layers, given.table)
-    return Converted(config.out, given.table.name, len(file.layers), error)
+    return Converted(config.out, given.table.name, len(file.layers), error, given.file.left_out)

@@ -1,6 +1,7 @@
 """LoRA files that are to be worked on: read for a base, or for the architecture that their names and shapes tell."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,7 +56,9 @@ class GivenLora:
         return widest
 
 
-def read_given(path: Path, base: str | None = None, table: LayerTable | None = None) -> GivenLora:
+def read_given(
+    path: Path, base: str | None = None, table: LayerTable | None = None, allow_partial: bool = False
+) -> GivenLora:
     """Read a LoRA file for a base.
 
     Args:
@@ -63,6 +66,8 @@ def read_given(path: Path, base: str | None = None, table: LayerTable | None = N
         base: hub id, folder, checkpoint file or the name of a base in the box; None = found by names and shapes, and by
             what the file says where several architectures share them.
         table: of a base that is open already, in place of its name.
+        allow_partial: read what is for the base and leave out the rest, see `LoraFile.left_out`; without a base, for the
+            architecture that least is left out for.
     Raises:
         LoraFileError: damaged, no LoRA, or not wholly for this base; without a base, for no architecture that is known,
             or for several.
@@ -74,8 +79,8 @@ def read_given(path: Path, base: str | None = None, table: LayerTable | None = N
         if table is None and base is not None:
             table = table_of(open_base(base))
         if table is not None:
-            return GivenLora(path, format, _read_for(table, format, tensors, metadata), table)
-        return _read_for_known(path, format, tensors, metadata)
+            return GivenLora(path, format, _read_for(table, format, tensors, metadata, allow_partial), table)
+        return _read_for_known(path, format, tensors, metadata, allow_partial)
     except LoraFileError as error:
         raise LoraFileError(f"{path}: {error}") from error
 
@@ -91,15 +96,17 @@ def kinship_of(given: GivenLora) -> Kinship:
     return kinship(given.file.metadata, table.name, lambda: {path: table.weight(f"unet.{path}") for path in paths})
 
 
-def read_alike(paths: Sequence[Path], base: str | None = None) -> list[GivenLora]:
+def read_alike(paths: Sequence[Path], base: str | None = None, allow_partial: bool = False) -> list[GivenLora]:
     """Read several LoRA files for one base.
 
+    Args:
+        paths, base, allow_partial: see `read_given`.
     Raises:
         LoraFileError: they are for different ones, or one cannot be read; see `read_given`.
         BaseModelError: the base cannot be opened.
     """
     table = table_of(open_base(base)) if base is not None else None
-    given = [read_given(path, table=table) for path in paths]
+    given = [read_given(path, table=table, allow_partial=allow_partial) for path in paths]
     other = next((one for one in given if one.table.name != given[0].table.name), None)
     if other is not None:
         raise LoraFileError(
@@ -109,41 +116,44 @@ def read_alike(paths: Sequence[Path], base: str | None = None) -> list[GivenLora
     return given
 
 
+def left_out_of(given: Sequence[GivenLora]) -> dict[str, tuple[str, ...]]:
+    """What was not read of the files, by their paths; only those of which not all was."""
+    return {str(one.path): one.file.left_out for one in given if one.file.left_out}
+
+
 def _read_for(
-    table: LayerTable, format: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str], part: bool = False
+    table: LayerTable, format: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str], allow_partial: bool
 ) -> LoraFile:
     plugin: Format = load("format", format)
-    file = plugin.read(tensors, metadata, table.paths(), part)
+    file = plugin.read(tensors, metadata, table.paths(), allow_partial)
     refuse_misfits(file, table)
     return file
 
 
-def _read_for_known(path: Path, format: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> GivenLora:
+def _read_for_known(
+    path: Path, format: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str], allow_partial: bool
+) -> GivenLora:
     found: list[GivenLora] = []
+    in_part: list[GivenLora] = []
     why_not: dict[str, LoraFileError] = {}
-    left_out: dict[str, int] = {}
     for table in known_tables():
         try:
-            found.append(GivenLora(path, format, _read_for(table, format, tensors, metadata), table))
+            found.append(GivenLora(path, format, _read_for(table, format, tensors, metadata, False), table))
         except LoraFileError as error:
             why_not[table.name] = error
-            left_out[table.name] = _num_left_out(table, format, tensors, metadata)
-    told = [one for one in found if as_one_for(metadata, one.table.identity) == metadata]
-    if len(found) == 1 or len(told) == 1:
-        return (told or found)[0]
-    if found:
-        names = " and ".join(one.table.name for one in found)
+            with suppress(LoraFileError):
+                in_part.append(GivenLora(path, format, _read_for(table, format, tensors, metadata, True), table))
+    least = min((len(one.file.left_out) for one in in_part), default=0)
+    nearest = [one for one in in_part if len(one.file.left_out) == least]
+    candidates = found or (nearest if allow_partial else [])
+    told = [one for one in candidates if as_one_for(metadata, one.table.identity) == metadata]
+    if len(candidates) == 1 or len(told) == 1:
+        return (told or candidates)[0]
+    if candidates:
+        names = " and ".join(one.table.name for one in candidates)
         raise LoraFileError(f"its names and shapes are of {names} alike: say with --base which it is for")
-    nearest = min(left_out, key=lambda name: left_out[name])
+    name = nearest[0].table.name if nearest else next(iter(why_not))
     raise LoraFileError(
-        f"its names and shapes are of none of {', '.join(why_not)}; as one for {nearest}: {why_not[nearest]}; "
-        "if it is for another base, give --base"
+        f"its names and shapes are of none of {', '.join(why_not)}; as one for {name}: {why_not[name]}; if it is for "
+        "another base, give --base"
     )
-
-
-def _num_left_out(table: LayerTable, format: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> int:
-    """How much of a file this base has no use for; all of it if it cannot be read at all."""
-    try:
-        return len(_read_for(table, format, tensors, metadata, part=True).left_out)
-    except LoraFileError:
-        return len(tensors)

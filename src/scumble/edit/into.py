@@ -4,7 +4,7 @@ import json
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from scumble.edit.change import MAGNITUDE, whole_change
 from scumble.edit.figures import Error, ErrorSum
-from scumble.edit.given import GivenLora, kinship_of, read_given
+from scumble.edit.given import GivenLora, kinship_of, left_out_of, read_given
 from scumble.edit.output import check_file
 from scumble.edit.stream import Entry, bytes_of_tensor, contents, write_streamed
 from scumble.errors import ConfigError, LoraFileError
@@ -39,6 +39,7 @@ class MergedBase:
         num_layers: layers that were changed.
         num_tensors: tensors that were changed; a folder may hold a layer in several precisions.
         error: what rounding to the base's precision takes of the change: |result - (base + change)| / |change|.
+        left_out: path of a LoRA -> names there of the layers and tensors that were not read; only where that was allowed.
         notes: what the person should know: a LoRA of another base, what of the base was left out or left as it was.
     """
 
@@ -47,10 +48,13 @@ class MergedBase:
     num_layers: int
     num_tensors: int
     error: Error
+    left_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
-def merge_into(paths: Sequence[Path], weights: Sequence[float], base: str, out: Path) -> MergedBase:
+def merge_into(
+    paths: Sequence[Path], weights: Sequence[float], base: str, out: Path, allow_partial: bool = False
+) -> MergedBase:
     """Write a base with LoRAs in its weights: base + sum of weight x change in float32, rounded once.
 
     Args:
@@ -58,6 +62,7 @@ def merge_into(paths: Sequence[Path], weights: Sequence[float], base: str, out: 
         weights: of each.
         base: hub id, pipeline folder or checkpoint file.
         out: folder or file, as the base is; asked for already.
+        allow_partial: see `given.read_given`.
     Raises:
         ConfigError: a file for a folder, or the other way round; or a folder is there that is no pipeline folder.
         LoraFileError: a LoRA is not wholly for this base; or it is a DoRA that is to be taken away.
@@ -66,7 +71,7 @@ def merge_into(paths: Sequence[Path], weights: Sequence[float], base: str, out: 
     model = open_base(base)
     _check_kind(model.path, out)
     table = table_of(model)
-    given = [read_given(path, table=table) for path in paths]
+    given = [read_given(path, table=table, allow_partial=allow_partial) for path in paths]
     _refuse_taking_dora_away(given, weights)
     merging = _Merging(table, list(zip(weights, given, strict=True)))
     if model.path.is_file():
@@ -76,7 +81,15 @@ def merge_into(paths: Sequence[Path], weights: Sequence[float], base: str, out: 
         notes = _merged_folder(merging, model.path, out)
     related = [(one.path.name, kinship_of(one)) for one in given]
     strangers = tuple(f"{name}: {known.words}" for name, known in related if not known.is_own)
-    return MergedBase(out, base, len(merging.keys), merging.num_tensors, merging.total.error(), (*strangers, *notes))
+    return MergedBase(
+        path=out,
+        made_for=base,
+        num_layers=len(merging.keys),
+        num_tensors=merging.num_tensors,
+        error=merging.total.error(),
+        left_out=left_out_of(given),
+        notes=(*strangers, *notes),
+    )
 
 
 def _check_kind(base: Path, out: Path) -> None:

@@ -75,6 +75,7 @@ class Inspection:
         blocks: the denoiser's in the order in which numbers go through it, then the text encoders'.
         said: what its metadata tell: base, trigger, steps and so on; only what is there.
         metadata: all of it.
+        left_out: names there of the layers and tensors that were not read; only where that was allowed.
     """
 
     path: str
@@ -87,6 +88,7 @@ class Inspection:
     blocks: tuple[Block, ...]
     said: Mapping[str, str]
     metadata: Mapping[str, str]
+    left_out: tuple[str, ...] = ()
 
 
 def inspect(config: InspectConfig) -> Inspection:
@@ -96,7 +98,7 @@ def inspect(config: InspectConfig) -> Inspection:
         LoraFileError: damaged, no LoRA, or for no base that is known.
         BaseModelError: the base that was named cannot be opened.
     """
-    given = read_given(config.file, config.base)
+    given = read_given(config.file, config.base, allow_partial=config.allow_partial)
     layers = given.file.layers
     metadata = given.file.metadata
     return Inspection(
@@ -112,6 +114,7 @@ def inspect(config: InspectConfig) -> Inspection:
         blocks=_blocks(given),
         said={what: text for what, names in SAID.items() if (text := _first(metadata, names))},
         metadata=metadata,
+        left_out=given.file.left_out,
     )
 
 

@@ -1,7 +1,7 @@
 """LoRAs added up to one LoRA, each with a weight."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import reduce
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import torch
 
 from scumble.config.edit import MergeConfig
 from scumble.edit.figures import Error
-from scumble.edit.given import GivenLora, read_alike
+from scumble.edit.given import GivenLora, left_out_of, read_alike
 from scumble.edit.into import MergedBase, merge_into
 from scumble.edit.output import PRECISIONS, check_file, check_out
 from scumble.edit.provenance import after_merge, as_one_for
@@ -30,6 +30,7 @@ class Merged:
         num_layers: layers.
         ranks: smallest and largest rank of a layer.
         error: of the sum of the changes.
+        left_out: path of a LoRA -> names there of the layers and tensors that were not read; only where that was allowed.
     """
 
     path: Path
@@ -37,6 +38,7 @@ class Merged:
     num_layers: int
     ranks: tuple[int, int]
     error: Error
+    left_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def merge(config: MergeConfig) -> Merged | MergedBase:
@@ -50,16 +52,16 @@ def merge(config: MergeConfig) -> Merged | MergedBase:
     """
     check_out(config.out, config.overwrite, config.lora)
     if config.into is not None:
-        return merge_into(config.lora, config.strengths, config.into, config.out)
+        return merge_into(config.lora, config.strengths, config.into, config.out, config.allow_partial)
     check_file(config.out)
-    given = read_alike(config.lora, config.base)
+    given = read_alike(config.lora, config.base, config.allow_partial)
     dtype = PRECISIONS[config.save_precision] if config.save_precision else _widest(given)
     table = given[0].table
     weighted = list(zip(config.strengths, [one.file for one in given], strict=True))
     layers, error = refitted(weighted, table, Size(config.rank), dtype)
     metadata = after_merge(named_apart(given), config.strengths, config.out.stem)
     write_lora(LoraFile(layers, as_one_for(metadata, table.identity)), config.out, dtype=dtype)
-    return Merged(config.out, table.name, len(layers), ranks_of(layers), error)
+    return Merged(config.out, table.name, len(layers), ranks_of(layers), error, left_out_of(given))
 
 
 def named_apart(given: Sequence[GivenLora]) -> dict[str, LoraFile]:

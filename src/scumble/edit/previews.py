@@ -84,7 +84,7 @@ def draw_previews(
     pictures: list[Picture] = []
     with memory_advice(OUT_OF_MEMORY_ADVICE):
         base = yield from open_base_for(settings, [found])
-        painter, loras = yield from load_painter(base, [found], config.device, None)
+        painter, loras = yield from load_painter(base, [found], config.device, None, config.allow_partial)
         yield from note_prompts(painter, [*prompts, config.negative_prompt])
         first = Recipe(
             prompt="",

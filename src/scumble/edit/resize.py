@@ -27,6 +27,7 @@ class Resized:
         ranks_before, ranks: smallest and largest rank of a layer.
         num_layers: layers.
         error: of the change.
+        left_out: names in the source of the layers and tensors that were not read; only where that was allowed.
     """
 
     path: Path
@@ -35,6 +36,7 @@ class Resized:
     ranks_before: tuple[int, int]
     ranks: tuple[int, int]
     error: Error
+    left_out: tuple[str, ...] = ()
 
 
 def resize(config: ResizeConfig) -> Resized:
@@ -47,14 +49,14 @@ def resize(config: ResizeConfig) -> Resized:
     """
     check_out(config.out, config.overwrite, (config.file,))
     check_file(config.out)
-    given = read_given(config.file, config.base)
+    given = read_given(config.file, config.base, allow_partial=config.allow_partial)
     _refuse_others(config.file, given.file.layers)
     dtype = PRECISIONS[config.save_precision] if config.save_precision else given.dtype
     layers, error = refitted([(1.0, given.file)], given.table, Size(config.rank, config.energy), dtype)
     metadata = after_change(as_one_for(given.file.metadata, given.table.identity), "resized_from", given.name)
     write_lora(LoraFile(layers, metadata), config.out, dtype=dtype)
     before, after = ranks_of(given.file.layers), ranks_of(layers)
-    return Resized(config.out, given.table.name, len(layers), before, after, error)
+    return Resized(config.out, given.table.name, len(layers), before, after, error, given.file.left_out)
 
 
 def ranks_of(layers: Mapping[str, LoraLayer]) -> tuple[int, int]:

@@ -19,6 +19,9 @@ Split = Callable[[str], tuple[str, TensorName] | None]
 Loose = dict[str, dict[TensorName, Tensor]]
 """A layer's name in the file -> its tensors."""
 
+BY_PART = "--allow-partial reads the rest and names what it leaves out"
+"""What helps where a file is understood in part."""
+
 ATTENTION = ("q_proj", "k_proj", "v_proj", "out_proj")
 LONGEST_NAME = 160
 
@@ -142,7 +145,7 @@ def _refuse_unknown(keys: Sequence[str], total: int) -> None:
     what = f"; among them is {' and '.join(others)}, which is not read" if others else ""
     raise LoraFileError(
         f"{len(keys)} of {total} tensors are not understood: {first_names(keys)}{what}; expected LoRA, LoHa or LoKr, "
-        "with DoRA or without; the rest can be read if a part is allowed"
+        f"with DoRA or without; {BY_PART}"
     )
 
 
@@ -153,7 +156,7 @@ def _refuse_incomplete(incomplete: Mapping[str, set[str]], loose: Loose) -> None
     found = " and ".join(sorted(side.name for side in loose[name]))
     raise LoraFileError(
         f"{len(incomplete)} of {len(loose)} layers are incomplete: {shortened(name)}: found {found} without "
-        f"{' and '.join(sorted(incomplete[name]))}; get the file again"
+        f"{' and '.join(sorted(incomplete[name]))}; get the file again, or {BY_PART}"
     )
 
 
@@ -165,8 +168,10 @@ def _refuse_unmatched(unmatched: Sequence[str], total: int) -> None:
         if len(unmatched) == total
         else f"{len(unmatched)} of {total} layers match nothing"
     )
+    instead = "" if len(unmatched) == total else f"; or {BY_PART}"
     raise LoraFileError(
         f"{how_many} in this base: {first_names(unmatched)}; the LoRA was made for another base: use it with that one"
+        f"{instead}"
     )
 
 

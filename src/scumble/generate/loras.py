@@ -14,6 +14,7 @@ from scumble.families.base import BaseModel
 from scumble.families.find import DEFAULT_BASE, is_local
 from scumble.files.guard import read_metadata
 from scumble.files.kinship import DISTANT, STRANGER, kinship, trained_on
+from scumble.files.left_out import left_out_words
 from scumble.files.lorafile import LoraFile
 from scumble.files.read import read_lora
 from scumble.generate.events import Noted
@@ -33,27 +34,33 @@ class OpenedLora:
 
     use: LoraUse
     file: LoraFile
-    notes: Sequence[str]
+    notes: Sequence[Noted]
 
 
-def open_loras(found: Sequence[FoundLora], base: BaseModel) -> list[OpenedLora]:
+def open_loras(found: Sequence[FoundLora], base: BaseModel, allow_partial: bool = False) -> list[OpenedLora]:
     """Read LoRA files for a base; nothing of the base is loaded.
 
+    Args:
+        found: the files.
+        base: what they are for.
+        allow_partial: see `files.read.read_lora`.
     Raises:
         LoraFileError: a file is damaged, not understood, or is for another base.
     """
     if not found:
         return []
     paths = base.layer_paths()
-    return [_open(lora, base, paths) for lora in found]
+    return [_open(lora, paths, allow_partial) for lora in found]
 
 
-def _open(found: FoundLora, base: BaseModel, paths: Mapping[str, Sequence[str]]) -> OpenedLora:
+def _open(found: FoundLora, paths: Mapping[str, Sequence[str]], allow_partial: bool) -> OpenedLora:
     notes = []
     if found.also:
         others = ", ".join(map(str, found.also))
-        notes.append(f"LoRA {found.name}: taking {found.path}; not used is what has the same name: {others}")
-    file = read_lora(found.path, paths)
+        notes.append(Noted(f"LoRA {found.name}: taking {found.path}; not used is what has the same name: {others}"))
+    file = read_lora(found.path, paths, allow_partial)
+    if file.left_out:
+        notes.append(Noted(f"LoRA {found.name}: {left_out_words(file.left_out)}", warning=True))
     return OpenedLora(LoraUse(found.name, found.weight, tensor_hash(found.path), found.blocks), file, notes)
 
 

@@ -61,7 +61,11 @@ def open_base_for(
 
 
 def load_painter(
-    base: BaseModel, found: Sequence[FoundLora], device: str | None, precision: str | None
+    base: BaseModel,
+    found: Sequence[FoundLora],
+    device: str | None,
+    precision: str | None,
+    allow_partial: bool = False,
 ) -> Generator[Noted, None, tuple[Painter, list[OpenedLora]]]:
     """Read the LoRAs, load the base and put the LoRAs within the painter's reach.
 
@@ -76,10 +80,9 @@ def load_painter(
     dtype = choose_dtype(precision, place)
     for note in base.notes:
         yield Noted(note)
-    loras = open_loras(found, base)
+    loras = open_loras(found, base, allow_partial)
     for lora in loras:
-        for note in lora.notes:
-            yield Noted(note)
+        yield from lora.notes
     painter = Painter.load(base, place, dtype)
     for lora in loras:
         stranger = stranger_note(lora, base, painter.denoiser)

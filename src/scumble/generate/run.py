@@ -81,7 +81,7 @@ def _draw(config: GenerateConfig) -> Iterator[Noted | Picture]:
     first = _recipe(config, base, prompt, sampler)
     check_size(base, first.width, first.height)
     check_clip_skip(base, first.clip_skip)
-    painter, loras = yield from load_painter(base, found, config.device, config.mixed_precision)
+    painter, loras = yield from load_painter(base, found, config.device, config.mixed_precision, config.allow_partial)
     yield from note_prompts(painter, [prompt, config.negative_prompt])
     if config.strip and config.n > MAX_STRIP_ROWS:
         yield Noted(f"the strip shows the first {MAX_STRIP_ROWS} of {config.n} pictures")

@@ -15,7 +15,7 @@ from scumble.families.find import open_base
 from scumble.files.lorafile import LoraFile
 from scumble.generate.device import choose_device, choose_dtype
 from scumble.generate.events import Noted
-from scumble.train.going_on import read_init
+from scumble.train.going_on import notes_on, read_init
 from scumble.train.recipes import find_layers, recipe_for, refuse_idle_patterns
 from scumble.train.remarks import remarks
 from scumble.train.resolve import resolve
@@ -96,7 +96,11 @@ def make_plan(config: TrainConfig) -> Plan:
     classes = _scan_classes(config)
     base = _open_base(config.model)
     modules = {"unet": base.empty_denoiser(), **base.empty_text_encoders()}
-    init = None if config.output.init_lora is None else read_init(config.output.init_lora, base)
+    init = (
+        None
+        if config.output.init_lora is None
+        else read_init(config.output.init_lora, base, config.output.allow_partial)
+    )
     layers = find_layers(base, modules, config.adapter) if init is None else list(init.layers)
     split = split_pictures(
         [example.content for example in scan.examples], config.validation.validation_split, config.training.seed
@@ -121,7 +125,7 @@ def make_plan(config: TrainConfig) -> Plan:
         trainable=trainable,
         total=sum(parameter.numel() for parameter in modules["unet"].parameters()),
         init=init,
-        notes=tuple(remarks(config, base, scan, split)),
+        notes=(*remarks(config, base, scan, split), *notes_on(init)),
     )
 
 
