@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from scumble.edit.programs.effects import ROWS_AS_INPUTS, UNSCALED, WHOLE, Effect, not_applied
+from scumble.edit.programs.effects import ROWS_AS_INPUTS, UNSCALED, UNSCALED_WITHOUT_LENGTHS, WHOLE, Effect, not_applied
 from scumble.edit.programs.seen import Seen, SeenFile
 from scumble.families.base import FileIdentity
 from scumble.files.namings import DIFFUSERS, SGM
@@ -49,7 +49,7 @@ def _effect(layer: Seen, file: SeenFile) -> Effect:
     if _is_open_clip(layer.part, file) and not file.whole_attention(layer.key):
         return HALF_ATTENTION
     if layer.written.has(".lora_A.weight"):
-        return UNSCALED
+        return UNSCALED if layer.lengths is None else UNSCALED_WITHOUT_LENGTHS
     return ROWS_AS_INPUTS if layer.lengths == "output" else WHOLE
 
 

@@ -76,8 +76,14 @@ def _lengths_of_the_base(key: str, layer: LoraLayer, table: LayerTable) -> Tenso
     )
 
 
-def _unscaled(key: str, layer: LoraLayer, table: LayerTable) -> Tensor:
+def _plain_unscaled(key: str, layer: LoraLayer, table: LayerTable) -> Tensor:
     return _plain(key, replace(layer, alpha=float(layer.rank)), table)
+
+
+def _without_core(key: str, layer: LoraLayer, table: LayerTable) -> Tensor:
+    """up down [out, in, 1, 1], added to every place of the kernel."""
+    up, down = (layer.tensors[name].float().flatten(1) for name in ("up", "down"))
+    return (layer.scale * up @ down)[:, :, None, None].expand(table.shapes[key])
 
 
 def not_applied(reason: str) -> Effect:
@@ -87,6 +93,10 @@ def not_applied(reason: str) -> Effect:
         reason: completes "not applied: ...".
     """
     return Effect(f"not applied, {reason}", _nothing)
+
+
+def _unscaled(key: str, layer: LoraLayer, table: LayerTable) -> Tensor:
+    return whole_change(key, replace(layer, alpha=float(layer.rank)), table)
 
 
 def with_alpha(alpha: float) -> Effect:
@@ -101,6 +111,8 @@ def with_alpha(alpha: float) -> Effect:
 WHOLE = Effect("as trained")
 WITHOUT_LENGTHS = Effect("a plain LoRA, without DoRA's lengths", _plain)
 UNSCALED = Effect("without alpha", _unscaled)
+UNSCALED_WITHOUT_LENGTHS = Effect("a plain LoRA, without alpha and DoRA's lengths", _plain_unscaled)
+WITHOUT_CORE = Effect("something else, without a word: it leaves the third factor of a convolution out", _without_core)
 ROWS_AS_INPUTS = Effect(
     "something else, without a word: it takes the lengths of rows for those of input channels", _rows_as_inputs
 )

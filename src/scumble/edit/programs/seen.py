@@ -73,6 +73,10 @@ class SeenFile:
         """Whether the base has two text encoders."""
         return any(key.startswith("text_encoder_2.") for key in self.table.shapes)
 
+    def of(self, part: str) -> list[Seen]:
+        """The layers of one model part."""
+        return [layer for layer in self.layers.values() if layer.part == part]
+
     def whole_attention(self, key: str) -> bool:
         """Whether q, k, v and out of a text encoder's attention are all in the file."""
         block, _, last = key.rpartition(".")
@@ -92,4 +96,5 @@ def seen(file: LoraFile, names: Mapping[str, object], table: LayerTable) -> Seen
         table: layers of the base.
     """
     written = as_written(names, table.paths())
-    return SeenFile({key: Seen(key, layer, written[key]) for key, layer in file.layers.items()}, table, file.metadata)
+    layers = {key: Seen(key, file.layers[key], how) for key, how in written.items() if key in file.layers}
+    return SeenFile(layers, table, file.metadata)
