@@ -6,11 +6,13 @@ import pytest
 import torch
 from PIL import Image, ImageChops
 from safetensors.torch import load_file, save_file
+from tests.files.kinds import random_layer
 
 from scumble.adapters.weight import weight_of
 from scumble.config import GenerateConfig
 from scumble.errors import BaseModelError, ConfigError, LoraFileError, OutOfMemoryError
 from scumble.files.fingerprint import fingerprint
+from scumble.files.lorafile import LoraFile
 from scumble.files.read import write_lora
 from scumble.generate.device import choose_device, choose_dtype, memory_advice
 from scumble.generate.events import Composed, Noted, Painted
@@ -210,3 +212,38 @@ def test_a_part_of_no_lora_would_have_no_effect(config):
     with pytest.raises(ConfigError, match="allow_partial would have no effect: no LoRA is asked for"):
         config(allow_partial=True)
     assert config(prompt="a dog <lora:ink:1>", allow_partial=True).allow_partial
+
+
+def tensor_bytes(path):
+    content = path.read_bytes()
+    return content[8 + int.from_bytes(content[:8], "little") :]
+
+
+def test_a_peft_folder_draws_what_the_file_draws(config, ink_file, make_lora, tmp_path):
+    lora = make_lora()
+    text = "text_encoder.text_model.encoder.layers.0.mlp.fc1"
+    lora = LoraFile({**lora.layers, text: random_layer("lora", (64, 32), 2, 1.0, 0)})
+    write_lora(lora, ink_file)
+    [of_file] = events_of(Painted, generate(config(prompt="a three <lora:ink:0.8>")))
+    folder = tmp_path / "other runs" / "ink" / "ink.peft"
+    folder.parent.mkdir(parents=True)
+    write_lora(lora, folder, "peft")
+    runs = {"runs_dir": tmp_path / "other runs"}
+    [of_folder] = events_of(Painted, generate(config(prompt="a three <lora:ink:0.8>", **runs)))
+    assert difference(of_folder.image, of_file.image) <= 1
+    assert difference(of_folder.image, events_of(Painted, generate(config(prompt="a three")))[0].image) > 1
+    parts = [folder / part / "adapter_model.safetensors" for part in ("unet", "text_encoder")]
+    expected = hashlib.sha256(b"".join(map(tensor_bytes, parts))).hexdigest()
+    assert of_folder.recipe.loras[0].hash == expected
+
+
+def test_a_peft_folder_tells_the_base_it_was_trained_on(config, make_lora, tiny_base, tmp_path):
+    write_lora(LoraFile(make_lora().layers, {"scumble.base": str(tiny_base)}), tmp_path / "ink", "peft")
+    events = list(generate(config(base=None, lora=(tmp_path / "ink",))))
+    assert events_of(Noted, events)[0].text == f"base: {tiny_base}, which the LoRA was trained on"
+
+
+def test_a_folder_that_is_no_lora_is_said(config, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(LoraFileError, match=r"found a folder without adapter_model\.safetensors"):
+        list(generate(config(lora=(tmp_path / "empty",))))

@@ -120,3 +120,27 @@ def test_the_words_beyond_the_last_token_are_told(prompt, cut):
 def test_weights_on_words_are_noticed():
     assert emphasis("a (red: 1.2) dog") == "(red: 1.2)"
     assert emphasis(r"a \(red:1.2\) dog (at 12:30 h)") is None
+
+
+def peft(folder, *parts):
+    """A PEFT folder as far as names go."""
+    for part in parts or [""]:
+        touch(folder / part / "adapter_model.safetensors")
+    return folder
+
+
+def test_a_peft_folder_is_called_by_its_name_wherever_it_is_looked_up(tmp_path):
+    given = peft(tmp_path / "given.peft")
+    run = peft(tmp_path / "runs" / "photos" / "photos.peft", "unet", "text_encoder")
+    deep = peft(tmp_path / "loras" / "deep" / "style", "unet")
+    single = peft(tmp_path / "loras" / "single")
+    _, tags = parse_tags("<lora:given> <lora:photos.peft> <lora:style> <lora:single>")
+    paths = [path for *_, path in found(tags, given, lora_dir=tmp_path / "loras", runs_dir=tmp_path / "runs")]
+    assert paths == [given, run, deep, single]
+
+
+def test_a_lora_of_a_run_as_file_and_as_folder_must_be_told_apart(tmp_path):
+    peft(tmp_path / "photos" / "photos.peft")
+    touch(tmp_path / "photos" / "photos.safetensors")
+    with pytest.raises(ConfigError, match=r"may be any of .*photos\.peft, .*photos\.safetensors"):
+        found([LoraTag("photos")], runs_dir=tmp_path)

@@ -29,7 +29,8 @@ class GenerateConfig(Section):
     prediction_type: Annotated[Literal["epsilon", "v_prediction"] | None, Field(description=PREDICTION_HELP)] = None
     zero_terminal_snr: Annotated[bool | None, Field(description=ZERO_SNR_HELP)] = None
     lora: Annotated[
-        tuple[Place, ...], Field(description="LoRA file, repeatable; weight 1 unless the prompt names it")
+        tuple[Place, ...],
+        Field(description="LoRA file or PEFT folder, repeatable; weight 1 unless the prompt names it"),
     ] = ()
     allow_partial: AllowPartial = False
     lora_dir: Annotated[
@@ -82,7 +83,8 @@ class CompareConfig(Section):
 
     prompt: Annotated[tuple[str, ...], Field(min_length=1, description="what to draw, repeatable: one row a prompt")]
     lora: Annotated[
-        tuple[Place, ...], Field(min_length=1, description="LoRA file, repeatable: one column each, beside the base")
+        tuple[Place, ...],
+        Field(min_length=1, description="LoRA file or PEFT folder, repeatable: one column each, beside the base"),
     ]
     weight: Annotated[float, Field(description="strength of each LoRA")] = 1.0
     allow_partial: AllowPartial = False

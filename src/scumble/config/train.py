@@ -149,7 +149,7 @@ class OutputConfig(Section):
     checkpoints_total_limit: Annotated[int, Field(ge=1, description="checkpoints kept, the newest")] = 2
     resume: Annotated[bool, Field(description="go on from the newest checkpoint of this run")] = False
     init_lora: Annotated[
-        Place | None, Field(description="LoRA file whose weights are the start, with a fresh optimizer")
+        Place | None, Field(description="LoRA file or PEFT folder whose weights are the start, with a fresh optimizer")
     ] = None
     allow_partial: AllowPartial = False
     overwrite: Annotated[bool, Field(description="replace an earlier run of the same name")] = False

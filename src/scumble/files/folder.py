@@ -11,12 +11,14 @@ from torch import Tensor
 
 from scumble.errors import LoraFileError
 from scumble.files.encode import encode, with_hashes
-from scumble.files.guard import read_safetensors
+from scumble.files.guard import read_metadata, read_safetensors
 from scumble.files.lorafile import PARTS
 from scumble.files.namings import PEFT_BEGIN
 from scumble.files.peft_settings import MAX_SETTINGS_BYTES
 
 WEIGHTS, SETTINGS = "adapter_model.safetensors", "adapter_config.json"
+SUFFIX = ".peft"
+"""How this program ends the names of PEFT folders, so that they are called by the same name as files."""
 BEGINS = ("", *(f"{part}/" for part in PARTS))
 """The beginnings of names: none in a folder that is not one of several."""
 
@@ -27,22 +29,48 @@ def read_files(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     Raises:
         LoraFileError: not there, no such folder, damaged.
     """
-    if not path.is_dir():
-        return _read_part(path, "")
-    if (path / WEIGHTS).exists():
-        return _read_part(path / WEIGHTS, f"{path.name}/" if path.name in PARTS else "")
-    parts = [part for part in PARTS if (path / part / WEIGHTS).exists()]
-    if not parts:
-        raise LoraFileError(
-            f"{path}: found a folder without {WEIGHTS}, expected a .safetensors file or a PEFT folder: name the file"
-        )
     tensors: dict[str, Tensor] = {}
     metadata: dict[str, str] = {}
-    for part in parts:
-        more_tensors, more_metadata = _read_part(path / part / WEIGHTS, f"{part}/")
+    for file in weight_files(path):
+        is_of_part = path.is_dir() and file.parent.name in PARTS
+        more_tensors, more_metadata = _read_part(file, f"{file.parent.name}/" if is_of_part else "")
         tensors |= more_tensors
         metadata |= more_metadata
     return tensors, metadata
+
+
+def metadata_in(path: Path) -> dict[str, str]:
+    """The metadata of a file, or of a PEFT folder; only headers are read.
+
+    Raises:
+        LoraFileError: not there, no such folder, damaged.
+    """
+    return {name: text for file in weight_files(path) for name, text in read_metadata(file).items()}
+
+
+def weight_files(path: Path) -> list[Path]:
+    """The safetensors files that a LoRA lies in: itself, or those of a PEFT folder.
+
+    Raises:
+        LoraFileError: a folder that is none of PEFT's.
+    """
+    if not path.is_dir():
+        return [path]
+    places = (path, *(path / part for part in PARTS))
+    files = [place / WEIGHTS for place in places if (place / WEIGHTS).exists()]
+    if not files:
+        raise LoraFileError(
+            f"{path}: found a folder without {WEIGHTS}, expected a .safetensors file or a PEFT folder: name the file"
+        )
+    return files[:1] if files[0].parent == path else files
+
+
+def lora_of(file: Path) -> Path:
+    """The LoRA that a safetensors file is, or whose PEFT folder it lies in."""
+    if file.name != WEIGHTS:
+        return file
+    folder = file.parent
+    return folder.parent if folder.name in PARTS else folder
 
 
 def _read_part(path: Path, begin: str) -> tuple[dict[str, Tensor], dict[str, str]]:

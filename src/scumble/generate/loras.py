@@ -12,7 +12,7 @@ from scumble.config import ModelConfig, from_values, read_toml
 from scumble.errors import ConfigError
 from scumble.families.base import BaseModel
 from scumble.families.find import DEFAULT_BASE, is_local
-from scumble.files.guard import read_metadata
+from scumble.files.folder import metadata_in, weight_files
 from scumble.files.kinship import DISTANT, STRANGER, kinship, trained_on
 from scumble.files.left_out import left_out_words
 from scumble.files.lorafile import LoraFile
@@ -86,7 +86,7 @@ def base_of(files: Sequence[Path]) -> tuple[str, str]:
         ConfigError: they were trained on several bases.
         LoraFileError: a file cannot be read.
     """
-    bases = {path: model_of_run(path).base or trained_on(read_metadata(path)) for path in files}
+    bases = {path: model_of_run(path).base or trained_on(metadata_in(path)) for path in files}
     names = sorted({name for name in bases.values() if name is not None})
     if len(names) > 1:
         said = ", ".join(f"{path.name} on {name}" for path, name in bases.items() if name is not None)
@@ -111,11 +111,15 @@ def model_of_run(lora: Path) -> ModelConfig:
 
 
 def tensor_hash(path: Path) -> str:
-    """SHA-256 in hex of all bytes after a safetensors file's header: the WebUI's hash, which metadata do not change."""
+    """SHA-256 in hex of all bytes after a safetensors file's header: the WebUI's hash, which metadata do not change.
+
+    Of a PEFT folder, of those of its files, one after the other.
+    """
     digest = hashlib.sha256()
-    with path.open("rb") as file:
-        header_bytes = int.from_bytes(file.read(8), "little")
-        file.seek(8 + header_bytes)
-        while block := file.read(1 << 20):
-            digest.update(block)
+    for each in weight_files(path):
+        with each.open("rb") as file:
+            header_bytes = int.from_bytes(file.read(8), "little")
+            file.seek(8 + header_bytes)
+            while block := file.read(1 << 20):
+                digest.update(block)
     return digest.hexdigest()

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scumble.errors import ConfigError, nearest
+from scumble.files import folder
 from scumble.generate.blocks import parse_blocks
 
-SUFFIX = ".safetensors"
+SUFFIXES = (".safetensors", folder.SUFFIX)
 
 _TAG = re.compile(r"(?:[ \t]+(?=<lora:[^<>]*>(?:\s|$)))?<lora:([^<>]*)>")  # of blanks on both sides, one side goes too
 _WORD = re.compile(r"[\u2e80-\uffef]|[^\s\u2e80-\uffef]+")  # scripts without spaces: each sign is a word
@@ -32,8 +33,8 @@ class FoundLora:
     Attributes:
         name: what a tag calls it.
         weight: strength of its change.
-        path: its file.
-        also: files of the same name at places looked up later, which are not used.
+        path: its file, or PEFT folder.
+        also: others of the same name at places looked up later, which are not used.
         blocks: weights of the denoiser's blocks, see `blocks.parse_blocks`; "" = 1 everywhere.
     """
 
@@ -68,7 +69,7 @@ def parse_tags(prompt: str) -> tuple[str, list[LoraTag]]:
 def _parse_tag(content: str) -> LoraTag:
     name, colon, rest = content.partition(":")
     weight, _, option = rest.partition(":")
-    name = name.strip().removesuffix(SUFFIX)
+    name = plain_name(name.strip())
     if not name:
         raise ConfigError(f"prompt: <lora:{content}> has no name; a LoRA is written <lora:name:weight>")
     if not colon:
@@ -98,7 +99,7 @@ def find_loras(
     """The files that the tags mean, then the given files that no tag names, at weight 1.
 
     A name is looked up among the given files, then in the runs (RUN/RUN.safetensors before other files of a run),
-    then in `lora_dir` and its folders.
+    then in `lora_dir` and its folders. A PEFT folder is a file in this.
 
     Raises:
         ConfigError: a file or folder that is not there, a name that is not found, or that two files of one place have.
@@ -109,7 +110,7 @@ def find_loras(
     if lora_dir is not None:
         if not lora_dir.is_dir():
             raise ConfigError(f"lora_dir={lora_dir}: no such folder")
-        places[f"the folder {lora_dir}"] = _by_name(sorted(lora_dir.rglob(f"*{SUFFIX}")))
+        places[f"the folder {lora_dir}"] = _by_name(_below(lora_dir.rglob("*.safetensors")))
     named = [_find(tag, places) for tag in tags]
     names = {lora.name for lora in named}
     rest = [_find(LoraTag(name), {"the --lora files": given}) for name in given if name not in names]
@@ -142,16 +143,26 @@ def _existing(files: Iterable[Path]) -> list[Path]:
 
 def _runs(runs_dir: Path) -> dict[str, list[Path]]:
     """LoRA files of all runs by name; a run's own final file hides others of that name."""
-    files = sorted(runs_dir.glob(f"*/*{SUFFIX}"))
-    by_name = _by_name(files)
-    return by_name | {path.stem: [path] for path in files if path.parent.name == path.stem}
+    files = _below([*runs_dir.glob("*/*.safetensors"), *runs_dir.glob(f"*/*{folder.SUFFIX}/**/{folder.WEIGHTS}")])
+    own = [path for path in files if path.parent.name == plain_name(path.name)]
+    return _by_name(files) | _by_name(own)
+
+
+def _below(files: Iterable[Path]) -> list[Path]:
+    """The LoRAs that safetensors files are, or lie in as a part."""
+    return sorted({folder.lora_of(file) for file in files})
 
 
 def _by_name(files: Iterable[Path]) -> dict[str, list[Path]]:
     names: dict[str, list[Path]] = {}
     for path in files:
-        names.setdefault(path.name.removesuffix(SUFFIX), []).append(path)
+        names.setdefault(plain_name(path.name), []).append(path)
     return names
+
+
+def plain_name(name: str) -> str:
+    """What a tag calls a LoRA: the name of its file or folder without the ending."""
+    return name.removesuffix(SUFFIXES[0]).removesuffix(SUFFIXES[1])
 
 
 def cut_off(prompt: str, count_tokens: Callable[[str], int], max_tokens: int) -> str:
