@@ -38,8 +38,10 @@ def effects(file: SeenFile) -> dict[str, Effect]:
 
 
 def _refuses_kohya(file: SeenFile) -> bool:
-    """Stability's names of blocks beside one text encoder, or a text encoder's q, k and v with nothing else of it."""
+    """Stability's names of blocks beside one text encoder, a second one's without `text_model`, or q, k and v alone."""
     if not file.has_two_encoders and any(layer.path == SGM and "_block" in layer.key for layer in file.layers.values()):
+        return True
+    if any(layer.path == SHORT for layer in file.of("text_encoder_2")):
         return True
     return any(
         layers and all(_is_projection(layer.key) and not layer.key.endswith("out_proj") for layer in layers)
@@ -69,11 +71,15 @@ def _is_projection(key: str) -> bool:
     return key.startswith("text_encoder") and key.rpartition(".")[2] in TEXT_ATTENTION
 
 
+def _is_attention(key: str) -> bool:
+    return ".to_" in key or _is_projection(key)
+
+
 def _of_kohya_layer(layer: Seen, common_alpha: float | None) -> Effect:
     if layer.lengths is not None:
         return WITHOUT_LENGTHS
     # it finds no layer of its own patterns for attention, nor for a text encoder without `text_model`
-    takes_common = layer.part == "text_encoder" or ".to_" in layer.key or _is_projection(layer.key)
+    takes_common = not layer.states_alpha or layer.part == "text_encoder" or _is_attention(layer.key)
     if common_alpha is None or not takes_common or layer.layer.alpha == common_alpha:
         return WHOLE
     return with_alpha(common_alpha)

@@ -112,6 +112,7 @@ WHOLE = Effect("as trained")
 WITHOUT_LENGTHS = Effect("a plain LoRA, without DoRA's lengths", _plain)
 UNSCALED = Effect("without alpha", _unscaled)
 UNSCALED_WITHOUT_LENGTHS = Effect("a plain LoRA, without alpha and DoRA's lengths", _plain_unscaled)
+WITHOUT_ZERO = Effect("at full strength, taking alpha 0 for no alpha", _unscaled)
 WITHOUT_CORE = Effect("something else, without a word: it leaves the third factor of a convolution out", _without_core)
 ROWS_AS_INPUTS = Effect(
     "something else, without a word: it takes the lengths of rows for those of input channels", _rows_as_inputs

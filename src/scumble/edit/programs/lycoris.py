@@ -1,6 +1,6 @@
 """How LyCORIS 4 reads LoRA files: lycoris.kohya."""
 
-from scumble.edit.programs.effects import WHOLE, Effect, not_applied
+from scumble.edit.programs.effects import WHOLE, WITHOUT_ZERO, Effect, not_applied
 from scumble.edit.programs.seen import Seen, SeenFile
 from scumble.families.layers import Shape
 from scumble.files.lorafile import LoraLayer
@@ -16,7 +16,10 @@ def effects(file: SeenFile) -> dict[str, Effect]:
     """What it makes of each layer."""
     known = {key for key, layer in file.layers.items() if _is_known(layer, file)}
     refusal = _refusal([file.layers[key] for key in known], file)
-    return {key: (refusal or WHOLE) if key in known else UNKNOWN for key in file.layers}
+    return {
+        key: UNKNOWN if key not in known else refusal or (WITHOUT_ZERO if layer.layer.alpha == 0 else WHOLE)
+        for key, layer in file.layers.items()
+    }
 
 
 def _refusal(layers: list[Seen], file: SeenFile) -> Effect | None:

@@ -1,6 +1,14 @@
 """How kohya's sd-scripts read LoRA files: networks/lora.py."""
 
-from scumble.edit.programs.effects import WHOLE, WITHOUT_CORE, WITHOUT_LENGTHS, Effect, not_applied
+from scumble.edit.programs.effects import (
+    UNSCALED_WITHOUT_LENGTHS,
+    WHOLE,
+    WITHOUT_CORE,
+    WITHOUT_LENGTHS,
+    WITHOUT_ZERO,
+    Effect,
+    not_applied,
+)
 from scumble.edit.programs.seen import Seen, SeenFile
 from scumble.files.namings import DIFFUSERS, SGM
 
@@ -26,6 +34,8 @@ def _effect(layer: Seen, file: SeenFile) -> Effect:
         return OUTSIDE
     if "mid" in layer.layer.tensors:
         return WITHOUT_CORE
+    if layer.layer.alpha == 0:
+        return WITHOUT_ZERO if layer.lengths is None else UNSCALED_WITHOUT_LENGTHS
     return WITHOUT_LENGTHS if layer.lengths is not None else WHOLE
 
 
