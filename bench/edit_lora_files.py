@@ -1,8 +1,8 @@
 """Merging, resizing and extracting LoRA files of Stable Diffusion 1.5's size, beside sd-scripts, PEFT and LyCORIS.
 
 Makes two LoRAs of rank 32 for all 264 layers that sd-scripts adapts, and with --extract two checkpoints with random weights
-that differ in these layers (nothing is downloaded). scumble and sd-scripts run as processes of their own, from files to
-a file; PEFT and LyCORIS run in this process and are timed without their imports, LyCORIS only on the 128 attention layers.
+that differ in these layers (nothing is downloaded). scumble, sd-scripts and PEFT run as processes of their own, from files
+to a file; scumble and PEFT once more in this process, without imports. LyCORIS runs in this process, only on the 128 attention layers.
 OMP_NUM_THREADS counts for all of them. The errors are computed here from the files alone: |result - exact| / |exact| over all layers.
 
     python bench/edit_lora_files.py --work FOLDER [--extract] [--sd-scripts CHECKOUT] [--sd-scripts-packages FOLDER]
@@ -28,7 +28,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from scumble.cli.app import exit_code
-from scumble.families.layers import LayerTable, known_tables
+from scumble.families.find import open_base
+from scumble.families.layers import LayerTable, known_tables, table_of
 
 RANK, RESIZED, MERGED, EXTRACTED = 32, 8, 16, 8
 WEIGHTS = (0.7, 0.4)
@@ -59,6 +60,12 @@ def write_lora(path: Path, shapes: dict[str, tuple[int, ...]], seed: int) -> Non
         tensors[f"{kohya_name(key)}.lora_up.weight"] = up.view(out, RANK, *ones)
         tensors[f"{kohya_name(key)}.alpha"] = torch.tensor(RANK / 2)
     save_file(tensors, path, {"ss_base_model_version": "sd_v1", "ss_v2": "False", "ss_network_dim": str(RANK)})
+
+
+def write_loras(bench: "Bench") -> None:
+    """The LoRAs that everybody works on."""
+    for seed, path in enumerate(bench.loras):
+        write_lora(path, bench.shapes, seed)
 
 
 def factors(path: Path) -> Changes:
@@ -131,8 +138,6 @@ class Bench:
         self.layers = [kohya_name(key) for key in self.shapes]
         self.figures: dict[str, dict[str, object]] = {}
         self.loras = [work / "a.safetensors", work / "b.safetensors"]
-        for seed, path in enumerate(self.loras):
-            write_lora(path, self.shapes, seed)
 
     def scumble(self, task: str, arguments: list[str], exact: Callable[[str], torch.Tensor]) -> None:
         """Run our command, and once more in this process, without imports, as PEFT and LyCORIS run."""
@@ -157,18 +162,34 @@ class Bench:
             return
         out = self.work / "theirs.safetensors"
         out.unlink(missing_ok=True)
-        path = os.pathsep.join(str(each) for each in (self.sd_scripts, self.packages) if each is not None)
-        command = [sys.executable, str(self.sd_scripts / "networks" / script), *arguments, "--save_to", str(out)]
-        self._record(task, "sd-scripts", timed(command, {"PYTHONPATH": path}), out, exact)
+        self._record(task, "sd-scripts", self.run_sd_script(script, [*arguments, "--save_to", str(out)]), out, exact)
 
-    def peft(self, task: str, how: str, names: int, rank: int | None, exact: Callable[[str], torch.Tensor]) -> None:
-        """PEFT's add_weighted_adapter, from files to a file, on linear layers of the same shapes."""
+    def run_sd_script(self, script: str, arguments: list[str]) -> Seconds | str:
+        """Seconds of a script of the checkout that was given, or why it failed."""
+        assert self.sd_scripts is not None
+        path = os.pathsep.join(str(each) for each in (self.sd_scripts, self.packages) if each is not None)
+        command = [sys.executable, str(self.sd_scripts / "networks" / script), *arguments]
+        return timed(command, {"PYTHONPATH": path})
+
+    def peft(self, task: str, how: str, rank: int | None, exact: Callable[[str], torch.Tensor]) -> None:
+        """PEFT's add_weighted_adapter, in a process of its own, and in this one without imports."""
         if importlib.util.find_spec("peft") is None:
             self.figures.setdefault(task, {})["PEFT"] = "missing"
             return
-        out = self.work / "peft.safetensors"
-        seconds = peft_sum(self.loras[:names], WEIGHTS[:names] if names > 1 else (1.0,), how, rank, self.shapes, out)
-        self._record(task, "PEFT", seconds, out, exact)
+        command = [sys.executable, __file__, "--work", str(self.work), "--peft", how]
+        size = ["--peft-rank", str(rank)] if rank is not None else []
+        self._record(task, "PEFT", timed([*command, *size]), self.summed_by_peft, exact)
+        seconds = self.peft_sum(how, rank)
+        self._record(task, "PEFT, in this process", seconds, self.summed_by_peft, exact)
+
+    @property
+    def summed_by_peft(self) -> Path:
+        """PEFT's result."""
+        return self.work / "peft.safetensors"
+
+    def peft_sum(self, how: str, rank: int | None) -> Seconds:
+        """Seconds of PEFT's sum, from files to a file, on linear layers of the same shapes."""
+        return peft_sum(self.loras, WEIGHTS, how, rank, self.shapes, self.summed_by_peft)
 
     def _record(
         self, task: str, who: str, seconds: Seconds | str, out: Path, exact: Callable[[str], torch.Tensor]
@@ -187,7 +208,7 @@ def peft_sum(
     rank: int | None,
     shapes: dict[str, tuple[int, ...]],
     out: Path,
-) -> float:
+) -> Seconds:
     """Seconds of reading, adding up by PEFT and writing; the model of empty layers is made before."""
     from peft import LoraConfig, get_peft_model
 
@@ -282,25 +303,22 @@ def merging_and_resizing(bench: Bench) -> None:
     bench.scumble(task, ["merge", *files, "--weights", *weights], summed)
     merging = ["--precision", "float", *precision, "--models", *files, "--ratios"]
     bench.sd_script(task, "merge_lora.py", [*merging, *roots, "--concat"], summed)
-    bench.peft(task, "cat", 2, None, summed)
+    bench.peft(task, "cat", None, summed)
     task = f"merge to rank {MERGED}"
     bench.scumble(task, ["merge", *files, "--weights", *weights, "--rank", str(MERGED)], summed)
     bench.sd_script(
         task, "svd_merge_lora.py", [*merging, *weights, "--new_rank", str(MERGED), "--device", "cpu"], summed
     )
-    bench.peft(task, "svd", 2, MERGED, summed)
+    bench.peft(task, "svd", MERGED, summed)
     task = f"resize from {RANK} to {RESIZED}"
     bench.scumble(task, ["resize", files[0], "--rank", str(RESIZED)], alone)
     resizing = [*precision, "--new_rank", str(RESIZED), "--model", files[0], "--device", "cpu"]
     bench.sd_script(task, "resize_lora.py", resizing, alone)
-    bench.peft(task, "svd", 1, RESIZED, alone)
+    bench.figures[task]["PEFT"] = "missing: it has no such command, and one adapter alone it copies"
 
 
 def extracting(bench: Bench) -> None:
     """The task on checkpoints."""
-    from scumble.families.find import open_base
-    from scumble.families.layers import table_of
-
     base, tuned = bench.work / "base.safetensors", bench.work / "tuned.safetensors"
     if not tuned.exists():
         write_checkpoints(base, tuned)
@@ -311,6 +329,7 @@ def extracting(bench: Bench) -> None:
         before, after = (table.weight(keys[layer]).double() for table in tables)
         return (after - before).flatten(1)
 
+    merging_into(bench, base, tables[0])
     task = f"extract rank {EXTRACTED}"
     size = ["--save-precision", "fp32", "--rank", str(EXTRACTED)]
     bench.scumble(task, ["extract", str(base), str(tuned), *size], difference)
@@ -322,6 +341,36 @@ def extracting(bench: Bench) -> None:
     bench.sd_script(task, "extract_lora_from_models.py", theirs, difference)
 
 
+def merging_into(bench: Bench, base: Path, table: LayerTable) -> None:
+    """The LoRAs added to a checkpoint in float16; the error is beside the change, and mostly float16's own."""
+    both = [factors(path) for path in bench.loras]
+    out = {who: bench.work / f"into-{who}.safetensors" for who in ("scumble", "sd-scripts")}
+
+    def figure(who: str, seconds: Seconds | str) -> None:
+        shown: object = seconds
+        if not isinstance(seconds, str):
+            merged = table_of(open_base(str(out[who]), prediction_type="epsilon"))
+            apart = size = 0.0
+            for key, layer in zip(bench.shapes, bench.layers, strict=True):
+                before, after = (each.weight(key).double().flatten(1) for each in (table, merged))
+                change = sum(weight * one[layer][0] @ one[layer][1] for weight, one in zip(WEIGHTS, both, strict=True))
+                apart += float((after - before - change).square().sum())
+                size += float(change.square().sum())
+            shown = {**seconds, "error": float(f"{math.sqrt(apart / size):.6g}")}
+        bench.figures.setdefault("merge into a checkpoint", {})[who] = shown
+        print(f"merge into a checkpoint: {who} {shown}", flush=True)
+
+    files, weights = [str(path) for path in bench.loras], [str(weight) for weight in WEIGHTS]
+    command = [sys.executable, "-m", "scumble", "merge", *files, "--weights", *weights, "--into", str(base)]
+    figure("scumble", timed([*command, "--out", str(out["scumble"]), "--overwrite"]))
+    if bench.sd_scripts is None:
+        bench.figures["merge into a checkpoint"]["sd-scripts"] = "missing: no checkout was given"
+        return
+    models = ["--sd_model", str(base), "--models", *files, "--ratios", *weights]
+    precision = ["--precision", "float", "--save_precision", "fp16", "--save_to", str(out["sd-scripts"])]
+    figure("sd-scripts", bench.run_sd_script("merge_lora.py", [*models, *precision]))
+
+
 def main() -> None:
     """Make the files, run everybody, record the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -329,9 +378,15 @@ def main() -> None:
     parser.add_argument("--sd-scripts", type=Path)
     parser.add_argument("--sd-scripts-packages", type=Path)
     parser.add_argument("--extract", action="store_true")
+    parser.add_argument("--peft", choices=("cat", "svd"), help="only this sum by PEFT, for the bench itself")
+    parser.add_argument("--peft-rank", type=int)
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
     bench = Bench(options.work, options.sd_scripts, options.sd_scripts_packages)
+    if options.peft:
+        bench.peft_sum(options.peft, options.peft_rank)
+        return
+    write_loras(bench)
     merging_and_resizing(bench)
     if options.extract:
         extracting(bench)
