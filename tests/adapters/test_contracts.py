@@ -10,7 +10,7 @@ from tests.adapters.kinds import AXES, LAYERS, RECIPES, make_input, make_layer, 
 from torch import nn
 
 from scumble.adapters.base import Dropout
-from scumble.adapters.build import adapter_of, num_parameters
+from scumble.adapters.build import adapter_of, empty_tensors
 from scumble.adapters.inject import attach, eject, fold, set_strength, unfold
 from scumble.adapters.packed import PackedLayer
 from scumble.adapters.weight import bias_of, weight_of
@@ -123,11 +123,14 @@ def test_what_is_saved_is_the_same_adapter(recipe, axis, kind):
     }
 
 
-def test_the_numbers_are_counted_before_they_are_made(recipe, axis, kind):
+def test_the_shapes_are_known_before_the_numbers_are_made(recipe, axis, kind):
     layer = make_layer(kind)
     adapter = new(layer, recipe, axis)
     wanted = replace(RECIPES[recipe], dora=axis)
-    assert num_parameters(layer.to("meta"), wanted) == sum(parameter.numel() for parameter in adapter.parameters())
+    planned = empty_tensors(layer.to("meta"), wanted).values()
+    assert sorted(tuple(tensor.shape) for tensor in planned) == sorted(
+        tuple(parameter.shape) for parameter in adapter.parameters()
+    )
 
 
 def test_numbers_for_another_layer_are_refused(recipe, axis, kind):

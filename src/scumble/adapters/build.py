@@ -1,6 +1,5 @@
 """Adapters of any algorithm for a layer: new ones by a recipe, or from the numbers of a file."""
 
-import math
 from collections.abc import Mapping
 
 import torch
@@ -8,7 +7,7 @@ from torch import Tensor, nn
 
 from scumble import registry
 from scumble.adapters import dora
-from scumble.adapters.base import Adapter
+from scumble.adapters.base import Adapter, line_view
 from scumble.adapters.geometry import Geometry
 from scumble.adapters.recipe import AdapterRecipe
 
@@ -28,12 +27,15 @@ def new_adapter(layer: nn.Module, recipe: AdapterRecipe, generator: torch.Genera
     return adapter
 
 
-def num_parameters(layer: nn.Module, recipe: AdapterRecipe) -> int:
-    """How many numbers `new_adapter` would train; the layer may be on the meta device."""
+def empty_tensors(layer: nn.Module, recipe: AdapterRecipe) -> dict[str, Tensor]:
+    """What `new_adapter` would train, by name, in its shapes and without numbers: on the meta device, as the layer may be."""
     geometry = Geometry.of(layer)
     shapes: Mapping[str, tuple[int, ...]] = registry.load("algorithm", recipe.algorithm).shapes(geometry, recipe)
-    lines = {"output": geometry.out_features, "input": geometry.in_features, None: 0}
-    return sum(math.prod(shape) for shape in shapes.values()) + lines[recipe.dora]
+    tensors = {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
+    if recipe.dora is not None:
+        lines = {"output": geometry.out_features, "input": geometry.in_features}[recipe.dora]
+        tensors[dora.MAGNITUDE] = line_view(torch.empty(lines, device="meta"), recipe.dora, len(geometry.shape))
+    return tensors
 
 
 def adapter_of(

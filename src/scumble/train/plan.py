@@ -5,18 +5,17 @@ from pathlib import Path
 
 import torch
 
-from scumble.adapters.build import num_parameters
 from scumble.config import ModelConfig, TrainConfig
 from scumble.data.scan import Scan, scan_folder
 from scumble.errors import ConfigError, DataError
-from scumble.families.apply import frozen_layer
 from scumble.families.base import BaseModel, check_clip_skip
 from scumble.families.find import open_base
 from scumble.files.lorafile import LoraFile
 from scumble.generate.device import choose_device, choose_dtype
 from scumble.generate.events import Noted
 from scumble.train.going_on import notes_on, read_init
-from scumble.train.recipes import find_layers, recipe_for, refuse_idle_patterns
+from scumble.train.naming import planned_layers, refuse_unsayable
+from scumble.train.recipes import find_layers, refuse_idle_patterns
 from scumble.train.remarks import remarks
 from scumble.train.resolve import resolve
 from scumble.train.validation import Split, split_pictures
@@ -108,11 +107,8 @@ def make_plan(config: TrainConfig) -> Plan:
     device = choose_device(config.training.device)
     resolved = resolve(config, base, len(split.training), device, init)
     refuse_idle_patterns(layers, resolved.adapter)
-    trainable = sum(
-        num_parameters(frozen_layer(base, modules, key), recipe_for(key, resolved.adapter)) for key in layers
-    )
-    if init is not None:
-        trainable = sum(tensor.numel() for layer in init.layers.values() for tensor in layer.tensors.values())
+    planned = planned_layers(base, modules, layers, resolved.adapter) if init is None else init.layers
+    refuse_unsayable(resolved.output.format, planned, base)
     return Plan(
         config=resolved,
         base=base,
@@ -122,7 +118,7 @@ def make_plan(config: TrainConfig) -> Plan:
         layers=tuple(layers),
         device=device,
         dtype=choose_dtype(resolved.training.mixed_precision, device),
-        trainable=trainable,
+        trainable=sum(tensor.numel() for layer in planned.values() for tensor in layer.tensors.values()),
         total=sum(parameter.numel() for parameter in modules["unet"].parameters()),
         init=init,
         notes=(*remarks(config, base, scan, split), *notes_on(init)),
