@@ -6,11 +6,17 @@ from importlib import resources
 from pathlib import Path
 
 from scumble.errors import BaseModelError, ConfigError
+from scumble.files.hub import Asked, fetch_folder
 
 IN_THE_BOX = {"mini": "mini/weights"}
 """Bases that ship with the package -> their folder in it."""
 
 PICKLES = (".ckpt", ".pt", ".pth", ".bin")
+ASKED = Asked(
+    what="base",
+    otherwise="or give --base a pipeline folder or a .safetensors checkpoint. --base mini is in the box and needs no download.",
+    error=BaseModelError,
+)
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -42,48 +48,7 @@ def find_place(name: str, revision: str | None, wanted: Sequence[str]) -> Path:
         raise BaseModelError(f"base {name}: there is no such file; look for its name and folder")
     if not _HUB_ID.fullmatch(name):
         raise BaseModelError(f"base {name}: no such folder, and not a hub id (owner/name)")
-    return _from_hub(name, revision, wanted)
-
-
-def _from_hub(name: str, revision: str | None, wanted: Sequence[str]) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    # of the library that it fetches with, which is not the same in all versions, and whose errors need not be OSErrors
-    from huggingface_hub.errors import HTTPError as FetchingError  # type: ignore[attr-defined]
-
-    try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=list(wanted)))
-    except HFValidationError:
-        raise BaseModelError(f"base {name}: no such folder, and not a hub id (owner/name)") from None
-    except LocalEntryNotFoundError as error:
-        raise BaseModelError(f"base {name}: {_NOT_HERE}, and the hub cannot be reached. {_offline(name)}") from error
-    except HfHubHTTPError as error:
-        raise BaseModelError(
-            f"base {name}: the hub does not give it: {_first_line(error)}. Check the name, run 'hf auth login' if it is a "
-            "private or gated one, or give a folder."
-        ) from error
-    except (FetchingError, OSError) as error:
-        raise BaseModelError(
-            f"base {name}: {_NOT_HERE}, and fetching it failed: {_first_line(error)}. {_offline(name)}"
-        ) from error
-
-
-_NOT_HERE = "no such folder here, not whole in the hub cache"
-
-
-def _offline(name: str) -> str:
-    """What to do where the hub does not answer."""
-    return (
-        f"On a machine with internet run 'hf download {name}', or give --base a pipeline folder or a .safetensors "
-        "checkpoint. --base mini is in the box and needs no download."
-    )
-
-
-def _first_line(error: Exception) -> str:
-    """An error in one line: its kind where it says nothing itself, as a lost connection does."""
-    said = str(error).strip().splitlines()
-    return said[0].rstrip(".") if said else type(error).__name__
+    return fetch_folder(name, revision, wanted, ASKED)
 
 
 def is_cached(hub_id: str) -> bool:
