@@ -61,7 +61,7 @@ def test_the_two_tokenizers_pad_differently(encoder):
 
 def test_an_exclamation_mark_is_a_sign_and_no_filling(encoder):
     """transformers takes it for filling, because "!" is what fills up the second encoder's prompts."""
-    first, second = (clip.filled("stop!") for clip in (encoder.first, encoder.second))
+    first, second = (clip.framed(*clip.chunks("stop!", 1)) for clip in (encoder.first, encoder.second))
     end = first.index(encoder.first.tokenizer.eos_token_id)
     assert first[:end] == second[:end]
     assert encoder.second.tokenizer("stop!").input_ids[:end] != second[:end]

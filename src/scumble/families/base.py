@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from scumble.errors import ConfigError
+from scumble.families.chunks import Prompt
 
 PredictionType = Literal["epsilon", "v_prediction"]
 TextState = Mapping[str, Tensor]
@@ -108,15 +109,22 @@ class TextEncoder(Protocol):
 
     modules: Mapping[str, nn.Module]
 
-    def encode(self, prompts: Sequence[str], clip_skip: int) -> list[TextState]:
+    def encode(self, prompts: Sequence[Prompt], clip_skip: int, num_chunks: int = 1) -> list[TextState]:
         """One state a prompt, with gradients where they are enabled.
 
-        clip_skip counts as the WebUI does: 1 = the last layer; a family may begin later.
+        Args:
+            prompts: plain texts, or weighted words.
+            clip_skip: as the WebUI counts, 1 = the last layer; a family may begin later.
+            num_chunks: chunks of every state; shorter prompts get empty ones, what is beyond is cut off.
         """
         ...
 
     def count_tokens(self, prompt: str) -> int:
         """Tokens of the prompt without start and end."""
+        ...
+
+    def count_chunks(self, prompt: Prompt) -> int:
+        """Chunks that the prompt needs, at least one."""
         ...
 
 
@@ -131,7 +139,7 @@ class BaseModel(Protocol):
         pixels_per_latent: how many pixels a latent is wide.
         latent_channels: C.
         text_layers: layers of the text encoder; clip_skip counts back through them.
-        max_tokens: prompt tokens that the text encoder sees, without start and end.
+        max_tokens: prompt tokens that the text encoder sees at once, without start and end: those of a chunk.
         prediction_type: what its denoiser predicts.
         zero_terminal_snr: whether its noise schedule ends in pure noise (Lin et al. 2023, arXiv:2305.08891).
         advice: what its author or the chosen preset advises.
@@ -185,8 +193,8 @@ class BaseModel(Protocol):
         """The tokenizer(s) and text encoder(s), frozen, in float32."""
         ...
 
-    def text_shapes(self) -> Mapping[str, Sequence[int]]:
-        """Shape of each tensor that the text encoder puts into a state."""
+    def text_shapes(self, num_chunks: int = 1) -> Mapping[str, Sequence[int]]:
+        """Shape of each tensor that the text encoder puts into a state of so many chunks."""
         ...
 
     def frame_state(self, frame: Frame) -> TextState:

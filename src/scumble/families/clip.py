@@ -1,16 +1,18 @@
 """CLIP's text side: prompts to states, by one encoder or by two, and the names of its layers in files and in memory.
 
-Shapes: T tokens with start and end, D text width, P width of the pooled state.
+Shapes: K chunks, T tokens of all chunks with start and end of each, D text width, P width of the pooled state.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from scumble.families.base import TextState
+from scumble.families.chunks import Chunk, Prompt, Token, chunked, sections_of
 
 LAYERS = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.out_proj", "mlp.fc1", "mlp.fc2")
 PENULTIMATE = 2
@@ -23,36 +25,66 @@ class Clip:
     Attributes:
         tokenizer: a CLIPTokenizer.
         model: a CLIPTextModel or CLIPTextModelWithProjection, frozen.
-        max_tokens: tokens it sees, without start and end; what is beyond is cut off.
+        max_tokens: tokens it sees at once, without start and end.
     """
 
     tokenizer: Any
     model: Any
     max_tokens: int
 
-    def run(self, prompt: str) -> Any:
-        """The model's output for one prompt, with the states of all its layers, batch dimension 1."""
-        ids = torch.tensor([self.filled(prompt)], device=self.model.device)
+    @cached_property
+    def comma(self) -> int | None:
+        """The number of the comma's token; None = the vocabulary has none."""
+        number: int | None = self.tokenizer.get_vocab().get(",</w>")
+        return number
+
+    def run(self, chunks: Sequence[Chunk]) -> Any:
+        """The model's output for the chunks of one prompt, with the states of all its layers, batch dimension K."""
+        ids = torch.tensor([self.framed(chunk) for chunk in chunks], device=self.model.device)
         return self.model(ids, output_hidden_states=True, return_dict=True)
 
-    def filled(self, prompt: str) -> list[int]:
-        """Numbers of the prompt's tokens with start and end, cut or filled up to the length that the model sees."""
-        # where "!" fills prompts up, transformers takes a "!" in the prompt for filling; OpenCLIP reads it as a sign
-        ids: list[int] = self.tokenizer(
-            prompt,
-            padding="max_length",
-            max_length=self.max_tokens + 2,
-            truncation=True,
-            split_special_tokens=True,
-        ).input_ids
-        return ids
+    def chunks(self, prompt: Prompt, num_chunks: int | None = None) -> list[Chunk]:
+        """The prompt's tokens, cut into chunks: exactly so many, or, with None, as many as it needs."""
+        sections = [
+            [token for words in section for token in self._tokens(words.text, words.weight)]
+            for section in sections_of(prompt)
+        ]
+        return chunked(sections, self.max_tokens, self.comma, num_chunks)
+
+    def framed(self, chunk: Chunk) -> list[int]:
+        """Numbers of the chunk's tokens with start and end, filled up to the length that the model sees."""
+        filling = [self.tokenizer.pad_token_id] * (self.max_tokens - len(chunk.tokens))
+        return [self.tokenizer.bos_token_id, *chunk.tokens, self.tokenizer.eos_token_id, *filling]
+
+    def weighted(self, states_KTD: Tensor, chunks: Sequence[Chunk]) -> Tensor:
+        """The states of a prompt's chunks under the weights of their words, joined: [K, 77, D] -> [T, D].
+
+        Each chunk whose words do not all weigh 1 is multiplied token by token, and then as a whole by what gives it back
+        the mean over tokens and widths that it had: the WebUI's emphasis "Original".
+        """
+        states = [
+            _emphasised(state, chunk) if any(weight != 1 for weight in chunk.weights) else state
+            for state, chunk in zip(states_KTD, chunks, strict=True)
+        ]
+        return torch.cat(states)
 
     def count_tokens(self, prompt: str) -> int:
         """Tokens of the prompt without start and end."""
+        return len(self._tokens(prompt, 1.0))
+
+    def _tokens(self, text: str, weight: float) -> list[Token]:
+        # where "!" fills prompts up, transformers takes a "!" in the prompt for filling; OpenCLIP reads it as a sign
         ids: list[int] = self.tokenizer(
-            prompt, add_special_tokens=False, truncation=False, verbose=False, split_special_tokens=True
+            text, add_special_tokens=False, truncation=False, verbose=False, split_special_tokens=True
         ).input_ids
-        return len(ids)
+        return [(number, weight) for number in ids]
+
+
+def _emphasised(state_TD: Tensor, chunk: Chunk) -> Tensor:
+    weights = torch.ones(len(state_TD), dtype=state_TD.dtype)
+    weights[1 : len(chunk.weights) + 1] = torch.tensor(chunk.weights, dtype=state_TD.dtype)
+    changed = state_TD * weights.to(state_TD.device)[:, None]
+    return changed * (state_TD.mean() / changed.mean())
 
 
 class ClipText:
@@ -66,26 +98,28 @@ class ClipText:
         self.clip = clip
         self.modules: Mapping[str, nn.Module] = {"text_encoder": clip.model}
 
-    def encode(self, prompts: Sequence[str], clip_skip: int) -> list[TextState]:
+    def encode(self, prompts: Sequence[Prompt], clip_skip: int, num_chunks: int = 1) -> list[TextState]:
         """One state {"hidden": [T, D]} a prompt: the chosen layer's states under the final layer norm.
 
         Each prompt is encoded on its own, so that its state does not depend on its neighbours.
         """
-        return [{"hidden": self._hidden(prompt, clip_skip)} for prompt in prompts]
+        return [{"hidden": self._hidden(self.clip.chunks(prompt, num_chunks), clip_skip)} for prompt in prompts]
 
     def count_tokens(self, prompt: str) -> int:
         """Tokens of the prompt without start and end."""
         return self.clip.count_tokens(prompt)
 
-    def _hidden(self, prompt: str, clip_skip: int) -> Tensor:
-        output = self.clip.run(prompt)
+    def count_chunks(self, prompt: Prompt) -> int:
+        """Chunks that the prompt needs, at least one."""
+        return len(self.clip.chunks(prompt))
+
+    def _hidden(self, chunks: Sequence[Chunk], clip_skip: int) -> Tensor:
+        output = self.clip.run(chunks)
         if clip_skip == 1:
-            last: Tensor = output.last_hidden_state[0]
-            return last
+            return self.clip.weighted(output.last_hidden_state, chunks)
         model = self.clip.model
         norm = getattr(model, "text_model", model).final_layer_norm
-        earlier: Tensor = norm(output.hidden_states[-clip_skip])[0]
-        return earlier
+        return self.clip.weighted(norm(output.hidden_states[-clip_skip]), chunks)
 
 
 class ClipPair:
@@ -100,23 +134,31 @@ class ClipPair:
         self.first, self.second = first, second
         self.modules: Mapping[str, nn.Module] = {"text_encoder": first.model, "text_encoder_2": second.model}
 
-    def encode(self, prompts: Sequence[str], clip_skip: int) -> list[TextState]:
+    def encode(self, prompts: Sequence[Prompt], clip_skip: int, num_chunks: int = 1) -> list[TextState]:
         """One state {"hidden": [T, D], "pooled": [P]} a prompt: both encoders' states side by side, without a norm.
 
         SDXL was trained on the last layer but one of both, which is what clip_skip 1 and 2 both mean, as in the WebUI;
-        3 goes one layer deeper in both, which diffusers calls clip_skip=1. The pooled state is always the last layer's.
+        3 goes one layer deeper in both, which diffusers calls clip_skip=1. The pooled state is always the last layer's,
+        of the first chunk, and knows no weights.
         """
         layer = max(clip_skip, PENULTIMATE)
-        return [self._state(prompt, layer) for prompt in prompts]
+        return [self._state(prompt, layer, num_chunks) for prompt in prompts]
 
     def count_tokens(self, prompt: str) -> int:
         """Tokens of the prompt without start and end, in the encoder that makes more of them."""
         return max(self.first.count_tokens(prompt), self.second.count_tokens(prompt))
 
-    def _state(self, prompt: str, layer: int) -> TextState:
-        first, second = self.first.run(prompt), self.second.run(prompt)
-        hidden = torch.cat([first.hidden_states[-layer][0], second.hidden_states[-layer][0]], dim=-1)
-        return {"hidden": hidden, "pooled": second.text_embeds[0]}
+    def count_chunks(self, prompt: Prompt) -> int:
+        """Chunks that the prompt needs, at least one, in the encoder that makes more of them."""
+        return max(len(self.first.chunks(prompt)), len(self.second.chunks(prompt)))
+
+    def _state(self, prompt: Prompt, layer: int, num_chunks: int) -> TextState:
+        hidden = []
+        for clip in (self.first, self.second):
+            chunks = clip.chunks(prompt, num_chunks)
+            output = clip.run(chunks)
+            hidden.append(clip.weighted(output.hidden_states[-layer], chunks))
+        return {"hidden": torch.cat(hidden, dim=-1), "pooled": output.text_embeds[0]}
 
 
 def canonical_text_paths(num_layers: int) -> list[str]:

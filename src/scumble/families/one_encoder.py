@@ -37,9 +37,9 @@ class OneEncoder:
         tokenizer = parts.tokenizer("tokenizer", self.pad_token)
         return ClipText(Clip(tokenizer, model, int(model.config.max_position_embeddings) - 2))
 
-    def text_shapes(self, configs: Configs) -> Mapping[str, Sequence[int]]:
+    def text_shapes(self, configs: Configs, num_chunks: int) -> Mapping[str, Sequence[int]]:
         config = configs["text_encoder"]
-        return {"hidden": (int(config["max_position_embeddings"]), int(config["hidden_size"]))}
+        return {"hidden": (num_chunks * int(config["max_position_embeddings"]), int(config["hidden_size"]))}
 
     def frame_state(self, frame: Frame) -> TextState:
         return {}

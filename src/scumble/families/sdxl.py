@@ -55,10 +55,11 @@ class TwoEncoders:
             clips.append(Clip(parts.tokenizer(tokenizer, PAD_TOKENS[tokenizer]), model, room))
         return ClipPair(*clips)
 
-    def text_shapes(self, configs: Configs) -> Mapping[str, Sequence[int]]:
+    def text_shapes(self, configs: Configs, num_chunks: int) -> Mapping[str, Sequence[int]]:
         first, second = (configs[part] for part in self.text_parts)
         width = int(first["hidden_size"]) + int(second["hidden_size"])
-        return {"hidden": (int(first["max_position_embeddings"]), width), "pooled": (int(second["projection_dim"]),)}
+        length = num_chunks * int(first["max_position_embeddings"])
+        return {"hidden": (length, width), "pooled": (int(second["projection_dim"]),)}
 
     def frame_state(self, frame: Frame) -> TextState:
         """{"time_ids": [6]}: height before width, top before left."""

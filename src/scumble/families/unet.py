@@ -37,7 +37,7 @@ class UnetKind(Protocol):
         """The text encoders with their tokenizers, frozen, in float32."""
         ...
 
-    def text_shapes(self, configs: Configs) -> Mapping[str, Sequence[int]]:
+    def text_shapes(self, configs: Configs, num_chunks: int) -> Mapping[str, Sequence[int]]:
         """Shape of each tensor of a text state, from the settings of the text parts."""
         ...
 
@@ -161,8 +161,8 @@ class UnetBase:
     def load_text_encoder(self, device: torch.device) -> TextEncoder:
         return self.kind.load_text_encoder(self.parts, device)
 
-    def text_shapes(self) -> Mapping[str, Sequence[int]]:
-        return self.kind.text_shapes(self.configs)
+    def text_shapes(self, num_chunks: int = 1) -> Mapping[str, Sequence[int]]:
+        return self.kind.text_shapes(self.configs, num_chunks)
 
     def frame_state(self, frame: Frame) -> TextState:
         return self.kind.frame_state(frame)
