@@ -13,8 +13,8 @@ from kinds import ALGORITHMS, random_layer
 from scumble.errors import LoraFileError
 from scumble.files import kohya, peft, peft_keys
 from scumble.files.encode import encode
-from scumble.files.folder import SETTINGS, WEIGHTS
 from scumble.files.lorafile import LoraFile
+from scumble.files.places import SETTINGS, WEIGHTS
 from scumble.files.read import read_lora
 
 SHAPES = {

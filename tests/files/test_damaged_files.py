@@ -9,7 +9,7 @@ import pytest
 from mutations import LAYER_PATHS, MUTATIONS, try_mutated, whole_files
 
 from scumble.errors import LoraFileError
-from scumble.files.folder import SETTINGS, WEIGHTS
+from scumble.files.places import SETTINGS, WEIGHTS
 from scumble.files.read import read_lora
 
 MOST_BYTES_OVER = 100e6

@@ -137,9 +137,10 @@ class OutputConfig(Section):
         AfterValidator(file_name),
         Field(description="name of the run and of the LoRA; none = the data folder's name"),
     ] = None
-    format: Annotated[Literal["kohya", "diffusers"], Field(description="naming of the tensors in the LoRA file")] = (
-        "kohya"
-    )
+    format: Annotated[
+        Literal["kohya", "diffusers", "peft"],
+        Field(description="naming of the tensors in the LoRA file; peft = a folder NAME.peft as PEFT saves it"),
+    ] = "kohya"
     save_precision: Annotated[
         Literal["fp32", "fp16", "bf16"], Field(description="precision of the numbers in the LoRA file")
     ] = "fp32"

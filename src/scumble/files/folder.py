@@ -12,13 +12,10 @@ from torch import Tensor
 from scumble.errors import LoraFileError
 from scumble.files.encode import encode, with_hashes
 from scumble.files.guard import read_metadata, read_safetensors
-from scumble.files.lorafile import PARTS
 from scumble.files.namings import PEFT_BEGIN
 from scumble.files.peft_settings import MAX_SETTINGS_BYTES
+from scumble.files.places import FILE_SUFFIX, PARTS, SETTINGS, WEIGHTS
 
-WEIGHTS, SETTINGS = "adapter_model.safetensors", "adapter_config.json"
-SUFFIX = ".peft"
-"""How this program ends the names of PEFT folders, so that they are called by the same name as files."""
 BEGINS = ("", *(f"{part}/" for part in PARTS))
 """The beginnings of names: none in a folder that is not one of several."""
 
@@ -65,14 +62,6 @@ def weight_files(path: Path) -> list[Path]:
     return files[:1] if files[0].parent == path else files
 
 
-def lora_of(file: Path) -> Path:
-    """The LoRA that a safetensors file is, or whose PEFT folder it lies in."""
-    if file.name != WEIGHTS:
-        return file
-    folder = file.parent
-    return folder.parent if folder.name in PARTS else folder
-
-
 def _read_part(path: Path, begin: str) -> tuple[dict[str, Tensor], dict[str, str]]:
     tensors, metadata = read_safetensors(path)
     metadata = without_settings(metadata)
@@ -107,7 +96,7 @@ def laid_out(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, s
     begins = [begin for begin in BEGINS if begin + SETTINGS in metadata]
     if not begins:
         return {path: encode(tensors, with_hashes(tensors, metadata))}
-    if path.suffix == ".safetensors" and path.name != WEIGHTS:
+    if path.suffix == FILE_SUFFIX and path.name != WEIGHTS:
         raise LoraFileError(f"{path}: PEFT reads a folder with {WEIGHTS} and {SETTINGS} in it: name a folder")
     folder = path.parent if path.name == WEIGHTS else path
     common = without_settings(metadata)

@@ -13,9 +13,6 @@ from torch import Tensor
 from scumble.files.namings import Naming
 from scumble.files.tensornames import TensorName
 
-PARTS = ("unet", "text_encoder", "text_encoder_2")
-"""The model parts that a LoRA may change, as diffusers' pipelines call them."""
-
 
 @dataclass(frozen=True)
 class LoraLayer:

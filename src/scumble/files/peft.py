@@ -12,12 +12,13 @@ from torch import Tensor
 
 from scumble.errors import LoraFileError
 from scumble.files.assemble import assemble
-from scumble.files.folder import SETTINGS, without_settings
-from scumble.files.lorafile import PARTS, LoraFile, LoraLayer
+from scumble.files.folder import without_settings
+from scumble.files.lorafile import LoraFile, LoraLayer
 from scumble.files.magnitude import to_peft
 from scumble.files.namings import PEFT, PEFT_BEGIN, known_names
 from scumble.files.peft_lokr import lokr_settings, peft_lokr
 from scumble.files.peft_settings import ALGORITHMS, Scales, parse_settings, scales_of, with_scale
+from scumble.files.places import PARTS, SETTINGS
 from scumble.files.plain_lora import down_and_up
 from scumble.files.tensornames import PEFT_TENSORS, TensorName, split_dotted
 

@@ -11,10 +11,11 @@ from torch import Tensor
 
 from scumble.errors import LoraFileError
 from scumble.files.assemble import Assembled, assemble, with_whole_attention
-from scumble.files.lorafile import PARTS, LoraFile, LoraLayer
+from scumble.files.lorafile import LoraFile, LoraLayer
 from scumble.files.magnitude import to_peft
 from scumble.files.namings import DOTTED, known_names
 from scumble.files.peft_settings import ALPHA_NAMES, Scales, parse_settings, scales_of, with_scale
+from scumble.files.places import PARTS
 from scumble.files.plain_lora import down_and_up
 from scumble.files.tensornames import split_dotted
 

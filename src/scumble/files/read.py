@@ -10,9 +10,10 @@ from torch import Tensor
 from scumble.errors import LoraFileError
 from scumble.files.atomic import write_atomically
 from scumble.files.detect import format_of
-from scumble.files.folder import SETTINGS, WEIGHTS, laid_out, read_files, without_settings
+from scumble.files.folder import laid_out, read_files, without_settings
 from scumble.files.guard import refuse_non_finite
 from scumble.files.lorafile import Format, LoraFile
+from scumble.files.places import SETTINGS, WEIGHTS
 from scumble.registry import load
 
 IN_FULL = (".dora_scale", ".lora_magnitude_vector", ".lora_magnitude_vector.weight")

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scumble.errors import ConfigError, nearest
-from scumble.files import folder
+from scumble.files.places import FILE_SUFFIX, PEFT_SUFFIX, WEIGHTS, lora_of, plain_name
 from scumble.generate.blocks import parse_blocks
-
-SUFFIXES = (".safetensors", folder.SUFFIX)
 
 _TAG = re.compile(r"(?:[ \t]+(?=<lora:[^<>]*>(?:\s|$)))?<lora:([^<>]*)>")  # of blanks on both sides, one side goes too
 _WORD = re.compile(r"[\u2e80-\uffef]|[^\s\u2e80-\uffef]+")  # scripts without spaces: each sign is a word
@@ -110,7 +108,7 @@ def find_loras(
     if lora_dir is not None:
         if not lora_dir.is_dir():
             raise ConfigError(f"lora_dir={lora_dir}: no such folder")
-        places[f"the folder {lora_dir}"] = _by_name(_below(lora_dir.rglob("*.safetensors")))
+        places[f"the folder {lora_dir}"] = _by_name(_below(lora_dir.rglob(f"*{FILE_SUFFIX}")))
     named = [_find(tag, places) for tag in tags]
     names = {lora.name for lora in named}
     rest = [_find(LoraTag(name), {"the --lora files": given}) for name in given if name not in names]
@@ -143,14 +141,14 @@ def _existing(files: Iterable[Path]) -> list[Path]:
 
 def _runs(runs_dir: Path) -> dict[str, list[Path]]:
     """LoRA files of all runs by name; a run's own final file hides others of that name."""
-    files = _below([*runs_dir.glob("*/*.safetensors"), *runs_dir.glob(f"*/*{folder.SUFFIX}/**/{folder.WEIGHTS}")])
+    files = _below([*runs_dir.glob(f"*/*{FILE_SUFFIX}"), *runs_dir.glob(f"*/*{PEFT_SUFFIX}/**/{WEIGHTS}")])
     own = [path for path in files if path.parent.name == plain_name(path.name)]
     return _by_name(files) | _by_name(own)
 
 
 def _below(files: Iterable[Path]) -> list[Path]:
     """The LoRAs that safetensors files are, or lie in as a part."""
-    return sorted({folder.lora_of(file) for file in files})
+    return sorted({lora_of(file) for file in files})
 
 
 def _by_name(files: Iterable[Path]) -> dict[str, list[Path]]:
@@ -158,11 +156,6 @@ def _by_name(files: Iterable[Path]) -> dict[str, list[Path]]:
     for path in files:
         names.setdefault(plain_name(path.name), []).append(path)
     return names
-
-
-def plain_name(name: str) -> str:
-    """What a tag calls a LoRA: the name of its file or folder without the ending."""
-    return name.removesuffix(SUFFIXES[0]).removesuffix(SUFFIXES[1])
 
 
 def cut_off(prompt: str, count_tokens: Callable[[str], int], max_tokens: int) -> str:

@@ -123,7 +123,8 @@ def _epochs(plan: Plan) -> float:
 
 
 def _files(plan: Plan) -> list[str]:
-    loras = [f"{plan.name}.safetensors", f"{plan.name}-best.safetensors"]
+    end = "/" if plan.config.output.format == "peft" else ""
+    loras = [f"{name}{plan.lora_suffix}{end}" for name in (plan.name, f"{plan.name}-best")]
     output, val = plan.config.output, plan.config.validation
     folders = ["checkpoints"]
     folders += ["samples"] if val.sample_steps is not None else []

@@ -53,10 +53,11 @@ def train(config: TrainConfig) -> Iterator[Event]:
     plan = make_plan(config)
     output = plan.config.output
     yield from plan.notes
-    if not (output.resume or output.overwrite) and holds_run(RunFolder(plan.folder, plan.name)):
+    run = RunFolder(plan.folder, plan.name, plan.lora_suffix)
+    if not (output.resume or output.overwrite) and holds_run(run):
         yield Noted(another_run_in(plan.folder), warning=True)
     yield planned(plan)
-    with memory_advice(MEMORY_ADVICE), open_run(plan.folder, plan.name, output.resume, output.overwrite) as run:
+    with memory_advice(MEMORY_ADVICE), open_run(run, output.resume, output.overwrite):
         yield from _run(plan, run)
 
 

@@ -11,6 +11,7 @@ from scumble.errors import ConfigError, DataError
 from scumble.families.base import BaseModel, check_clip_skip
 from scumble.families.find import open_base
 from scumble.files.lorafile import LoraFile
+from scumble.files.places import FILE_SUFFIX, PEFT_SUFFIX
 from scumble.generate.device import choose_device, choose_dtype
 from scumble.generate.events import Noted
 from scumble.train.going_on import notes_on, read_init
@@ -72,6 +73,11 @@ class Plan:
     def folder(self) -> Path:
         """The run's folder."""
         return self.config.output.output_dir / self.name
+
+    @property
+    def lora_suffix(self) -> str:
+        """How the names of the run's LoRAs end."""
+        return PEFT_SUFFIX if self.config.output.format == "peft" else FILE_SUFFIX
 
     @property
     def num_steps(self) -> int:

@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 
 from scumble.errors import CheckpointError
 from scumble.files.atomic import write_atomically
+from scumble.files.places import SUFFIXES
 from scumble.train.checkpoint import list_checkpoints
 
 
@@ -23,10 +24,12 @@ class RunFolder:
     Attributes:
         path: the folder.
         name: of the run and of the LoRA.
+        suffix: how the names of its LoRAs end: of files, or of PEFT folders.
     """
 
     path: Path
     name: str
+    suffix: str
 
     @property
     def checkpoints(self) -> Path:
@@ -66,20 +69,26 @@ class RunFolder:
     @property
     def lora(self) -> Path:
         """The LoRA of the last step."""
-        return self.path / f"{self.name}.safetensors"
+        return self.path / f"{self.name}{self.suffix}"
 
     @property
     def best_lora(self) -> Path:
         """The LoRA of the lowest held-out loss."""
-        return self.path / f"{self.name}-best.safetensors"
+        return self.path / f"{self.name}-best{self.suffix}"
 
     def lora_at(self, step: int) -> Path:
         """The LoRA of an earlier step."""
-        return self.path / f"{self.name}-{step:06d}.safetensors"
+        return self.path / f"{self.name}-{step:06d}{self.suffix}"
+
+    def results(self) -> list[Path]:
+        """The LoRAs of the last step and of the lowest loss that are there, in whatever naming a run wrote them."""
+        places = (self.path / f"{self.name}{best}{suffix}" for best in ("", "-best") for suffix in SUFFIXES)
+        return [place for place in places if place.exists()]
 
     def loras_of_steps(self) -> list[Path]:
-        """The LoRAs of earlier steps that are there."""
-        return sorted(self.path.glob(f"{glob.escape(self.name)}-[0-9][0-9][0-9][0-9][0-9][0-9]*.safetensors"))
+        """The LoRAs of earlier steps that are there, in whatever naming a run wrote them."""
+        begin = f"{glob.escape(self.name)}-[0-9][0-9][0-9][0-9][0-9][0-9]*"
+        return sorted(place for suffix in SUFFIXES for place in self.path.glob(begin + suffix))
 
     def samples_at(self, step: int) -> Path:
         """The sample pictures of a step."""
@@ -87,33 +96,33 @@ class RunFolder:
 
 
 @contextmanager
-def open_run(folder: Path, name: str, resume: bool, overwrite: bool) -> Iterator[RunFolder]:
+def open_run(run: RunFolder, resume: bool, overwrite: bool) -> Iterator[None]:
     """Take a run folder for this process, until the with-block ends or the process does.
 
     Args:
-        folder: of this run; made if needed.
-        name: of the run.
+        run: its folder is made if needed.
         resume: an earlier run may lie there.
         overwrite: an earlier run of this name that lies there is removed.
     Raises:
         CheckpointError: another process is using the folder, or it holds a run.
     """
-    run = RunFolder(folder, name)
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock")
+    run.path.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(run.path / ".lock")
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise CheckpointError(f"{folder} is in use by another process: wait for it, or choose another --name") from None
+        raise CheckpointError(
+            f"{run.path} is in use by another process: wait for it, or choose another --name"
+        ) from None
     try:
         if overwrite:
             _remove_loras(run)
             _remove_the_rest(run)
         if not resume and holds_run(run):
-            raise CheckpointError(another_run_in(folder))
+            raise CheckpointError(another_run_in(run.path))
         if not _has_results(run):
             _remove_the_rest(run)  # what a run that was killed early left: class and sample pictures of other settings
-        yield run
+        yield
     finally:
         lock.release()
 
@@ -124,7 +133,7 @@ def holds_run(run: RunFolder) -> bool:
 
 
 def _has_results(run: RunFolder) -> bool:
-    return bool(list_checkpoints(run.checkpoints)) or run.lora.exists() or run.best_lora.exists()
+    return bool(list_checkpoints(run.checkpoints)) or bool(run.results())
 
 
 def another_run_in(folder: Path) -> str:
@@ -133,8 +142,11 @@ def another_run_in(folder: Path) -> str:
 
 
 def _remove_loras(run: RunFolder) -> None:
-    for file in (run.lora, run.best_lora, *run.loras_of_steps()):
-        file.unlink(missing_ok=True)
+    for place in (*run.results(), *run.loras_of_steps()):
+        if place.is_dir():
+            shutil.rmtree(place)
+        else:
+            place.unlink()
 
 
 def _remove_the_rest(run: RunFolder) -> None:
