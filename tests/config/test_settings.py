@@ -93,8 +93,6 @@ def test_a_plain_file_name_is_taken(name):
         ({"optimizer": {"lr_warmup_steps": 9, "lr_scheduler": "constant"}}, "lr_warmup_steps"),
         ({"prior": {"num_class_images": 9}}, "num_class_images"),
         ({"prior": {"num_class_images": 9, "class_prompt": "a", "class_data_dir": "b"}}, "num_class_images"),
-        ({"prior": {"prior_share": 0.5}}, "prior_share"),
-        ({"prior": {"prior_loss_weight": 0.5}}, "prior_loss_weight"),
         ({"validation": {"num_validation_images": 2}}, "num_validation_images"),
         ({"validation": {"sample_steps": 2}}, "sample_steps"),
         ({"output": {"resume": True, "overwrite": True}}, "overwrite"),

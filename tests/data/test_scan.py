@@ -6,8 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scumble.data.scan import scan_folder
+from scumble.data import scan
+from scumble.data.captions import CaptionRule
 from scumble.errors import DataError
+
+
+def scan_folder(folder, trigger=None, caption=None):
+    return scan.scan_folder(folder, scan.ScanRule(CaptionRule(trigger, caption)))
 
 
 def save_picture(path, size=(20, 16)):
@@ -20,17 +25,17 @@ def captions(scan):
     return {example.path.name: example.caption for example in scan.examples}
 
 
-def reasons(scan):
-    return {item.path.name: item.reason for item in scan.rejected}
+def reasons(found):
+    return {item.path.name: item.reason for item in found.rejected}
 
 
 def test_the_text_beside_a_picture_is_its_caption(tmp_path):
     save_picture(tmp_path / "a.png")
     (tmp_path / "a.txt").write_text("  a red\n car  ", encoding="utf-8")
-    scan = scan_folder(tmp_path, trigger="sks dog")
-    assert captions(scan) == {"a.png": "a red car"}
-    assert scan.examples[0].source == "sidecar"
-    assert scan.examples[0].size_px == (20, 16)
+    found = scan_folder(tmp_path, trigger="sks dog")
+    assert captions(found) == {"a.png": "a red car"}
+    assert found.examples[0].source == "sidecar"
+    assert found.examples[0].size_px == (20, 16)
 
 
 def test_a_caption_file_may_be_named_in_capitals(tmp_path):
@@ -41,9 +46,9 @@ def test_a_caption_file_may_be_named_in_capitals(tmp_path):
 
 def test_a_picture_without_caption_gets_the_trigger(tmp_path):
     save_picture(tmp_path / "a.png")
-    scan = scan_folder(tmp_path, trigger="sks dog")
-    assert captions(scan) == {"a.png": "a photo of sks dog"}
-    assert scan.examples[0].source == "trigger"
+    found = scan_folder(tmp_path, trigger="sks dog")
+    assert captions(found) == {"a.png": "a photo of sks dog"}
+    assert found.examples[0].source == "trigger"
 
 
 @pytest.mark.parametrize("caption", ["", "an ink drawing"])
@@ -51,8 +56,8 @@ def test_a_given_caption_is_taken_as_it_is_even_if_empty(tmp_path, caption):
     save_picture(tmp_path / "a.png")
     save_picture(tmp_path / "b.png")
     (tmp_path / "b.txt").write_text("its own", encoding="utf-8")
-    scan = scan_folder(tmp_path, trigger="sks dog", caption=caption)
-    assert captions(scan) == {"a.png": caption, "b.png": "its own"}
+    found = scan_folder(tmp_path, trigger="sks dog", caption=caption)
+    assert captions(found) == {"a.png": caption, "b.png": "its own"}
 
 
 def test_no_caption_and_no_trigger_names_the_pictures_and_three_ways_out(tmp_path):
@@ -76,26 +81,19 @@ def test_an_empty_folder_is_said(tmp_path):
         scan_folder(tmp_path, "sks")
 
 
-def test_a_folder_of_folders_names_them(tmp_path):
-    save_picture(tmp_path / "10_sks dog" / "a.png")
-    save_picture(tmp_path / "reg" / "a.png")
-    with pytest.raises(DataError, match="it has the folders 10_sks dog, reg: name one of them"):
-        scan_folder(tmp_path, "sks")
-
-
 def test_pictures_in_a_folder_inside_are_not_passed_over_in_silence(tmp_path):
     save_picture(tmp_path / "a.png")
     save_picture(tmp_path / "more" / "b.png")
     (tmp_path / "notes").mkdir()
-    scan = scan_folder(tmp_path, "sks")
-    assert captions(scan).keys() == {"a.png"}
-    assert reasons(scan) == {"more": "a folder: name it to use its pictures"}
+    found = scan_folder(tmp_path, "sks")
+    assert captions(found).keys() == {"a.png"}
+    assert reasons(found) == {"more": "a folder beside pictures: name it to use its pictures"}
 
 
 def test_a_folder_with_nothing_usable_says_why_of_each(tmp_path):
     (tmp_path / "a.png").write_bytes(b"")
     (tmp_path / "b.pdf").write_bytes(b"%PDF")
-    with pytest.raises(DataError, match=r"none of its 2 files.*b\.pdf: not a picture; a\.png: empty file.*\.jpg"):
+    with pytest.raises(DataError, match=r"none of its 2 files.*b\.pdf: not a picture; a\.png: empty file"):
         scan_folder(tmp_path, "sks")
 
 
@@ -109,23 +107,22 @@ def test_every_file_is_used_or_named_with_its_reason(tmp_path):
     (tmp_path / "notes.docx").write_bytes(b"x")
     (tmp_path / "phone.HEIC").write_bytes(b"x")
     (tmp_path / "alone.txt").write_text("no picture", encoding="utf-8")
-    (tmp_path / "good.caption").write_text("kohya's other suffix", encoding="utf-8")
+    (tmp_path / "good.caption").write_text("good", encoding="utf-8")
     (tmp_path / "lost.png").symlink_to(tmp_path / "gone.png")
     (tmp_path / ".DS_Store").write_bytes(b"x")
-    scan = scan_folder(tmp_path, trigger="sks")
-    assert captions(scan) == {"good.png": "good", "whole.jpg": "a photo of sks"}
-    found = reasons(scan)
-    assert "truncated" in found.pop("cut.jpg")
-    assert "No such file" in found.pop("lost.png")
-    assert found == {
+    found = scan_folder(tmp_path, trigger="sks")
+    assert captions(found) == {"good.png": "good", "whole.jpg": "a photo of sks"}
+    why = reasons(found)
+    assert "truncated" in why.pop("cut.jpg")
+    assert "No such file" in why.pop("lost.png")
+    assert why == {
         "empty.png": "empty file",
         "text.png": "not a picture that can be read",
         "notes.docx": "not a picture",
         "phone.HEIC": ".heic pictures are not read: save it as PNG or JPEG",
         "alone.txt": "no picture goes with this caption",
-        "good.caption": "captions are .txt files: rename it",
     }
-    assert len(scan.examples) + len(scan.rejected) + scan.sidecars == 11  # all but the hidden one
+    assert len(found.examples) + len(found.rejected) + found.num_used == 11  # all but the hidden one
 
 
 def test_spaces_and_chinese_characters_are_names_like_others(tmp_path):
@@ -141,11 +138,21 @@ def test_a_byte_order_mark_is_not_part_of_the_caption(tmp_path):
     assert captions(scan_folder(tmp_path)) == {"a.png": "a red car"}
 
 
-@pytest.mark.parametrize("encoding", ["gb18030", "utf-16"])
-def test_a_caption_in_another_encoding_is_named(tmp_path, encoding):
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_caption_may_be_in_these_encodings(tmp_path, encoding):
     save_picture(tmp_path / "a.png")
     (tmp_path / "a.txt").write_bytes("一只可爱的小猫".encode(encoding))
-    with pytest.raises(DataError, match=r"a\.txt is not UTF-8 text"):
+    assert captions(scan_folder(tmp_path)) == {"a.png": "一只可爱的小猫"}
+
+
+@pytest.mark.parametrize(
+    ("encoding", "said"),
+    [("gb18030", "which is no UTF-8"), ("utf-16-le", "UTF-16"), ("utf-32", "UTF-32 text")],
+)
+def test_a_caption_in_another_encoding_is_named(tmp_path, encoding, said):
+    save_picture(tmp_path / "a.png")
+    (tmp_path / "a.txt").write_bytes("一只可爱的小猫, a cat".encode(encoding))
+    with pytest.raises(DataError, match=rf"a\.txt: found .*{said}.*save it as UTF-8"):
         scan_folder(tmp_path)
 
 

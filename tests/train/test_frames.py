@@ -18,7 +18,7 @@ def test_each_sample_has_the_frame_of_its_own_picture_also_under_the_empty_promp
     sizes = [(100 + index, 200) for index in range(5)]
     pool = Pool(
         latents=[Latents(moments, None)] * 5,
-        captions=[f"number {index}" for index in range(5)],
+        captions=[(f"number {index}",) for index in range(5)],
         states={
             caption: {"hidden": torch.full((77, 64), float(value)), "pooled": torch.zeros(48)}
             for value, caption in enumerate(["number 0", "number 1", "number 2", "number 3", "number 4", ""])

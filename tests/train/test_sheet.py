@@ -3,14 +3,15 @@
 import numpy as np
 from PIL import Image
 
-from scumble.data.scan import scan_folder
+from scumble.data.captions import CaptionRule
+from scumble.data.scan import ScanRule, scan_folder
 from scumble.train.sheet import draw_sheet
 
 
 def folder_of(tmp_path, colours, caption):
     for index, colour in enumerate(colours):
         Image.new("RGB", (50, 30), colour).save(tmp_path / f"{index:02d}.png")
-    return scan_folder(tmp_path, caption=caption).examples
+    return scan_folder(tmp_path, ScanRule(CaptionRule(given=caption))).examples
 
 
 def shows(sheet, colour):

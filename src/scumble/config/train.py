@@ -18,7 +18,9 @@ class DataConfig(Section):
     folder: Annotated[
         Place | None,
         Also("train_data_dir"),
-        Field(description="folder of pictures, each with an optional .txt caption beside it"),
+        Field(
+            description="folder of pictures: flat, nested, kohya's 10_words, an imagefolder with metadata.jsonl or .csv; or kohya's dataset .toml"
+        ),
     ] = None
     trigger: Annotated[
         str | None,
@@ -27,6 +29,17 @@ class DataConfig(Section):
     caption: Annotated[
         str | None, Field(description='one caption for all pictures that have none; "" trains the empty prompt')
     ] = None
+    caption_column: Annotated[
+        str | None,
+        Field(
+            description="column of metadata.jsonl or .csv with the captions; none = text, caption, prompt or the only one"
+        ),
+    ] = None
+    caption_per_line: Annotated[
+        bool, Field(description="each line of a caption file is a caption of its own, drawn at random; else all is one")
+    ] = False
+    caption_prefix: Annotated[str, Field(description="words before every caption")] = ""
+    caption_suffix: Annotated[str, Field(description="words after every caption")] = ""
     caption_dropout_rate: Annotated[
         float,
         Field(ge=0, le=1, description="share of samples trained on the empty prompt, which guidance steers away from"),
@@ -38,6 +51,10 @@ class DataConfig(Section):
         bool, Field(description="crop the middle of each picture (a random crop is not there yet)")
     ] = True
     random_flip: Annotated[bool, Field(description="mirror pictures left-right at random")] = False
+    background: Annotated[str, Field(description="colour under transparent pictures, by name or as #rrggbb")] = "white"
+    first_frame: Annotated[
+        bool, Field(description="take the first frame of an animation; otherwise animations are left out")
+    ] = False
     cache_dir: Annotated[
         Place | None, Field(description="where latents and text states are kept; none = the user's cache folder")
     ] = None
@@ -225,17 +242,13 @@ def _idle_optimizer_settings(opt: OptimizerConfig, trains_text: bool) -> list[Ru
 
 
 def _idle_prior_settings(prior: PriorConfig) -> list[Rule]:
-    is_given = prior.class_prompt is not None or prior.class_data_dir is not None
     is_drawn = prior.class_prompt is not None and prior.class_data_dir is None
-    either = "class_prompt or class_data_dir"
     return [
         (
             prior.num_class_images is not None and not is_drawn,
             "num_class_images",
             "class_prompt, and class_data_dir left out",
         ),
-        (prior.prior_share is not None and not is_given, "prior_share", either),
-        (prior.prior_loss_weight is not None and not is_given, "prior_loss_weight", either),
     ]
 
 

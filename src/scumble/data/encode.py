@@ -80,6 +80,7 @@ class PictureEncoder:
         ingredients: dict[str, str | int | float] = {
             "picture": example.content,
             "size_px": self.size_px,
+            "background": "#{:02x}{:02x}{:02x}".format(*example.rule.background),
             "fit": "middle",
             "mirrored": is_mirrored,
             "vae": self.autoencoder_hash,
@@ -88,7 +89,7 @@ class PictureEncoder:
         def make() -> dict[str, Tensor]:
             if not loaded:
                 loaded.append(self.load_autoencoder())
-            pixels = fit_square(read_picture(example.path), self.size_px)[None].to(self.device)
+            pixels = fit_square(read_picture(example.path, example.rule), self.size_px)[None].to(self.device)
             mean, std = loaded[0].encode(pixels.flip(-1) if is_mirrored else pixels)
             return {"mean": mean[0], "std": std[0]}
 

@@ -1,6 +1,7 @@
 """Reading one picture and making it the square that training sees."""
 
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -29,14 +30,30 @@ OTHER_PICTURES = {
 """Suffixes of pictures that are not read here; naming them helps more than calling them no pictures."""
 
 MAX_PIXELS = 100_000_000
-BACKGROUND = (255, 255, 255)
-"""What shows through transparency."""
+ANIMATED = {"GIF", "WEBP", "PNG"}
+"""Formats of Pillow in which several frames are an animation; in the others they are pages, of which the first counts."""
 
 
-def read_picture(path: Path) -> Image.Image:
+@dataclass(frozen=True)
+class PictureRule:
+    """What is done where a file leaves it open.
+
+    Attributes:
+        background: red, green and blue, 0..255, of what shows through transparency.
+        first_frame: an animation gives its first frame; otherwise it is refused.
+    """
+
+    background: tuple[int, int, int] = (255, 255, 255)
+    first_frame: bool = False
+
+
+USUAL = PictureRule()
+
+
+def read_picture(path: Path, rule: PictureRule = USUAL) -> Image.Image:
     """A picture file as upright 8-bit RGB.
 
-    Turned as its EXIF says, 16-bit values scaled down, transparency laid over white.
+    Turned as its EXIF says, 16-bit values scaled down, transparency laid over the background.
 
     Raises:
         DataError: not a picture, damaged, animated, or too large to be decoded safely.
@@ -49,10 +66,10 @@ def read_picture(path: Path) -> Image.Image:
             # Pillow's warning at a smaller size is answered by our own limit
             if image.width * image.height > MAX_PIXELS:
                 raise DataError(f"{image.width} x {image.height} pixels, more than {MAX_PIXELS // 1_000_000} million")
-            if getattr(image, "n_frames", 1) > 1 and image.format in {"GIF", "WEBP", "PNG"}:
-                raise DataError("an animation; save the frame you want as a picture")
+            if getattr(image, "n_frames", 1) > 1 and image.format in ANIMATED and not rule.first_frame:
+                raise DataError("an animation: save the frame you want as a picture, or take --first-frame")
             image.load()
-            return _to_rgb(ImageOps.exif_transpose(image))
+            return _to_rgb(ImageOps.exif_transpose(image), rule.background)
     except UnidentifiedImageError:
         raise DataError("empty file" if path.stat().st_size == 0 else "not a picture that can be read") from None
     # Pillow's TIFF reader answers some damage with a TypeError
@@ -60,7 +77,7 @@ def read_picture(path: Path) -> Image.Image:
         raise DataError(f"cannot be decoded: {error}") from None
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def _to_rgb(image: Image.Image, background: tuple[int, int, int]) -> Image.Image:
     if image.mode.startswith("I;16") or image.mode in {"I", "F"}:
         # Pillow's own conversion clips at 255 instead of scaling
         values = np.asarray(image).astype(np.float64)
@@ -69,7 +86,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         ).convert("RGB")
     if "transparency" in image.info or image.mode in {"RGBA", "LA", "PA", "La", "RGBa"}:
         layer = image.convert("RGBA")
-        paper = Image.new("RGBA", layer.size, (*BACKGROUND, 255))
+        paper = Image.new("RGBA", layer.size, (*background, 255))
         return Image.alpha_composite(paper, layer).convert("RGB")
     return image.convert("RGB")
 

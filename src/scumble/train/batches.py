@@ -20,13 +20,13 @@ class Pool:
 
     Attributes:
         latents: of each picture.
-        captions: of each picture.
+        captions: of each picture, one or several of which one is drawn.
         states: caption -> text state.
         frames: of each picture, what its state needs besides.
     """
 
     latents: Sequence[Latents]
-    captions: Sequence[str]
+    captions: Sequence[tuple[str, ...]]
     states: Mapping[str, TextState]
     frames: Sequence[TextState]
 
@@ -109,7 +109,8 @@ class Mixture:
         latents = self._draw(pool.latents[index], position)
         noise = draws.noise_at(self.seed, position, tuple(latents.shape), self.noise_offset)
         is_dropped = pool is self.own and draws.is_caption_dropped(self.seed, position, self.caption_dropout)
-        caption = "" if is_dropped else pool.captions[index]
+        captions = pool.captions[index]
+        caption = "" if is_dropped else captions[draws.choice_at(self.seed, position, len(captions))]
         return latents, noise, pool.state_of(index, caption), weight, caption
 
     def _draw(self, latents: Latents, position: int) -> Tensor:

@@ -19,6 +19,7 @@ def planned(plan: Plan) -> Planned:
     card = {
         "base": f"{base.name} ({base.family}, {base.resolution} px, predicts {config.model.prediction_type}"
         + (" on zero-terminal SNR)" if base.zero_terminal_snr else ")"),
+        "folder": plan.scan.said,
         "pictures": _pictures(plan),
         "captions": _captions(plan),
         "adapter": _new_adapter(plan) if plan.init is None else _adapter_of(plan.init, plan),
@@ -99,7 +100,13 @@ def _pictures_a_step(plan: Plan) -> str:
 def _captions(plan: Plan) -> str:
     examples = plan.scan.examples
     sources = Counter(example.source for example in examples)
-    words = {"sidecar": "from .txt files", "trigger": "by trigger", "given": "as given"}
+    words = {
+        "sidecar": "from files beside",
+        "table": "from a table",
+        "words": "from folder names",
+        "trigger": "by trigger",
+        "given": "as given",
+    }
     parts = [f"{count} {words[source]}" for source, count in sources.items()]
     first = examples[0].caption
     return ", ".join(parts) + f'; first: "{first if len(first) <= 60 else first[:59] + "…"}"'
@@ -108,7 +115,7 @@ def _captions(plan: Plan) -> str:
 def _prior(plan: Plan) -> str:
     prior = plan.config.prior
     source = (
-        f"{len(plan.classes.examples)} class pictures from {prior.class_data_dir}"
+        f"{len(plan.classes.examples)} class pictures from {prior.class_data_dir or plan.scan.folder}"
         if plan.classes is not None
         else f"{prior.num_class_images} class pictures drawn by the base"
     )
@@ -119,7 +126,7 @@ def _epochs(plan: Plan) -> float:
     train = plan.config.training
     own = 1 - (plan.config.prior.prior_share or 0)
     samples = plan.num_steps * train.train_batch_size * train.gradient_accumulation_steps
-    return samples * own / len(plan.split.training)
+    return samples * own / sum(plan.scan.examples[index].repeats for index in plan.split.training)
 
 
 def _files(plan: Plan) -> list[str]:

@@ -50,6 +50,13 @@ def is_caption_dropped(seed: int, position: int, rate: float) -> bool:
     return bool(torch.rand((), generator=generator(seed, "caption", position)) < rate)
 
 
+def choice_at(seed: int, position: int, count: int) -> int:
+    """Which of `count` captions of a picture a position uses."""
+    if count == 1:
+        return 0
+    return int(torch.randint(count, (), generator=generator(seed, "which caption", position)))
+
+
 def noise_at(seed: int, position: int, shape: tuple[int, ...], offset: float) -> Tensor:
     """Gaussian noise [C, H, W]; with an offset, each channel also gets one constant Gaussian of that deviation.
 

@@ -51,7 +51,7 @@ def prepare_material(
     for item in _encoder(plan, cache).encode(examples):
         latents.append(item)
         yield Prepared("latents", len(latents), len(examples))
-    captions = [example.caption for example in examples]
+    captions = [caption for example in examples for caption in example.captions]
     yield from _cut_captions(plan, captions)
     states = encode_captions(
         [*captions, *prompts, ""],
@@ -66,23 +66,28 @@ def prepare_material(
 
     def pool(indices: Sequence[int]) -> Pool:
         frames = [_frame_state(plan, examples[index]) for index in indices]
-        return Pool([latents[index] for index in indices], [captions[index] for index in indices], states, frames)
+        chosen = [latents[index] for index in indices]
+        return Pool(chosen, [examples[index].captions for index in indices], states, frames)
 
-    num_timesteps = len(plan.base.noise_schedule())
-    seed = config.training.seed
-    mixture = Mixture(
-        own=pool(plan.split.training),
-        classes=pool(rest) if classes is not None else None,
+    trained = [index for index in plan.split.training for _ in range(examples[index].repeats)]
+    mixture = _mixture(plan, pool(trained), pool(rest) if classes is not None else None)
+    held_out = pool(plan.split.held_out or range(own))
+    batches = validation_batches(held_out, mixture.num_timesteps, VALIDATION_BATCH, mixture.seed)
+    return Material(mixture, batches, {prompt: states[prompt] for prompt in [*prompts, ""]})
+
+
+def _mixture(plan: Plan, own: Pool, classes: Pool | None) -> Mixture:
+    config = plan.config
+    return Mixture(
+        own=own,
+        classes=classes,
         class_share=config.prior.prior_share or 0.0,
         class_weight=config.prior.prior_loss_weight or 1.0,
         caption_dropout=config.data.caption_dropout_rate,
         noise_offset=config.training.noise_offset,
-        num_timesteps=num_timesteps,
-        seed=seed,
+        num_timesteps=len(plan.base.noise_schedule()),
+        seed=config.training.seed,
     )
-    held_out = pool(plan.split.held_out or range(own))
-    batches = validation_batches(held_out, num_timesteps, VALIDATION_BATCH, seed)
-    return Material(mixture, batches, {prompt: states[prompt] for prompt in [*prompts, ""]})
 
 
 def _frame_state(plan: Plan, example: Example) -> TextState:

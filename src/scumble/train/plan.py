@@ -1,12 +1,15 @@
 """What a run will do, decided before anything heavy is loaded: every setting that was left open is chosen here."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from PIL import ImageColor
 
-from scumble.config import ModelConfig, TrainConfig
-from scumble.data.scan import Scan, scan_folder
+from scumble.config import DataConfig, ModelConfig, PriorConfig, TrainConfig
+from scumble.data.captions import CaptionRule
+from scumble.data.pictures import PictureRule
+from scumble.data.scan import Scan, ScanRule, scan_folder
 from scumble.errors import ConfigError, DataError
 from scumble.families.base import BaseModel, check_clip_skip
 from scumble.families.find import open_base
@@ -18,7 +21,7 @@ from scumble.train.going_on import notes_on, read_init
 from scumble.train.naming import planned_layers, refuse_unsayable
 from scumble.train.recipes import find_layers, refuse_idle_patterns
 from scumble.train.remarks import remarks
-from scumble.train.resolve import resolve
+from scumble.train.resolve import TrainingSize, resolve
 from scumble.train.validation import Split, split_pictures
 
 
@@ -97,8 +100,8 @@ def make_plan(config: TrainConfig) -> Plan:
     data = config.data
     if data.folder is None:
         raise ConfigError("no folder of pictures: scumble train FOLDER (or --train_data_dir FOLDER)")
-    scan = scan_folder(data.folder, data.trigger, data.caption)
-    classes = _scan_classes(config)
+    scan = scan_folder(data.folder, scan_rule(data))
+    classes = _scan_classes(config, scan)
     base = _open_base(config.model)
     modules = {"unet": base.empty_denoiser(), **base.empty_text_encoders()}
     init = (
@@ -111,7 +114,10 @@ def make_plan(config: TrainConfig) -> Plan:
         [example.content for example in scan.examples], config.validation.validation_split, config.training.seed
     )
     device = choose_device(config.training.device)
-    resolved = resolve(config, base, len(split.training), device, init)
+    sizes = TrainingSize(
+        len(split.training), sum(scan.examples[index].repeats for index in split.training), classes is not None
+    )
+    resolved = resolve(config, base, sizes, device, init)
     refuse_idle_patterns(layers, resolved.adapter)
     planned = planned_layers(base, modules, layers, resolved.adapter) if init is None else init.layers
     refuse_unsayable(resolved.output.format, planned, base)
@@ -145,17 +151,60 @@ def _open_base(model: ModelConfig) -> BaseModel:
     return base
 
 
-def _scan_classes(config: TrainConfig) -> Scan | None:
+def scan_rule(data: DataConfig) -> ScanRule:
+    """How the settings say that a folder is read.
+
+    Raises:
+        ConfigError: the background is no colour.
+    """
+    try:
+        background = ImageColor.getrgb(data.background)[:3]
+    except ValueError:
+        raise ConfigError(
+            f"background={data.background!r}: expected a colour by name, such as white, or as #rrggbb"
+        ) from None
+    captions = CaptionRule(data.trigger, data.caption, data.caption_per_line, data.caption_prefix, data.caption_suffix)
+    return ScanRule(
+        captions, PictureRule((background[0], background[1], background[2]), data.first_frame), data.caption_column
+    )
+
+
+def _scan_classes(config: TrainConfig, own: Scan) -> Scan | None:
     """The given class pictures; the same words are their captions where they have none of their own."""
     prior = config.prior
+    if own.classes:
+        return _classes_beside(prior, own)
     if prior.class_data_dir is None:
+        _refuse_idle_prior(prior)
         return None
+    rule = scan_rule(config.data)
+    rule = ScanRule(CaptionRule(given=prior.class_prompt), rule.pictures)
     try:
-        scan = scan_folder(prior.class_data_dir, caption=prior.class_prompt)
+        scan = scan_folder(prior.class_data_dir, rule)
     except DataError as error:
         raise DataError(f"class pictures: {error}; class_prompt is their caption where they have none") from None
-    if prior.class_prompt is not None and all(example.source == "sidecar" for example in scan.examples):
+    if prior.class_prompt is not None and all(example.source != "given" for example in scan.examples):
         raise ConfigError(
-            "class_prompt would have no effect: every class picture has a .txt caption of its own; leave class_prompt out"
+            "class_prompt would have no effect: every class picture has a caption of its own; leave class_prompt out"
         )
     return scan
+
+
+def _classes_beside(prior: PriorConfig, own: Scan) -> Scan:
+    """The class pictures that the layout of the own pictures tells apart."""
+    for name in ("class_data_dir", "class_prompt"):
+        if getattr(prior, name) is not None:
+            raise ConfigError(
+                f"{name} would have no effect: {own.folder} has {len(own.classes)} class pictures of its own; leave "
+                f"{name} out"
+            )
+    return replace(own, examples=own.classes, classes=(), rejected=(), notes=())
+
+
+def _refuse_idle_prior(prior: PriorConfig) -> None:
+    for name in ("prior_share", "prior_loss_weight"):
+        if prior.class_prompt is None and getattr(prior, name) is not None:
+            raise ConfigError(
+                f"{name} would have no effect: it needs class_prompt, class_data_dir or class pictures in the folder; "
+                f"change that or leave {name} out"
+            )

@@ -17,6 +17,7 @@ def remarks(config: TrainConfig, base: BaseModel, scan: Scan, split: Split) -> l
         ConfigError: a setting of the captions would have no effect.
     """
     notes = [Noted(text) for text in base.notes]
+    notes += [Noted(text, warning=True) for text in scan.notes]
     notes += [Noted(f"{item.path.name} is left out: {item.reason}", warning=True) for item in scan.rejected]
     count = len(scan.examples)
     if count < GOOD_PICTURES[0]:
@@ -34,7 +35,11 @@ def remarks(config: TrainConfig, base: BaseModel, scan: Scan, split: Split) -> l
             )
         )
     trigger = config.data.trigger
-    without = [example for example in scan.examples if trigger and trigger.casefold() not in example.caption.casefold()]
+    without = [
+        example
+        for example in scan.examples
+        if trigger and not all(trigger.casefold() in caption.casefold() for caption in example.captions)
+    ]
     if without:
         notes.append(
             Noted(
@@ -50,10 +55,8 @@ def remarks(config: TrainConfig, base: BaseModel, scan: Scan, split: Split) -> l
                 warning=True,
             )
         )
-    if config.data.caption is not None and all(example.source == "sidecar" for example in scan.examples):
-        raise ConfigError(
-            "caption would have no effect: every picture has a .txt caption of its own; leave caption out"
-        )
-    if config.data.caption_dropout_rate > 0 and not any(example.caption for example in scan.examples):
+    if config.data.caption is not None and all(example.source != "given" for example in scan.examples):
+        raise ConfigError("caption would have no effect: every picture has a caption of its own; leave caption out")
+    if config.data.caption_dropout_rate > 0 and not any(any(example.captions) for example in scan.examples):
         raise ConfigError("caption_dropout_rate would have no effect: every caption is empty already; leave it out")
     return notes

@@ -1,6 +1,7 @@
 """Choosing every setting that was left open: by the purpose, the number of pictures, the base's advice, the device."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -21,15 +22,30 @@ PRIOR_SHARE = 0.3
 FEWEST_STEPS_BETWEEN_VALIDATIONS = 10
 
 
+@dataclass(frozen=True)
+class TrainingSize:
+    """How much there is to learn from.
+
+    Attributes:
+        pictures: that are trained on.
+        samples: of an epoch: each picture as often as its repeats say.
+        has_classes: whether class pictures are given.
+    """
+
+    pictures: int
+    samples: int
+    has_classes: bool
+
+
 def resolve(
-    config: TrainConfig, base: BaseModel, num_training: int, device: torch.device, init: LoraFile | None
+    config: TrainConfig, base: BaseModel, size: TrainingSize, device: torch.device, init: LoraFile | None
 ) -> TrainConfig:
     """The same settings with every open one chosen."""
     train, optimizer, prior, val, output = (
         config.training, config.optimizer, config.prior, config.validation, config.output,
     )  # fmt: skip
     per_step = train.train_batch_size * train.gradient_accumulation_steps
-    steps = train.max_train_steps or _default_steps(train.num_train_epochs, num_training, per_step)
+    steps = train.max_train_steps or _default_steps(train.num_train_epochs, size, per_step)
     rank, alpha = _rank_and_alpha(config, init)
     _refuse_idle_rate(optimizer.text_encoder_lr, init)
     rate = optimizer.learning_rate or base.advice.learning_rate or DEFAULT_RATE
@@ -68,8 +84,8 @@ def resolve(
     if optimizer.lr_scheduler == "cosine":
         floor = rate / 100 if optimizer.lr_min is None else optimizer.lr_min
         chosen["optimizer"] = {**chosen["optimizer"], "lr_min": floor}
-    if prior.class_prompt is not None or prior.class_data_dir is not None:
-        chosen["prior"] = _resolved_prior(prior)
+    if prior.class_prompt is not None or size.has_classes:
+        chosen["prior"] = _resolved_prior(prior, size.has_classes)
     return from_values(TrainConfig, merged(config.model_dump(), chosen))
 
 
@@ -84,13 +100,12 @@ def _resolved_validation(val: ValidationConfig, steps: int) -> dict[str, object]
     }
 
 
-def _resolved_prior(prior: PriorConfig) -> dict[str, object]:
-    drawn = prior.class_data_dir is None
+def _resolved_prior(prior: PriorConfig, has_classes: bool) -> dict[str, object]:
     return {
         "prior_share": prior.prior_share or PRIOR_SHARE,
         "prior_loss_weight": prior.prior_loss_weight or 1.0,
         "class_data_dir": prior.class_data_dir and prior.class_data_dir.resolve(),
-        "num_class_images": (prior.num_class_images or NUM_CLASS_IMAGES) if drawn else None,
+        "num_class_images": (prior.num_class_images or NUM_CLASS_IMAGES) if not has_classes else None,
     }
 
 
@@ -106,10 +121,10 @@ def default_precision(device: torch.device) -> str:
     return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp16"
 
 
-def _default_steps(epochs: int | None, num_training: int, per_step: int) -> int:
+def _default_steps(epochs: int | None, size: TrainingSize, per_step: int) -> int:
     if epochs is not None:
-        return max(1, epochs * -(-num_training // per_step))
-    return min(MOST_STEPS, max(FEWEST_STEPS, STEPS_PER_PICTURE * num_training))
+        return max(1, epochs * -(-size.samples // per_step))
+    return min(MOST_STEPS, max(FEWEST_STEPS, STEPS_PER_PICTURE * size.pictures))
 
 
 def _rank_and_alpha(config: TrainConfig, init: LoraFile | None) -> tuple[int, float]:

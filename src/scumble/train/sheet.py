@@ -34,7 +34,7 @@ def _cell(example: Example) -> Image.Image:
     caption = example.caption or "(empty caption)"
     if len(caption) > LONGEST_CAPTION:
         caption = caption[: LONGEST_CAPTION - 1] + "…"
-    picture = read_picture(example.path)
+    picture = read_picture(example.path, example.rule)
     small = min(picture.size) * 2 <= CELL_PX
     method = Image.Resampling.NEAREST if small else Image.Resampling.LANCZOS
     cell = Image.new("RGB", (CELL_PX, CELL_PX + CAPTION_PX), PAPER)

@@ -54,8 +54,8 @@ def validation_batches(pool: Pool, num_timesteps: int, batch_size: int, seed: in
         noise = [
             torch.randn(latents.shape[1:], generator=draws.generator(seed, "validation", *sample)) for sample in part
         ]
-        captions = tuple(pool.captions[index] for index, _ in part)
-        text = stack_states([pool.state_of(index, pool.captions[index]) for index, _ in part])
+        captions = tuple(pool.captions[index][0] for index, _ in part)
+        text = stack_states([pool.state_of(index, pool.captions[index][0]) for index, _ in part])
         timesteps = torch.tensor([timestep for _, timestep in part])
         batches.append(Batch(latents, torch.stack(noise), timesteps, text, torch.ones(len(part)), captions))
     return batches

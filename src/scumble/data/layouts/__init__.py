@@ -1,0 +1,1 @@
+"""How folders of pictures are laid out, by those who made them."""
