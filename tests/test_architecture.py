@@ -17,7 +17,7 @@ LEVELS = (
     {"adapters"},
     {"files", "data"},
     {"families"},
-    {"train", "generate", "edit", "upscale"},
+    {"train", "generate", "edit", "upscale", "captioning"},
     {"compare", "mini"},
     {"cli", "web"},
     {"", "__main__"},  # the package's own front: names for Python users, and `python -m scumble`
@@ -208,6 +208,7 @@ OFFERED = {
     "algorithm": {"create", "from_tensors"},
     "family": {"PIPELINE_CLASSES", "opens_folder", "open_folder", "opens_checkpoint", "open_checkpoint"},
     "format": {"read", "write"},
+    "captioner": {"DEFAULT_MODEL", "GIVES_TAGS", "WANTED", "open_captioner"},
 }
 """What the rest of the program asks of a plug-in of each kind."""
 

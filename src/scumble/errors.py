@@ -27,6 +27,10 @@ class BaseModelError(ScumbleError):
     """A base model that cannot be found, read or used."""
 
 
+class CaptionerError(ScumbleError):
+    """A model that writes captions which cannot be found, read or used."""
+
+
 class LoraFileError(ScumbleError):
     """A LoRA file that is damaged, not understood, or does not fit the model."""
 

@@ -24,6 +24,12 @@ PLUGINS: dict[str, dict[str, str]] = {
         "diffusers": "scumble.files.peft_keys",
         "peft": "scumble.files.peft",
     },
+    "captioner": {
+        "blip": "scumble.data.captioners.blip",
+        "florence": "scumble.data.captioners.florence",
+        "wd14": "scumble.data.captioners.wd14",
+        "any": "scumble.data.captioners.any_model",
+    },
 }
 """Kind of plug-in -> name -> module. The order is the order in which families are asked whether a base is theirs."""
 
