@@ -6,6 +6,7 @@ import re
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from scumble.adapters.targets import find_targets
 from scumble.adapters.weight import weight_of
@@ -15,12 +16,13 @@ from scumble.edit import publish as publishing
 from scumble.edit.card import MARK
 from scumble.edit.publish import publish
 from scumble.edit.workflow import SAMPLERS, workflow
-from scumble.errors import ConfigError, ScumbleError
+from scumble.errors import ConfigError, LoraFileError, ScumbleError
 from scumble.families.find import open_base
 from scumble.files.lorafile import LoraFile, LoraLayer
 from scumble.files.metadata import TrainingFacts, metadata_of
-from scumble.files.read import write_lora
+from scumble.files.read import read_lora, write_lora
 from scumble.generate.infotext import read_infotext
+from scumble.generate.loras import tensor_hash
 from scumble.generate.recipe import LoraUse, Recipe
 from scumble.generate.run import pictures
 from scumble.generate.samplers import SAMPLERS as DRAWN_SAMPLERS
@@ -289,3 +291,72 @@ def test_a_hub_that_cannot_be_reached_is_no_traceback(published, lora):
 
     with pytest.raises(ScumbleError, match="cannot be reached"):
         published(Hub(error=HTTPError("no such host")), previews=False, push="me/dog")
+
+
+@pytest.fixture
+def folder_lora(lora, tiny_base):
+    """The LoRA as a PEFT folder of two model parts, in the place of its file."""
+    paths = open_base(str(tiny_base)).layer_paths()
+    read = read_lora(lora, paths)
+    text = "text_encoder.text_model.encoder.layers.0.mlp.fc1"
+    more = LoraLayer("lora", {"down": torch.ones(3, 32), "up": torch.full((64, 3), 0.02)}, 3, 2.0)
+    write_lora(LoraFile({**read.layers, text: more}, read.metadata), lora.with_name("dog.peft"), "peft")
+    lora.unlink()
+    return lora.with_name("dog.peft")
+
+
+def test_a_peft_folder_is_published_with_a_file_that_every_program_reads(published, folder_lora, tiny_base):
+    folder, _ = published(file=folder_lora, n=1)
+    parts = [
+        f"dog.peft/{part}/adapter_{what}"
+        for part in ("text_encoder", "unet")
+        for what in ("config.json", "model.safetensors")
+    ]
+    assert files_in(folder) == [
+        "README.md", "curves.png", "dog-comfyui.json", "dog.json", *parts, "dog.png", "dog.safetensors", "previews/01.png",
+    ]  # fmt: skip
+    for part in parts:
+        assert (folder / part).read_bytes() == (folder_lora.parent / part).read_bytes()
+    paths = open_base(str(tiny_base)).layer_paths()
+    given, shared = read_lora(folder_lora, paths), read_lora(folder / "dog.safetensors", paths)
+    assert given.layers.keys() == shared.layers.keys()
+    for key, layer in given.layers.items():
+        assert shared.layers[key].alpha == layer.alpha
+        assert all(torch.equal(tensor, shared.layers[key].tensors[name]) for name, tensor in layer.tensors.items())
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert "- **PEFT**: `dog.peft` is the same LoRA as PEFT saves it.\n- **diffusers**" in card
+    assert tensor_hash(folder / "dog.safetensors")[:12].upper() in card
+
+
+def test_the_previews_of_a_peft_folder_name_the_file_that_is_shared(published, folder_lora, tiny_base):
+    folder, _ = published(file=folder_lora, n=1, weight=0.8)
+    recipe = read_infotext(folder / "previews/01.png")
+    assert recipe.loras[0].hash == tensor_hash(folder / "dog.safetensors")[: len(recipe.loras[0].hash)]
+    prompt = f"{recipe.prompt} <lora:dog:0.8>"
+    config = GenerateConfig(prompt=prompt, base=str(tiny_base), lora=(folder / "dog.safetensors",), steps=2)
+    (drawn,) = pictures(config)
+    with Image.open(folder / "previews/01.png") as preview:
+        assert preview.tobytes() == drawn.image.tobytes()
+
+
+def test_a_peft_folder_of_a_run_is_read_for_the_base_of_the_run(published, folder_lora, tiny_base):
+    (folder_lora.parent / "config.toml").write_text(f'[model]\nbase = "{tiny_base.as_posix()}"\n', encoding="utf-8")
+    folder, _ = published(file=folder_lora, base=None, previews=False)
+    assert (folder / "dog.safetensors").is_file()
+
+
+def test_what_is_left_out_of_a_published_peft_folder_is_said(published, folder_lora):
+    weights = folder_lora / "unet" / "adapter_model.safetensors"
+    tensors = {**load_file(weights), "base_model.model.other.lora_A.weight": torch.ones(3, 2)}
+    save_file(tensors, weights)
+    with pytest.raises(LoraFileError, match=r"1 of .* layers are incomplete"):
+        published(file=folder_lora, previews=False)
+    _, said = published(file=folder_lora, previews=False, allow_partial=True)
+    assert any(text.endswith("left out 1 of its layers or tensors: unet/base_model.model.other") for text in said)
+
+
+def test_a_folder_that_is_no_lora_is_not_published(published, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(LoraFileError, match=r"found a folder without adapter_model\.safetensors"):
+        published(file=tmp_path / "empty", previews=False)
+    assert not (tmp_path / "empty-published").exists()

@@ -22,7 +22,7 @@ class ImportConfig(Section):
 class PublishConfig(Section):
     """Everything `publish` needs: a LoRA file as a folder that is ready to share."""
 
-    file: Annotated[Place, Field(description="LoRA file")]
+    file: Annotated[Place, Field(description="LoRA file or PEFT folder")]
     out: Annotated[Place | None, Field(description="folder to write; none = NAME-published beside the file")] = None
     name: Annotated[
         str | None, AfterValidator(file_name), Field(description="name of the shared files; none = the file's own")

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from scumble.files.places import PEFT_SUFFIX
 from scumble.generate.recipe import Recipe, plain_number
 
 MARK = "<!-- made by scumble publish -->"
@@ -57,6 +58,7 @@ class Shared:
         file_hash: SHA-256 of the file in hex.
         tensor_hash: SHA-256 of its numbers, by which the WebUI knows it.
         has_curves: whether the folder holds curves.png.
+        has_peft_folder: whether the LoRA is there in PEFT's form too.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Shared:
     file_hash: str
     tensor_hash: str
     has_curves: bool
+    has_peft_folder: bool
 
     @property
     def weight(self) -> float:
@@ -148,6 +151,11 @@ def _use(shared: Shared) -> str:
     drawn = f"The pictures were drawn with {how}" if shared.previews else f"Start with {how}"
     picture = f", `{shared.name}.png`" if shared.previews else ""
     also = "; each picture carries its recipe" if shared.previews else ""
+    peft = (
+        f"- **PEFT**: `{shared.name}{PEFT_SUFFIX}` is the same LoRA as PEFT saves it.\n"
+        if shared.has_peft_folder
+        else ""
+    )
     base = shared.base if shared.base and HUB_ID.fullmatch(shared.base) else "folder of the base"
     return f"""## Use
 
@@ -157,7 +165,7 @@ def _use(shared: Shared) -> str:
   prompt.
 - **ComfyUI**: put `{file}` into `models/loras` and drop `{shared.name}-comfyui.json` on the canvas; choose your
   checkpoint in its first node.
-- **diffusers**:
+{peft}- **diffusers**:
 
 ```python
 from diffusers import DiffusionPipeline

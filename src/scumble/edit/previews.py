@@ -11,7 +11,6 @@ from scumble.errors import ConfigError
 from scumble.families.find import is_local
 from scumble.generate.device import memory_advice
 from scumble.generate.events import Noted
-from scumble.generate.loras import tensor_hash
 from scumble.generate.prepare import OUT_OF_MEMORY_ADVICE, load_painter, note_prompts, open_base_for
 from scumble.generate.prompt import FoundLora, parse_tags
 from scumble.generate.recipe import LoraUse, Picture, Recipe
@@ -48,7 +47,7 @@ def _commonest_caption(metadata: Mapping[str, str]) -> str | None:
         return None  # other programs may put anything there
 
 
-def usual_recipe(config: PublishConfig, name: str, metadata: Mapping[str, str], prompt: str, sampler: str) -> Recipe:
+def usual_recipe(config: PublishConfig, use: LoraUse, metadata: Mapping[str, str], prompt: str, sampler: str) -> Recipe:
     """How to draw with a LoRA as its metadata tell, where no base is at hand."""
     width, _, height = metadata.get("modelspec.resolution", "").partition("x")
     is_size = width.isdecimal() and height.isdecimal()
@@ -63,12 +62,12 @@ def usual_recipe(config: PublishConfig, name: str, metadata: Mapping[str, str], 
         sampler=sampler,
         seed=config.seed,
         clip_skip=int(clip_skip) if clip_skip.isdecimal() and int(clip_skip) else 1,
-        loras=(LoraUse(name, config.weight, tensor_hash(config.file)),),
+        loras=(use,),
     )
 
 
 def draw_previews(
-    config: PublishConfig, name: str, prompts: tuple[str, ...], sampler: str
+    config: PublishConfig, use: LoraUse, prompts: tuple[str, ...], sampler: str
 ) -> Generator[Noted, None, list[Picture]]:
     """Draw every prompt with the LoRA, on the base that the settings or the file name.
 
@@ -79,12 +78,12 @@ def draw_previews(
         ConfigError: no such device.
         OutOfMemoryError: the device has too little memory.
     """
-    found = FoundLora(name, config.weight, config.file)
+    found = FoundLora(use.name, use.weight, config.file)
     settings = GenerateConfig(prompt=prompts[0], base=config.base)
     pictures: list[Picture] = []
     with memory_advice(OUT_OF_MEMORY_ADVICE):
         base = yield from open_base_for(settings, [found])
-        painter, loras = yield from load_painter(base, [found], config.device, None, config.allow_partial)
+        painter, _ = yield from load_painter(base, [found], config.device, None, config.allow_partial)
         yield from note_prompts(painter, [*prompts, config.negative_prompt])
         first = Recipe(
             prompt="",
@@ -95,7 +94,7 @@ def draw_previews(
             guidance_scale=config.guidance_scale or base.advice.guidance_scale,
             sampler=sampler,
             clip_skip=base.advice.clip_skip,
-            loras=(loras[0].use,),
+            loras=(use,),
             base=Path(base.name).name if is_local(base.name) else base.name,
         )
         wanted = [replace(first, prompt=prompt, seed=config.seed + i) for prompt in prompts for i in range(config.n)]

@@ -3,6 +3,7 @@
 import json
 import secrets
 import shutil
+import tempfile
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,16 +14,20 @@ from scumble.data.scan import hash_file
 from scumble.edit.card import MARK, Shared, first_of, model_card, sidecar
 from scumble.edit.previews import draw_previews, prompts_for, usual_recipe
 from scumble.edit.push import check_repository, push_folder
+from scumble.edit.shared_file import shared_file
 from scumble.edit.workflow import workflow
 from scumble.errors import ConfigError
 from scumble.files.atomic import sync_folder
+from scumble.files.folder import metadata_in, weight_files
 from scumble.files.guard import read_metadata
 from scumble.files.kinship import trained_on
+from scumble.files.left_out import left_out_words
+from scumble.files.places import FILE_SUFFIX, PEFT_SUFFIX, SETTINGS, plain_name
 from scumble.generate.events import Noted
 from scumble.generate.infotext import png_texts
 from scumble.generate.loras import model_of_run, tensor_hash
 from scumble.generate.prepare import check_settings
-from scumble.generate.recipe import Picture, Recipe
+from scumble.generate.recipe import LoraUse, Picture, Recipe
 from scumble.generate.save import png_bytes
 
 CARD = "README.md"
@@ -45,19 +50,24 @@ def publish(config: PublishConfig, api: Any = None) -> Generator[Noted, None, No
     """
     name, out = _place(config)
     sampler = check_settings(config.negative_prompt, config.guidance_scale, config.sampler, config.steps)
-    metadata = read_metadata(config.file)
+    metadata = metadata_in(config.file)
     trigger = config.trigger or first_of(metadata, TRIGGERS)
     prompts = prompts_for(config, metadata, trigger)
     if config.push is not None:
         api = api or _own_api()
         check_repository(api, config.push, config.overwrite)
-    pictures: list[Picture] = []
-    if config.previews:
-        pictures = yield from draw_previews(config, name, prompts, sampler)
-    recipe = pictures[0].recipe if pictures else usual_recipe(config, name, metadata, prompts[0], sampler)
-    shared = _shared(config, name, metadata, trigger, recipe, pictures)
-    with _whole(out) as folder:
-        _fill(folder, config.file, shared, pictures)
+    with tempfile.TemporaryDirectory(prefix="scumble-") as temporary:
+        file, left_out = shared_file(config, Path(temporary) / f"{name}{FILE_SUFFIX}")
+        if left_out:
+            yield Noted(f"{config.file}: {left_out_words(left_out)}", warning=True)
+        use = LoraUse(name, config.weight, tensor_hash(file))
+        pictures: list[Picture] = []
+        if config.previews:
+            pictures = yield from draw_previews(config, use, prompts, sampler)
+        recipe = pictures[0].recipe if pictures else usual_recipe(config, use, metadata, prompts[0], sampler)
+        shared = _shared(config, name, file, trigger, recipe, pictures)
+        with _whole(out) as folder:
+            _fill(folder, config.file, file, shared, pictures)
     yield Noted(f"published: {out}")
     if shared.license is None:
         yield Noted("the card says that no licence is stated; --license names one", warning=True)
@@ -73,9 +83,9 @@ def _own_api() -> Any:
 
 def _place(config: PublishConfig) -> tuple[str, Path]:
     """The name of the shared files and the folder for them, which may be written."""
-    if config.file.suffix.lower() != ".safetensors" or not config.file.is_file():
-        raise ConfigError(f"file={config.file}: expected a .safetensors file of a LoRA that is there")
-    name = config.name or config.file.stem
+    if not config.file.is_dir() and (config.file.suffix.lower() != FILE_SUFFIX or not config.file.is_file()):
+        raise ConfigError(f"file={config.file}: expected a LoRA that is there: a .safetensors file or a PEFT folder")
+    name = config.name or plain_name(config.file.name)
     out = config.out if config.out is not None else config.file.parent / f"{name}-published"
     if not out.absolute().parent.is_dir():
         raise ConfigError(f"out={out}: there is no folder {out.parent}; make it first")
@@ -94,11 +104,12 @@ def _place(config: PublishConfig) -> tuple[str, Path]:
 def _shared(
     config: PublishConfig,
     name: str,
-    metadata: Mapping[str, str],
+    file: Path,
     trigger: str | None,
     recipe: Recipe,
     pictures: Sequence[Picture],
 ) -> Shared:
+    metadata = read_metadata(file)
     base = trained_on(metadata) or recipe.base or None
     return Shared(
         name=name,
@@ -109,37 +120,52 @@ def _shared(
         trigger=trigger,
         license=config.license or first_of(metadata, ("modelspec.license",)),
         description=config.description or first_of(metadata, ("modelspec.description",)),
-        file_hash=hash_file(config.file),
-        tensor_hash=tensor_hash(config.file),
+        file_hash=hash_file(file),
+        tensor_hash=recipe.loras[0].hash,
         has_curves=_curves_of(config.file).is_file(),
+        has_peft_folder=config.file.is_dir(),
     )
 
 
-def _curves_of(file: Path) -> Path:
-    """The picture of the losses in the folder of the file's run."""
-    return file.parent / CURVES
+def _curves_of(source: Path) -> Path:
+    """The picture of the losses in the folder of a LoRA's run."""
+    return source.parent / CURVES
 
 
-def _fill(folder: Path, file: Path, shared: Shared, pictures: Sequence[Picture]) -> None:
+def _fill(folder: Path, source: Path, file: Path, shared: Shared, pictures: Sequence[Picture]) -> None:
+    """Everything that is shared.
+
+    Args:
+        folder: to fill.
+        source: the LoRA as it was given, with its run around it.
+        file: the file that every program reads: the same, or made of it.
+        shared: what is said of it.
+        pictures: the previews.
+    """
     name = shared.name
-    shutil.copyfile(file, folder / f"{name}.safetensors")
+    shutil.copyfile(file, folder / f"{name}{FILE_SUFFIX}")
+    if shared.has_peft_folder:
+        for each in (*weight_files(source), *(path.with_name(SETTINGS) for path in weight_files(source))):
+            target = folder / f"{name}{PEFT_SUFFIX}" / each.relative_to(source)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(each, target)
     for path, picture in zip(shared.previews, pictures, strict=True):
         (folder / path).parent.mkdir(exist_ok=True)
         (folder / path).write_bytes(png_bytes(picture.image, png_texts(picture.recipe)))
     if pictures:
         shutil.copyfile(folder / next(iter(shared.previews)), folder / f"{name}.png")  # the WebUI's picture of it
     if shared.has_curves:
-        shutil.copyfile(_curves_of(file), folder / CURVES)
+        shutil.copyfile(_curves_of(source), folder / CURVES)
     _write_json(folder / f"{name}.json", sidecar(shared))
-    _write_json(folder / f"{name}-comfyui.json", _workflow(file, shared))
+    _write_json(folder / f"{name}-comfyui.json", _workflow(source, shared))
     (folder / CARD).write_text(model_card(shared), encoding="utf-8", newline="\n")
 
 
-def _workflow(file: Path, shared: Shared) -> dict[str, Any]:
+def _workflow(source: Path, shared: Shared) -> dict[str, Any]:
     base = (shared.base or "checkpoint").rpartition("/")[2]
     checkpoint = base if base.endswith(".safetensors") else f"{base}.safetensors"
     predicts_v = shared.metadata.get("modelspec.prediction_type", "").startswith("v")
-    zero_snr = bool(model_of_run(file).zero_terminal_snr)
+    zero_snr = bool(model_of_run(source).zero_terminal_snr)
     return workflow(shared.recipe, f"{shared.name}.safetensors", checkpoint, predicts_v, zero_snr)
 
 
