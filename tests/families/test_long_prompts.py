@@ -188,6 +188,8 @@ def test_the_shapes_that_are_announced_are_those_of_the_states(folder, encoder):
 
 
 def test_a_weight_multiplies_the_states_of_its_tokens_and_the_chunk_keeps_its_mean(encoder):
+    for clip in clips(encoder):  # new layer norms leave a mean of zero, trained ones do not
+        getattr(clip.model, "text_model", clip.model).final_layer_norm.bias.fill_(0.2)
     prompt = ((Words("a "), Words("red", 1.5), Words(" line")), (Words("an old style"),))
     [plain_state] = encoder.encode(["a red line BREAK an old style"], 1, 2)
     [weighted] = encoder.encode([prompt], 1, 2)
@@ -201,8 +203,20 @@ def test_a_weight_multiplies_the_states_of_its_tokens_and_the_chunk_keeps_its_me
         assert_close(after[:77], expected * before[:77].mean() / expected.mean())
         assert torch.equal(after[77:], before[77:])
         assert (after - before).abs().max() > 0.01
+        assert_close(after[:77].mean(), before[:77].mean())
     if "pooled" in weighted:
         assert torch.equal(weighted["pooled"], plain_state["pooled"])
+
+
+def test_where_the_mean_is_zero_a_weight_multiplies_alone(tiny_base):
+    encoder = open_base(str(tiny_base)).load_text_encoder(
+        CPU
+    )  # its last layer norm is new: every state has a mean of zero
+    [before] = encoder.encode(["a red line"], 1)
+    [after] = encoder.encode([((Words("a red line", 1.1),),)], 1)
+    factors = torch.ones(77)
+    factors[1:4] = 1.1
+    assert_close(after["hidden"], before["hidden"] * factors[:, None])
 
 
 def clips(encoder):

@@ -81,15 +81,17 @@ def test_a_strip_is_saved_beside_the_pictures(tmp_path, config):
     assert [recipe.seed for recipe in read_recipes(composed.path)] == [1025, 1026]
 
 
-def test_a_prompt_that_is_too_long_says_which_words_are_cut(tmp_path, config):
-    [noted] = events_of(Noted, generate(config(prompt="one " * 75 + "two three")))
-    assert noted.warning
-    assert noted.text.endswith("not seen is: 'two three'")
+def test_a_long_prompt_with_weights_is_drawn_without_a_word(tmp_path, config):
+    prompt = "one " * 75 + "(two:1.2) three"
+    events = list(generate(config(prompt=prompt)))
+    assert events_of(Noted, events) == []
+    [painted] = events_of(Painted, events)
+    assert read_infotext(painted.path).prompt == prompt
 
 
 def test_pictures_are_drawn_from_python_without_a_file(tmp_path, config):
-    with pytest.warns(UserWarning, match="plain text"):
-        [picture] = pictures(config(prompt="a (red:1.2) three"))
+    with pytest.warns(UserWarning, match="changes between steps in the WebUI"):
+        [picture] = pictures(config(prompt="a [red:blue:0.5] three"))
     assert picture.image.size == (32, 32)
     assert not (tmp_path / "out").exists()
 

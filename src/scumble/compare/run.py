@@ -44,11 +44,11 @@ def compare(config: CompareConfig) -> Iterator[Event]:
 def _compare(config: CompareConfig) -> Iterator[Event]:
     sampler = check_settings(config.negative_prompt, config.guidance_scale, config.sampler, config.steps)
     _refuse_tags(config.prompt)
+    yield from note_prompts([*config.prompt, config.negative_prompt])
     _check_out(config.out)
     found = named_apart(config.lora, config.weight)
     base = yield from open_base_for(config, found)
     painter, loras = yield from load_painter(base, found, config.device, config.mixed_precision, config.allow_partial)
-    yield from note_prompts(painter, [*config.prompt, config.negative_prompt])
     uses = [lora.use for lora in loras]
     rows = [painted_row(painter, recipe, uses) for recipe in _recipes(config, base, sampler)]
     yield from _save(config, rows, uses)

@@ -81,10 +81,10 @@ def draw_previews(
     found = FoundLora(use.name, use.weight, config.file)
     settings = GenerateConfig(prompt=prompts[0], base=config.base)
     pictures: list[Picture] = []
+    yield from note_prompts([*prompts, config.negative_prompt])
     with memory_advice(OUT_OF_MEMORY_ADVICE):
         base = yield from open_base_for(settings, [found])
         painter, _ = yield from load_painter(base, [found], config.device, None, config.allow_partial)
-        yield from note_prompts(painter, [*prompts, config.negative_prompt])
         first = Recipe(
             prompt="",
             width=base.resolution,

@@ -60,7 +60,7 @@ class Clip:
         """The states of a prompt's chunks under the weights of their words, joined: [K, 77, D] -> [T, D].
 
         Each chunk whose words do not all weigh 1 is multiplied token by token, and then as a whole by what gives it back
-        the mean over tokens and widths that it had: the WebUI's emphasis "Original".
+        the mean over tokens and widths that it had, where that is not zero: the WebUI's emphasis "Original".
         """
         states = [
             _emphasised(state, chunk) if any(weight != 1 for weight in chunk.weights) else state
@@ -84,7 +84,11 @@ def _emphasised(state_TD: Tensor, chunk: Chunk) -> Tensor:
     weights = torch.ones(len(state_TD), dtype=state_TD.dtype)
     weights[1 : len(chunk.weights) + 1] = torch.tensor(chunk.weights, dtype=state_TD.dtype)
     changed = state_TD * weights.to(state_TD.device)[:, None]
-    return changed * (state_TD.mean() / changed.mean())
+    before, after = state_TD.mean(), changed.mean()
+    rounding = torch.finfo(state_TD.dtype).eps * state_TD.abs().mean()
+    if torch.minimum(before.abs(), after.abs()) <= rounding:
+        return changed  # a layer norm that was never trained leaves a mean of zero: there is none to give back
+    return changed * (before / after)
 
 
 class ClipText:

@@ -17,6 +17,7 @@ from scumble.files.lorafile import LoraFile
 from scumble.generate.blocks import block_factors, parse_blocks
 from scumble.generate.draw import Settings, decode_images, draw_latents
 from scumble.generate.recipe import LoraUse, Moment, Picture, Recipe
+from scumble.generate.weighted import count_chunks, prompt_states
 
 
 @dataclass
@@ -118,6 +119,8 @@ class Painter:
     ) -> list[Picture]:
         """Draw every recipe; neighbours that differ in prompts and seed only are drawn together.
 
+        A picture depends on its own recipe alone: only prompts of equally many chunks are drawn together.
+
         Args:
             recipes: what to draw; the base named in them is not looked at.
             batch_size: pictures per pass of the denoiser, >= 1.
@@ -127,36 +130,48 @@ class Painter:
             ConfigError: a recipe that cannot be drawn, such as an unknown sampler or LoRA.
         """
         pictures: list[Picture] = []
-        for _, group in groupby(recipes, key=_what_a_batch_shares):
+        for (num_chunks, _), group in groupby(recipes, key=self._what_a_batch_shares):
             alike = list(group)
             self.use_loras(alike[0].loras, folded)
             for start in range(0, len(alike), batch_size):
-                pictures += self._paint_batch(alike[start : start + batch_size], num_moments)
+                pictures += self._paint_batch(alike[start : start + batch_size], num_chunks, num_moments)
         return pictures
 
-    def text_states(self, prompts: Sequence[str], clip_skip: int = 1) -> list[TextState]:
-        """Text states of prompts under the LoRAs in use; equal prompts are encoded once.
+    def text_states(self, prompts: Sequence[str], clip_skip: int = 1, num_chunks: int | None = None) -> list[TextState]:
+        """Text states of prompts under the LoRAs in use, all of one shape; equal prompts are encoded once.
 
+        Args:
+            prompts: with weights on their words.
+            clip_skip: as the WebUI counts, 1 = the last layer.
+            num_chunks: chunks of every state; None = as many as the longest prompt needs.
         Raises:
-            ConfigError: clip_skip goes beyond the text encoder's first layer.
+            ConfigError: clip_skip goes beyond the text encoder's first layer, or a weight is no number.
         """
         check_clip_skip(self.base, clip_skip)
         unique = list(dict.fromkeys(prompts))
         with torch.no_grad():
-            states = dict(zip(unique, self.text_encoder.encode(unique, clip_skip), strict=True))
+            states = dict(zip(unique, prompt_states(self.text_encoder, unique, clip_skip, num_chunks), strict=True))
         return [states[prompt] for prompt in prompts]
 
-    def negative_states(self, prompts: Sequence[str], clip_skip: int = 1) -> list[TextState]:
+    def negative_states(
+        self, prompts: Sequence[str], clip_skip: int = 1, num_chunks: int | None = None
+    ) -> list[TextState]:
         """What guidance steers away from: the state of each negative prompt, or what the base takes where it is empty.
 
         Raises:
-            ConfigError: clip_skip goes beyond the text encoder's first layer.
+            ConfigError: clip_skip goes beyond the text encoder's first layer, or a weight is no number.
         """
-        states = self.text_states(prompts, clip_skip)
+        states = self.text_states(prompts, clip_skip, num_chunks)
         pairs = zip(prompts, states, strict=True)
         return [state if prompt else self.base.without_prompt(state) for prompt, state in pairs]
 
-    def _paint_batch(self, recipes: Sequence[Recipe], num_moments: int) -> Iterator[Picture]:
+    def _what_a_batch_shares(self, recipe: Recipe) -> tuple[int, tuple[object, ...]]:
+        """Chunks of its prompts, and the rest."""
+        loras = tuple((lora.name, lora.weight, lora.blocks) for lora in recipe.loras)
+        how = (recipe.width, recipe.height, recipe.steps, recipe.guidance_scale, recipe.sampler, recipe.clip_skip)
+        return count_chunks(self.text_encoder, [recipe.prompt, recipe.negative_prompt]), (*how, loras)
+
+    def _paint_batch(self, recipes: Sequence[Recipe], num_chunks: int, num_moments: int) -> Iterator[Picture]:
         first = recipes[0]
         wanted = moment_steps(first.steps, num_moments)
         seen: dict[int, Tensor] = {}
@@ -168,8 +183,8 @@ class Painter:
         latents = draw_latents(
             self.base,
             self.denoiser,
-            self.text_states([recipe.prompt for recipe in recipes], first.clip_skip),
-            self.negative_states([recipe.negative_prompt for recipe in recipes], first.clip_skip),
+            self.text_states([recipe.prompt for recipe in recipes], first.clip_skip, num_chunks),
+            self.negative_states([recipe.negative_prompt for recipe in recipes], first.clip_skip, num_chunks),
             [recipe.seed for recipe in recipes],
             Settings(first.width, first.height, first.steps, first.guidance_scale, first.sampler),
             watch if wanted else None,
@@ -203,8 +218,3 @@ def moment_steps(steps: int, num_moments: int) -> list[int]:
             f"take {max(num_moments - 1, 1)} steps or more for so many"
         )
     return [round(index * steps / (num_moments - 1)) for index in range(num_moments)]
-
-
-def _what_a_batch_shares(recipe: Recipe) -> tuple[object, ...]:
-    how = (recipe.width, recipe.height, recipe.steps, recipe.guidance_scale, recipe.sampler, recipe.clip_skip)
-    return (*how, tuple((lora.name, lora.weight, lora.blocks) for lora in recipe.loras))

@@ -13,8 +13,9 @@ from scumble.generate.events import Noted
 from scumble.generate.fonts import undrawable_signs
 from scumble.generate.loras import OpenedLora, base_of, model_of_run, open_loras, stranger_note
 from scumble.generate.painter import Painter
-from scumble.generate.prompt import FoundLora, cut_off, emphasis, parse_tags
+from scumble.generate.prompt import FoundLora, parse_tags
 from scumble.generate.samplers import find_sampler
+from scumble.generate.weighted import other_syntax, parse_weights
 
 OUT_OF_MEMORY_ADVICE = "take a smaller batch_size, width or height, or mixed_precision = 'fp16'"
 
@@ -92,17 +93,17 @@ def load_painter(
     return painter, loras
 
 
-def note_prompts(painter: Painter, prompts: Iterable[str]) -> Generator[Noted, None, None]:
-    """Warn of prompts that are longer than the text encoder sees, and of signs that mean more in the WebUI."""
-    base, count_tokens = painter.base, painter.text_encoder.count_tokens
+def note_prompts(prompts: Iterable[str]) -> Generator[Noted, None, None]:
+    """Refuse weights on words that are no numbers, and warn of signs that mean something else in the WebUI.
+
+    Raises:
+        ConfigError: what stands for a weight is no number.
+    """
     for prompt in dict.fromkeys(prompts):
-        cut = cut_off(prompt, count_tokens, base.max_tokens)
-        if cut:
-            found = f"{count_tokens(prompt)} tokens, {base.name} sees {base.max_tokens}"
-            yield Noted(f"the prompt is too long ({found}); not seen is: '{cut}'", warning=True)
-        weighted = emphasis(prompt)
-        if weighted:
-            yield Noted(f"'{weighted}' is taken as plain text: weights on words are not there yet", warning=True)
+        parse_weights(prompt)
+        note = other_syntax(prompt)
+        if note is not None:
+            yield Noted(note, warning=True)
 
 
 def note_boxes(labels: Iterable[str]) -> Generator[Noted, None, None]:

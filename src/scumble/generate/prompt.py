@@ -1,4 +1,4 @@
-"""What a prompt says: LoRA tags, which files they mean, and the words that the text encoder will not see."""
+"""What a prompt says: LoRA tags, which files they mean, and the words that a text encoder will not see."""
 
 import math
 import re
@@ -12,7 +12,6 @@ from scumble.generate.blocks import parse_blocks
 
 _TAG = re.compile(r"(?:[ \t]+(?=<lora:[^<>]*>(?:\s|$)))?<lora:([^<>]*)>")  # of blanks on both sides, one side goes too
 _WORD = re.compile(r"[\u2e80-\uffef]|[^\s\u2e80-\uffef]+")  # scripts without spaces: each sign is a word
-_EMPHASIS = re.compile(r"(?<!\\)\([^()]*:\s*\d*\.?\d+\s*\)")
 
 
 @dataclass(frozen=True)
@@ -158,28 +157,21 @@ def _by_name(files: Iterable[Path]) -> dict[str, list[Path]]:
     return names
 
 
-def cut_off(prompt: str, count_tokens: Callable[[str], int], max_tokens: int) -> str:
+def cut_off(prompt: str, is_seen: Callable[[str], bool]) -> str:
     """The end of a prompt that the text encoder does not see, in whole words; "" if it sees all.
 
     Args:
         prompt: without LoRA tags.
-        count_tokens: tokens of a text without start and end.
-        max_tokens: tokens that the text encoder sees, without start and end.
+        is_seen: whether all of a text is seen; what begins a text that is seen is seen too.
     """
-    if count_tokens(prompt) <= max_tokens:
+    if is_seen(prompt):
         return ""
     ends = [match.end() for match in _WORD.finditer(prompt)]
     fits, too_long = 0, len(ends)
     while too_long - fits > 1:
         middle = (fits + too_long) // 2
-        if count_tokens(prompt[: ends[middle - 1]]) <= max_tokens:
+        if is_seen(prompt[: ends[middle - 1]]):
             fits = middle
         else:
             too_long = middle
     return prompt[ends[fits - 1] if fits else 0 :].strip()
-
-
-def emphasis(prompt: str) -> str | None:
-    """The first `(words:1.2)` of a prompt, which the WebUI reads as a weight on words and which is plain text here."""
-    match = _EMPHASIS.search(prompt)
-    return match.group() if match else None

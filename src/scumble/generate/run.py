@@ -75,6 +75,7 @@ def draw(config: GenerateConfig) -> Iterator[Noted | Picture]:
 def _draw(config: GenerateConfig) -> Iterator[Noted | Picture]:
     prompt, tags = parse_tags(config.prompt)
     sampler = check_settings(config.negative_prompt, config.guidance_scale, config.sampler, config.steps)
+    yield from note_prompts([prompt, config.negative_prompt])
     moment_steps(config.steps, config.num_moments)
     found = find_loras(tags, config.lora, config.lora_dir, config.runs_dir)
     base = yield from open_base_for(config, found)
@@ -82,7 +83,6 @@ def _draw(config: GenerateConfig) -> Iterator[Noted | Picture]:
     check_size(base, first.width, first.height)
     check_clip_skip(base, first.clip_skip)
     painter, loras = yield from load_painter(base, found, config.device, config.mixed_precision, config.allow_partial)
-    yield from note_prompts(painter, [prompt, config.negative_prompt])
     if config.strip and config.n > MAX_STRIP_ROWS:
         yield Noted(f"the strip shows the first {MAX_STRIP_ROWS} of {config.n} pictures")
     recipes = _counted_up(first, [lora.use for lora in loras], config.n)
