@@ -57,7 +57,8 @@ def test_inspect_of_a_mixed_file_counts_each_kind_and_gives_the_ends_of_many_ran
         for i, (key, kind) in enumerate(zip(keys, kinds, strict=True))
     }
     text = {key: random_layer("lora", table.shapes[key], 2, 2.5, 0, "input") for key in table.shapes if ".mlp." in key}
-    write_lora(LoraFile({**layers, **text}), tmp_path / "mixed.safetensors")
+    metadata = {"ss_base_model_version": "sd_v1", "ss_v2": "False"}
+    write_lora(LoraFile({**layers, **text}, metadata), tmp_path / "mixed.safetensors")
     _, out, _ = scumble("inspect", "mixed.safetensors")
     count = len(text)
     assert f"algorithm  lora (20 layers), lokr (8), lora with DoRA on input ({count})\n" in out

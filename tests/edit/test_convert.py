@@ -13,6 +13,7 @@ from scumble.config.edit import ConvertConfig
 from scumble.edit.change import whole_change
 from scumble.edit.convert import convert
 from scumble.errors import ConfigError, LoraFileError
+from scumble.families.layers import known_tables
 from scumble.files.guard import read_metadata
 from scumble.files.lorafile import LoraFile
 from scumble.files.read import read_lora, write_lora
@@ -240,3 +241,25 @@ def test_a_result_needs_a_folder_and_a_fitting_name(lora_file, converted, tmp_pa
         converted(lora_file(), tmp_path / "nowhere" / "out.safetensors")
     with pytest.raises(ConfigError, match=r"whose name ends in \.safetensors"):
         converted(lora_file(), tmp_path / "out.pt")
+
+
+@pytest.mark.parametrize(
+    ("family", "version", "begin"),
+    [
+        ("sdxl", "sdxl_base_v1-0", "lora_unet_middle_block_1_transformer_blocks_0_attn2_to_k"),
+        ("sd2", "sd_v2", "lora_unet_mid_block_attentions_0_transformer_blocks_0_attn2_to_k"),
+        ("sd1", "sd_v1", "lora_unet_mid_block_attentions_0_transformer_blocks_0_attn2_to_k"),
+    ],
+)
+def test_a_file_that_says_nothing_of_itself_names_its_family_when_it_is_converted(family, version, begin, tmp_path):
+    """Without it the WebUI does not show an SDXL file."""
+    table = {table.name: table for table in known_tables()}[family]
+    keys = [key for key in table.shapes if "mid_block.attentions.0.transformer_blocks.0.attn2.to_k" in key]
+    layers = {key: random_layer("lora", table.shapes[key], 2, 2.0, 0) for key in keys}
+    write_lora(LoraFile(layers), tmp_path / "silent.safetensors", "diffusers")
+    assert not any(name.startswith("ss_") for name in read_metadata(tmp_path / "silent.safetensors"))
+    out = tmp_path / "out.safetensors"
+    assert convert(from_values(ConvertConfig, {"file": tmp_path / "silent.safetensors", "out": out})).made_for == family
+    metadata = read_metadata(out)
+    assert (metadata["ss_base_model_version"], metadata["ss_v2"]) == (version, str(family == "sd2"))
+    assert {name.partition(".")[0] for name in load_file(out)} == {begin}

@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from tests.files.kinds import random_layer
 
 from scumble.adapters.targets import find_targets
 from scumble.adapters.weight import weight_of
@@ -18,6 +19,8 @@ from scumble.edit.publish import publish
 from scumble.edit.workflow import SAMPLERS, workflow
 from scumble.errors import ConfigError, LoraFileError, ScumbleError
 from scumble.families.find import open_base
+from scumble.families.layers import known_tables
+from scumble.files.guard import read_metadata
 from scumble.files.lorafile import LoraFile, LoraLayer
 from scumble.files.metadata import TrainingFacts, metadata_of
 from scumble.files.read import read_lora, write_lora
@@ -360,3 +363,29 @@ def test_a_folder_that_is_no_lora_is_not_published(published, tmp_path):
     with pytest.raises(LoraFileError, match=r"found a folder without adapter_model\.safetensors"):
         published(file=tmp_path / "empty", previews=False)
     assert not (tmp_path / "empty-published").exists()
+
+
+@pytest.fixture
+def silent_sdxl(tmp_path):
+    """An SDXL LoRA in diffusers' naming that says nothing of itself."""
+    table = {table.name: table for table in known_tables()}["sdxl"]
+    keys = [key for key in table.shapes if "mid_block" in key and ".attn1." in key]
+    layers = {key: random_layer("lora", table.shapes[key], 2, 2.0, 0) for key in keys}
+    write_lora(LoraFile(layers), tmp_path / "xl.safetensors", "diffusers")
+    return tmp_path / "xl.safetensors"
+
+
+def test_a_file_that_does_not_say_its_family_is_shared_with_it_and_in_names_that_every_program_reads(
+    published, silent_sdxl
+):
+    folder, said = published(file=silent_sdxl, base=None, previews=False, trigger="dog", out=silent_sdxl.parent / "xl")
+    shared = folder / "xl.safetensors"
+    assert read_metadata(shared)["ss_base_model_version"] == "sdxl_base_v1-0"
+    assert all(name.startswith("lora_unet_middle_block_1_") for name in load_file(shared))
+    assert said[0] == "shared is xl.safetensors in kohya's naming, which every program reads, with its family named"
+    assert "stable-diffusion-xl" in front_matter(folder)["tags"]
+    paths = {table.name: table for table in known_tables()}["sdxl"].paths()
+    given, again = read_lora(silent_sdxl, paths), read_lora(shared, paths)
+    assert given.layers.keys() == again.layers.keys()
+    for key, layer in given.layers.items():
+        assert all(torch.equal(tensor, again.layers[key].tensors[name]) for name, tensor in layer.tensors.items())

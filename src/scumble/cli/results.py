@@ -34,7 +34,7 @@ def _of_inspection(found: Any) -> list[str]:
     return [
         f"{found.path}: for {found.made_for}, in {NAMINGS.get(found.format, found.format)} naming",
         *(f"  {what.ljust(width)}  {text}" for what, text in facts.items()),
-        *([] if found.said else ["  ! it does not say what it was trained on, nor how"]),
+        *([] if found.said.keys() - {"family"} else ["  ! it does not say what it was trained on, nor how"]),
         *_left_out(found),
         "",
         *_table([("block", "layers", "rank", "norm of the change"), *blocks]),
