@@ -106,6 +106,8 @@ def _page(head: Mapping[str, Any], rows: list[Row]) -> str:
             "Each program's own code on small files for narrow bases, in float32, at strength 1. exact: the change that the",
             "file means, by the published formulas. 4/6, 0.78 off: 4 of 6 layers changed, and |applied - exact| / |exact|",
             "over all layers is 0.78. nothing: no layer changed, and no error. ✗: scumble verify states something else.",
+            "LyCORIS runs without TimestepEmbedding in its list of classes: as it is, 4.1.3 refuses every file of the first family.",
+            "merged and run are two ways of one program: into the weights, or beside the layers.",
             "",
             f"`{head['command']}`",
             "",
