@@ -59,9 +59,7 @@ def publish(config: PublishConfig, api: Any = None) -> Generator[Noted, None, No
     with tempfile.TemporaryDirectory(prefix="scumble-") as temporary:
         file, left_out = shared_file(config, Path(temporary) / f"{name}{FILE_SUFFIX}")
         if file != config.file:
-            text = (
-                f"{file.name} is {config.file.name} in kohya's naming, which every program reads, with its family named"
-            )
+            text = f"shared is {config.file.name} in kohya's naming, which every program reads, with its family named"
             yield Noted(text)
         if left_out:
             yield Noted(f"{config.file}: {left_out_words(left_out)}", warning=True)
