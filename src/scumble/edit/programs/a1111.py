@@ -2,9 +2,19 @@
 
 from collections.abc import Mapping
 
-from scumble.edit.programs.effects import ROWS_AS_INPUTS, UNSCALED, UNSCALED_WITHOUT_LENGTHS, WHOLE, Effect, not_applied
+from scumble.edit.change import MAGNITUDE
+from scumble.edit.programs.effects import (
+    IN_HALF,
+    ROWS_AS_INPUTS,
+    UNSCALED,
+    UNSCALED_WITHOUT_LENGTHS,
+    WHOLE,
+    Effect,
+    not_applied,
+)
 from scumble.edit.programs.seen import Seen, SeenFile
 from scumble.families.base import FileIdentity
+from scumble.files.lorafile import LoraLayer
 from scumble.files.namings import DIFFUSERS, SGM
 
 TWO_ENCODERS = "sdxl_"
@@ -50,7 +60,13 @@ def _effect(layer: Seen, file: SeenFile) -> Effect:
         return HALF_ATTENTION
     if layer.written.has(".lora_A.weight"):
         return UNSCALED if layer.lengths is None else UNSCALED_WITHOUT_LENGTHS
-    return ROWS_AS_INPUTS if layer.lengths == "output" else WHOLE
+    if layer.lengths == "output":
+        return ROWS_AS_INPUTS
+    return IN_HALF if layer.layer.algorithm != "lora" and _is_half(layer.layer) else WHOLE
+
+
+def _is_half(layer: LoraLayer) -> bool:
+    return all(tensor.element_size() == 2 for name, tensor in layer.tensors.items() if name != MAGNITUDE)
 
 
 def _is_known(layer: Seen, file: SeenFile) -> bool:

@@ -86,6 +86,21 @@ def _without_core(key: str, layer: LoraLayer, table: LayerTable) -> Tensor:
     return (layer.scale * up @ down)[:, :, None, None].expand(table.shapes[key])
 
 
+def _in_half(key: str, layer: LoraLayer, table: LayerTable) -> Tensor:
+    """The product of the factors, and its sum with the weight, in the precision of the file."""
+    t = layer.tensors
+    if {"t1", "t2", MAGNITUDE} & t.keys():
+        return whole_change(key, layer, table)
+    if layer.algorithm == "loha":
+        product = (t["w1_a"] @ t["w1_b"]) * (t["w2_a"] @ t["w2_b"])
+    else:
+        first, second = (t[name] if name in t else t[f"{name}_a"] @ t[f"{name}_b"] for name in ("w1", "w2"))
+        product = torch.kron(first[..., None, None] if second.ndim == 4 else first, second)
+    weight = table.weight(key).float()
+    change = product.reshape(weight.shape) * layer.scale
+    return (weight.to(change.dtype) + change).float() - weight
+
+
 def not_applied(reason: str) -> Effect:
     """The layer stays the base's.
 
@@ -112,6 +127,7 @@ WHOLE = Effect("as trained")
 WITHOUT_LENGTHS = Effect("a plain LoRA, without DoRA's lengths", _plain)
 UNSCALED = Effect("without alpha", _unscaled)
 UNSCALED_WITHOUT_LENGTHS = Effect("a plain LoRA, without alpha and DoRA's lengths", _plain_unscaled)
+IN_HALF = Effect("as trained, but rounded: it multiplies the factors of a 16-bit file in 16 bits", _in_half)
 WITHOUT_ZERO = Effect("at full strength, taking alpha 0 for no alpha", _unscaled)
 WITHOUT_CORE = Effect("something else, without a word: it leaves the third factor of a convolution out", _without_core)
 ROWS_AS_INPUTS = Effect(
