@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from scumble.cli.flags import flag_names
-from scumble.config import CompareConfig, GenerateConfig, Section, TrainConfig
+from scumble.config import CaptionConfig, CompareConfig, GenerateConfig, Section, TrainConfig
 from scumble.config.edit import ConvertConfig, ExtractConfig, InspectConfig, MergeConfig, ResizeConfig, VerifyConfig
 from scumble.config.publish import ImportConfig, PublishConfig
 from scumble.mini.config import DemoConfig, PretrainConfig
@@ -20,6 +20,7 @@ COMMANDS: dict[str, type[Section]] = {
     "train": TrainConfig,
     "generate": GenerateConfig,
     "compare": CompareConfig,
+    "caption": CaptionConfig,
     "inspect": InspectConfig,
     "verify": VerifyConfig,
     "convert": ConvertConfig,
@@ -36,6 +37,7 @@ COMMANDS: dict[str, type[Section]] = {
 FIRST_ARGUMENTS = {
     "train": ("folder",),
     "generate": ("prompt",),
+    "caption": ("path",),
     "inspect": ("file",),
     "verify": ("file",),
     "convert": ("file",),

@@ -21,8 +21,12 @@ def bert_tokenizer(max_length=64):
     return BertTokenizer(vocab={word: index for index, word in enumerate(words)}, model_max_length=max_length)
 
 
-def write_blip(folder: Path, seed: int = 0) -> Path:
-    """BlipForConditionalGeneration with BERT's tokenizer; 32 px pictures."""
+def write_blip(folder: Path, seed: int = 0, words_only: bool = False) -> Path:
+    """BlipForConditionalGeneration with BERT's tokenizer; 32 px pictures.
+
+    Args:
+        words_only: no caption has a mark or an end, so that each is as long as it may be.
+    """
     from transformers import (
         BlipConfig,
         BlipForConditionalGeneration,
@@ -45,6 +49,9 @@ def write_blip(folder: Path, seed: int = 0) -> Path:
     vision = BlipVisionConfig(image_size=32, patch_size=8, projection_dim=16, **VISION)
     config = BlipConfig(text_config=text.to_dict(), vision_config=vision.to_dict())
     model = _made(lambda: BlipForConditionalGeneration(config), seed)
+    if words_only:
+        others = [index for token, index in tokenizer.get_vocab().items() if token not in WORDS]
+        model.text_decoder.cls.predictions.bias.data[others] = -1e3
     model.save_pretrained(folder)
     BlipProcessor(BlipImageProcessor(size={"height": 32, "width": 32}), tokenizer).save_pretrained(folder)
     return folder

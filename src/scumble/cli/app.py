@@ -10,6 +10,7 @@ import cyclopts
 from cyclopts import App, Parameter
 from pydantic import ValidationError
 
+from scumble.cli.data import COMMANDS as DATA_COMMANDS
 from scumble.cli.edit import COMMANDS as EDIT_COMMANDS
 from scumble.cli.flags import flags_model, nested
 from scumble.cli.foreign import notes_on, translate
@@ -123,7 +124,7 @@ def pretrain(
     play(run(settings), "what was done is saved: the same command goes on")
 
 
-for command in (*EDIT_COMMANDS, *SHARE_COMMANDS):
+for command in (*DATA_COMMANDS, *EDIT_COMMANDS, *SHARE_COMMANDS):
     app.command(command)
 
 

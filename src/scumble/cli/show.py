@@ -107,6 +107,16 @@ class Screen:
     def _show_composed(self, event: Any) -> None:
         self.line(f"{event.what}: {escape(str(event.path))}")
 
+    def _show_captioned(self, event: Any) -> None:
+        left = f"{duration(event.seconds_left)} left"
+        self._progress(f"{event.done}/{event.total}  {left}  {event.path.name}: {event.text}", event.done == event.total)
+
+    def _show_reviewed(self, event: Any) -> None:
+        written, kept, failed = (event.number(kind) for kind in ("written", "kept", "failed"))
+        total = f"{len(event.outcomes)} pictures: {written} captioned, {kept} had a caption, {failed} have none"
+        self.line(f"\n[bold green]{total}[/]")
+        self.console.print(f"  look them over: {escape(str(event.page))}")
+
     def _show_finished(self, event: Any) -> None:
         self.line(f"\n[bold green]finished at step {event.step}[/]")
         for what, path in event.files.items():

@@ -2,6 +2,7 @@
 
 from scumble.config.adapter import AdapterConfig, parse_patterns
 from scumble.config.base import ModelConfig
+from scumble.config.caption import CaptionConfig
 from scumble.config.generate import CompareConfig, GenerateConfig
 from scumble.config.optimizer import OptimizerConfig
 from scumble.config.section import Also, Place, Section, from_values, in_words, merged, read_toml, write_toml
@@ -17,6 +18,7 @@ from scumble.config.train import (
 __all__ = [
     "AdapterConfig",
     "Also",
+    "CaptionConfig",
     "CompareConfig",
     "DataConfig",
     "GenerateConfig",

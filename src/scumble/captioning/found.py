@@ -1,0 +1,80 @@
+"""Which pictures are captioned, and where the caption of each lies: as training understands the same folder."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from scumble.data.captions import WITHOUT, captions_of
+from scumble.data.layouts.find import find_layout
+from scumble.data.layouts.found import CAPTION_SUFFIXES, FoundPicture, Rejected, is_picture
+from scumble.data.pictures import OTHER_PICTURES
+
+
+@dataclass(frozen=True)
+class Found:
+    """The pictures of a folder.
+
+    Attributes:
+        pictures: in a fixed order.
+        unread: pictures of kinds that are not read, and why.
+        notes: how the folder was understood, and what is left out of it.
+    """
+
+    pictures: tuple[FoundPicture, ...]
+    unread: tuple[Rejected, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def find_pictures(path: Path) -> Found:
+    """The pictures to caption: of a folder, a dataset file, or the one picture.
+
+    Raises:
+        DataError: nothing there, or no picture.
+    """
+    if path.is_file() and is_picture(path):
+        return Found((FoundPicture(path),))
+    layout = find_layout(path)
+    unread = [each for each in layout.rejected if each.path.suffix.lower() in OTHER_PICTURES]
+    folders = [f"{each.path.name}: {each.reason}" for each in layout.rejected if each.path.is_dir()]
+    own = tuple(picture for picture in layout.pictures if not picture.is_class)
+    left_out = len(layout.pictures) - len(own)
+    notes = [layout.said, *layout.notes, *folders]
+    if own and left_out:
+        notes.append(f"{left_out} class pictures are left as they are: name their folder to caption them")
+    return Found(own or layout.pictures, tuple(unread), tuple(notes))
+
+
+def caption_path(picture: FoundPicture) -> Path:
+    """Where its caption is written."""
+    return picture.path.with_suffix(picture.caption_suffix or CAPTION_SUFFIXES[0])
+
+
+def present_caption(picture: FoundPicture) -> str:
+    """The caption of its own that a picture has, beside it or in a table; "" = none. Alternatives stand on lines.
+
+    Raises:
+        DataError: it cannot be read, or two texts beside the picture differ.
+    """
+    present = captions_of(picture, WITHOUT)
+    return "\n".join(present.texts) if present is not None and present.source in {"sidecar", "table"} else ""
+
+
+def contradicting(picture: FoundPicture) -> Path | None:
+    """A text beside a picture, other than the one that is written, that would say something else."""
+    if picture.caption_suffix is not None:
+        return None
+    written = caption_path(picture)
+    spelled = [each for suffix in CAPTION_SUFFIXES for each in (suffix, suffix.upper())]
+    others = [path for path in map(picture.path.with_suffix, spelled) if path != written and path.is_file()]
+    if written.exists():
+        others = [path for path in others if not path.samefile(written)]  # where A.TXT and A.txt are one file
+    return next((path for path in others if path.read_bytes().strip()), None)
+
+
+def twins(pictures: Sequence[FoundPicture]) -> dict[Path, Path]:
+    """Pictures whose caption would be that of another, such as a.png beside a.jpg -> the other."""
+    first: dict[Path, Path] = {}
+    for picture in pictures:
+        first.setdefault(caption_path(picture), picture.path)
+    owners = {picture.path: first[caption_path(picture)] for picture in pictures}
+    return {path: owner for path, owner in owners.items() if path != owner}
