@@ -11,6 +11,8 @@ from scumble.config.optimizer import OptimizerConfig
 from scumble.config.section import Also, Place, Section, file_name
 from scumble.errors import ConfigError
 
+TOKENS_OF_A_CHUNK, MOST_TOKENS = 75, 225
+
 
 class DataConfig(Section):
     """The pictures and their captions."""
@@ -44,6 +46,12 @@ class DataConfig(Section):
         float,
         Field(ge=0, le=1, description="share of samples trained on the empty prompt, which guidance steers away from"),
     ] = 0.0
+    max_token_length: Annotated[
+        Literal[75, 150, 225],
+        Field(
+            description="tokens of a caption that are seen, in chunks of 75 as in the WebUI; BREAK begins a chunk, brackets are plain signs"
+        ),
+    ] = 75
     resolution: Annotated[
         int | None, Field(ge=16, le=4096, description="side of the training square in pixels; none = the base's own")
     ] = None
@@ -58,6 +66,11 @@ class DataConfig(Section):
     cache_dir: Annotated[
         Place | None, Field(description="where latents and text states are kept; none = the user's cache folder")
     ] = None
+
+    @property
+    def num_chunks(self) -> int:
+        """Chunks that each caption's text state has."""
+        return self.max_token_length // TOKENS_OF_A_CHUNK
 
 
 class TrainingConfig(Section):

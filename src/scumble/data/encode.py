@@ -26,8 +26,8 @@ class EncodesPixels(Protocol):
 class EncodesText(Protocol):
     """The half of a text encoder that is needed here."""
 
-    def encode(self, prompts: Sequence[str], clip_skip: int) -> Sequence[Mapping[str, Tensor]]:
-        """One state a prompt."""
+    def encode(self, prompts: Sequence[str], clip_skip: int, num_chunks: int) -> Sequence[Mapping[str, Tensor]]:
+        """One state of so many chunks a prompt."""
         ...
 
 
@@ -104,6 +104,7 @@ def encode_captions(
     shapes: Mapping[str, Sequence[int]],
     encoder_hash: str,
     load_encoder: Callable[[], EncodesText],
+    num_chunks: int = 1,
 ) -> dict[str, dict[str, Tensor]]:
     """Caption -> its text state, each distinct caption once.
 
@@ -114,17 +115,20 @@ def encode_captions(
         shapes: name -> shape of each tensor of a state.
         encoder_hash: of the weights that encode.
         load_encoder: called once, at the first caption that is not in the cache.
+        num_chunks: chunks of every state.
     """
     loaded: list[EncodesText] = []
     states: dict[str, dict[str, Tensor]] = {}
     for caption in dict.fromkeys(captions):
-        key = content_key({"caption": caption, "clip_skip": clip_skip, "text_encoder": encoder_hash})
+        key = content_key(
+            {"caption": caption, "clip_skip": clip_skip, "num_chunks": num_chunks, "text_encoder": encoder_hash}
+        )
 
         def make(caption: str = caption) -> Mapping[str, Tensor]:
             if not loaded:
                 loaded.append(load_encoder())
             with torch.no_grad():
-                return loaded[0].encode([caption], clip_skip)[0]
+                return loaded[0].encode([caption], clip_skip, num_chunks)[0]
 
         states[caption] = cache.get_or_make(key, shapes, make)
     return states

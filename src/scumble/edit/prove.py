@@ -44,6 +44,7 @@ class Probe:
         plain: its output without.
         captions: what the text state is of, where the text encoder was trained too; else empty.
         clip_skip: the text encoder's layer.
+        num_chunks: chunks of each caption's text state.
     """
 
     noisy: Tensor
@@ -53,6 +54,7 @@ class Probe:
     plain: Tensor
     captions: tuple[str, ...] = ()
     clip_skip: int = 1
+    num_chunks: int = 1
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ def prove_file(
         _hook_change(path, layers.get(key), key, change)
     text = probe.text
     if encoder is not None:
-        states = encoder.encode(probe.captions, probe.clip_skip)
+        states = encoder.encode(probe.captions, probe.clip_skip, probe.num_chunks)
         text = {**text, **{name: torch.stack([state[name] for state in states]) for name in states[0]}}
     answer = base.predict(denoiser, probe.noisy, probe.timesteps, text)
     effect = max(float(_norm(probe.trained - probe.plain)), torch.finfo(torch.float32).tiny)

@@ -157,6 +157,11 @@ def _by_name(files: Iterable[Path]) -> dict[str, list[Path]]:
     return names
 
 
+def split_prompts(text: str | None) -> list[str]:
+    """Prompts that one setting holds, separated by '|'."""
+    return [] if text is None else [prompt.strip() for prompt in text.split("|")]
+
+
 def cut_off(prompt: str, is_seen: Callable[[str], bool]) -> str:
     """The end of a prompt that the text encoder does not see, in whole words; "" if it sees all.
 

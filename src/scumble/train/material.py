@@ -1,18 +1,21 @@
 """What a run feeds on: encoded pictures and captions, through the cache."""
 
-from collections.abc import Generator, Iterator, Sequence
+import functools
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 
-import torch
-
+from scumble.config.train import MOST_TOKENS, TOKENS_OF_A_CHUNK
 from scumble.data.cache import TensorCache, default_cache_dir
 from scumble.data.encode import Latents, PictureEncoder, encode_captions
 from scumble.data.scan import Example, Scan
 from scumble.families.base import TextEncoder, TextState, middle_frame
+from scumble.families.chunks import COMMA_REACH
 from scumble.generate.events import Noted
+from scumble.generate.prompt import cut_off
 from scumble.train.batches import Batch, Mixture, Pool
 from scumble.train.events import Prepared
 from scumble.train.plan import Plan
+from scumble.train.samples import SampleTexts, sample_texts
 from scumble.train.validation import validation_batches
 
 VALIDATION_BATCH = 8
@@ -25,12 +28,12 @@ class Material:
     Attributes:
         mixture: the training samples.
         held_out: the validation batches.
-        prompts: text state of each sample prompt, and of the empty one.
+        prompts: text states of the sample prompts.
     """
 
     mixture: Mixture
     held_out: list[Batch]
-    prompts: dict[str, TextState]
+    prompts: SampleTexts
 
 
 def prepare_material(
@@ -52,14 +55,16 @@ def prepare_material(
         latents.append(item)
         yield Prepared("latents", len(latents), len(examples))
     captions = [caption for example in examples for caption in example.captions]
-    yield from _cut_captions(plan, captions)
+    load_encoder = functools.cache(lambda: plan.base.load_text_encoder(plan.device))
+    yield from _cut_captions(plan, captions, load_encoder)
     states = encode_captions(
-        [*captions, *prompts, ""],
+        [*captions, ""],
         config.model.clip_skip,
         cache,
-        plan.base.text_shapes(),
+        plan.base.text_shapes(config.data.num_chunks),
         plan.base.hashes()["text_encoder"],
-        lambda: plan.base.load_text_encoder(plan.device),
+        load_encoder,
+        config.data.num_chunks,
     )
     yield Prepared("text states", len(states), len(states))
     own, rest = len(plan.scan.examples), range(len(plan.scan.examples), len(examples))
@@ -73,7 +78,8 @@ def prepare_material(
     mixture = _mixture(plan, pool(trained), pool(rest) if classes is not None else None)
     held_out = pool(plan.split.held_out or range(own))
     batches = validation_batches(held_out, mixture.num_timesteps, VALIDATION_BATCH, mixture.seed)
-    return Material(mixture, batches, {prompt: states[prompt] for prompt in [*prompts, ""]})
+    samples = sample_texts(load_encoder(), prompts, config.model.clip_skip) if prompts else {}
+    return Material(mixture, batches, samples)
 
 
 def _mixture(plan: Plan, own: Pool, classes: Pool | None) -> Mixture:
@@ -111,16 +117,26 @@ def _encoder(plan: Plan, cache: TensorCache) -> PictureEncoder:
     )
 
 
-def _cut_captions(plan: Plan, captions: Sequence[str]) -> Iterator[Noted]:
+def _cut_captions(plan: Plan, captions: Sequence[str], load_encoder: Callable[[], TextEncoder]) -> Iterator[Noted]:
     """A warning for captions of which the text encoder does not see the end."""
-    room = plan.base.max_tokens
-    suspects = [caption for caption in dict.fromkeys(captions) if len(caption) > room]
+    room, num_chunks = plan.base.max_tokens, plan.config.data.num_chunks
+    surely_seen = room + (num_chunks - 1) * (room - COMMA_REACH)
+    suspects = [
+        caption for caption in dict.fromkeys(captions) if len(caption.encode()) > surely_seen or "BREAK" in caption
+    ]  # a token is one byte or more
     if not suspects:
         return
-    encoder: TextEncoder = plan.base.load_text_encoder(torch.device("cpu"))
-    cut = [caption for caption in suspects if encoder.count_tokens(caption) > room]
-    if cut:
-        yield Noted(
-            f'{len(cut)} captions have more than {room} tokens; what is beyond is not seen, first: "{cut[0][:60]}…"',
-            warning=True,
-        )
+    encoder = load_encoder()
+    needed = {caption: encoder.count_chunks(caption) for caption in suspects}
+    cut = [caption for caption in suspects if needed[caption] > num_chunks]
+    if not cut:
+        return
+    unseen = cut_off(cut[0], lambda text: encoder.count_chunks(text) <= num_chunks)
+    enough = max(needed.values()) * TOKENS_OF_A_CHUNK
+    advice = f"{enough} sees all" if enough <= MOST_TOKENS else f"{MOST_TOKENS} sees most; shorten them"
+    count = "1 caption does" if len(cut) == 1 else f"{len(cut)} captions do"
+    yield Noted(
+        f"{count} not fit into max_token_length = {plan.config.data.max_token_length}: {advice}. Of the first, "
+        f"{encoder.count_tokens(cut[0])} tokens in {needed[cut[0]]} chunks, this is not seen: '{unseen}'",
+        warning=True,
+    )

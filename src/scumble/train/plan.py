@@ -20,7 +20,7 @@ from scumble.generate.events import Noted
 from scumble.train.going_on import notes_on, read_init
 from scumble.train.naming import planned_layers, refuse_unsayable
 from scumble.train.recipes import find_layers, refuse_idle_patterns
-from scumble.train.remarks import remarks
+from scumble.train.remarks import prompt_remarks, remarks
 from scumble.train.resolve import TrainingSize, resolve
 from scumble.train.validation import Split, split_pictures
 
@@ -133,7 +133,7 @@ def make_plan(config: TrainConfig) -> Plan:
         trainable=sum(tensor.numel() for layer in planned.values() for tensor in layer.tensors.values()),
         total=sum(parameter.numel() for parameter in modules["unet"].parameters()),
         init=init,
-        notes=(*remarks(config, base, scan, split), *notes_on(init)),
+        notes=(*remarks(config, base, scan, split), *prompt_remarks(config), *notes_on(init)),
     )
 
 

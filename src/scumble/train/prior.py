@@ -8,11 +8,11 @@ from PIL import Image
 from scumble.data.scan import Scan, scan_folder
 from scumble.files.atomic import write_atomically
 from scumble.generate.painter import Painter
+from scumble.generate.prompt import split_prompts
 from scumble.generate.recipe import Recipe
 from scumble.train.events import Prepared
 from scumble.train.plan import Plan
 from scumble.train.runfolder import RunFolder
-from scumble.train.samples import split_prompts
 
 BATCH_SIZE = 4
 """Fixed: the last bit of a picture depends on how many are drawn together, and a resumed run must get the same ones."""

@@ -41,5 +41,5 @@ def prove(session: Session, batch: Batch, path: Path, stored: torch.dtype) -> Pr
     captions = () if session.text_encoder is None else batch.captions
     session.denoiser, session.text_encoder = torch.nn.Identity(), None
     trained, plain = answers
-    probe = Probe(noisy, timesteps, text, trained, plain, captions, session.clip_skip)
+    probe = Probe(noisy, timesteps, text, trained, plain, captions, session.clip_skip, session.num_chunks)
     return prove_file(path, session.base, probe, changes, stored, session.dtype, session.packing)

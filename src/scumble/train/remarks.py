@@ -5,6 +5,8 @@ from scumble.data.scan import Scan
 from scumble.errors import ConfigError
 from scumble.families.base import BaseModel
 from scumble.generate.events import Noted
+from scumble.generate.prepare import note_prompts
+from scumble.generate.prompt import split_prompts
 from scumble.train.validation import Split
 
 GOOD_PICTURES = (15, 30)
@@ -60,3 +62,13 @@ def remarks(config: TrainConfig, base: BaseModel, scan: Scan, split: Split) -> l
     if config.data.caption_dropout_rate > 0 and not any(any(example.captions) for example in scan.examples):
         raise ConfigError("caption_dropout_rate would have no effect: every caption is empty already; leave it out")
     return notes
+
+
+def prompt_remarks(config: TrainConfig) -> list[Noted]:
+    """What the person should know of the prompts that the run will draw.
+
+    Raises:
+        ConfigError: a weight on words is no number.
+    """
+    prompts = [*split_prompts(config.validation.validation_prompt), *split_prompts(config.prior.class_prompt)]
+    return list(note_prompts(prompts))

@@ -8,10 +8,12 @@ from PIL import Image
 
 from scumble.adapters.inject import detach, set_strength
 from scumble.families.apply import attach_lora
-from scumble.families.base import TextState
+from scumble.families.base import TextEncoder, TextState
 from scumble.files.read import read_lora
 from scumble.generate.draw import Settings, decode_images, draw_latents
 from scumble.generate.grid import labelled_grid
+from scumble.generate.prompt import split_prompts
+from scumble.generate.weighted import prompt_states
 from scumble.train.plan import Plan
 from scumble.train.session import Session
 from scumble.train.start import ADAPTER_NAME
@@ -21,24 +23,29 @@ STEPS = 25
 SAMPLER = "DPM++ 2M Karras"
 FILE_NAME = "file"
 
+SampleTexts = Mapping[str, tuple[TextState, TextState]]
+"""Sample prompt -> its text state, and the empty prompt's of the same shape."""
+
 
 def sample_prompts(plan: Plan) -> list[str]:
     """The prompts of the sample pictures."""
     return split_prompts(plan.config.validation.validation_prompt)
 
 
-def split_prompts(text: str | None) -> list[str]:
-    """Prompts that one setting holds, separated by '|'."""
-    return [] if text is None else [prompt.strip() for prompt in text.split("|")]
+@torch.no_grad()
+def sample_texts(encoder: TextEncoder, prompts: Sequence[str], clip_skip: int) -> SampleTexts:
+    """Read each prompt as generation does: with weights on its words, in as many chunks as it needs."""
+    states = {prompt: prompt_states(encoder, [prompt, ""], clip_skip) for prompt in prompts}
+    return {prompt: (state, empty) for prompt, (state, empty) in states.items()}
 
 
-def draw_samples(plan: Plan, session: Session, states: Mapping[str, TextState], lora: Path, path: Path) -> Path:
+def draw_samples(plan: Plan, session: Session, texts: SampleTexts, lora: Path, path: Path) -> Path:
     """Draw every sample prompt with the LoRA read back from its file; a row a prompt, a column a seed.
 
     Args:
         plan: the run.
         session: its denoiser draws; the adapter in training rests meanwhile.
-        states: prompt -> text state, the empty prompt included.
+        texts: of every sample prompt.
         lora: the file just saved.
         path: the picture to write.
     """
@@ -48,8 +55,8 @@ def draw_samples(plan: Plan, session: Session, states: Mapping[str, TextState], 
         set_strength(module, ADAPTER_NAME, 0.0)
     try:
         if session.text_encoder is not None:
-            states = _states(session, sample_prompts(plan))
-        rows = [_row(plan, session, states, prompt) for prompt in sample_prompts(plan)]
+            texts = sample_texts(session.text_encoder, sample_prompts(plan), session.clip_skip)
+        rows = [_row(plan, session, texts[prompt]) for prompt in sample_prompts(plan)]
     finally:
         for module in modules.values():
             detach(module, FILE_NAME)
@@ -61,23 +68,16 @@ def draw_samples(plan: Plan, session: Session, states: Mapping[str, TextState], 
     return path
 
 
-@torch.no_grad()
-def _states(session: Session, prompts: Sequence[str]) -> dict[str, TextState]:
-    """Text states of the prompts, and of the empty one, as the text encoder makes them now."""
-    assert session.text_encoder is not None
-    named = [*prompts, ""]
-    return dict(zip(named, session.text_encoder.encode(named, session.clip_skip), strict=True))
-
-
-def _row(plan: Plan, session: Session, states: Mapping[str, TextState], prompt: str) -> list[Image.Image]:
+def _row(plan: Plan, session: Session, text: tuple[TextState, TextState]) -> list[Image.Image]:
     count = plan.config.validation.num_validation_images or 1
     side = plan.config.data.resolution
     assert side is not None
     settings = Settings(side, side, STEPS, plan.base.advice.guidance_scale, SAMPLER)
     autoencoder = plan.base.load_autoencoder(session.device)  # not kept: training needs the room
-    negative = plan.base.without_prompt(states[""])
+    positive, empty = text
+    negative = plan.base.without_prompt(empty)
     images = []
     for seed in range(FIRST_SEED, FIRST_SEED + count):
-        latents = draw_latents(plan.base, session.denoiser, [states[prompt]], [negative], [seed], settings)
+        latents = draw_latents(plan.base, session.denoiser, [positive], [negative], [seed], settings)
         images += decode_images(autoencoder, latents)
     return images

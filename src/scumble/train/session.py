@@ -45,6 +45,7 @@ class Session:
         dtype: of the frozen weights.
         text_encoder: frozen but for its adapter; None = it is not trained.
         clip_skip: the text encoder's layer.
+        num_chunks: chunks of each caption's text state.
         packing: how the frozen weights are packed, if they are.
         seed: of what dropout leaves out.
         step: optimizer steps done.
@@ -64,6 +65,7 @@ class Session:
     dtype: torch.dtype
     text_encoder: TextEncoder | None = None
     clip_skip: int = 1
+    num_chunks: int = 1
     packing: Packing | None = None
     seed: int = 0
     step: int = 0
@@ -102,7 +104,7 @@ class Session:
         text = {name: state.to(self.device) for name, state in batch.text.items()}  # the family casts what it must
         if self.text_encoder is None:
             return text
-        return {**text, **stack_states(self.text_encoder.encode(batch.captions, self.clip_skip))}
+        return {**text, **stack_states(self.text_encoder.encode(batch.captions, self.clip_skip, self.num_chunks))}
 
     def advance(self, mixture: Mixture, batch_size: int, accumulation: int, learning_rate: float, clip: float) -> float:
         """One optimizer step over `accumulation` batches.

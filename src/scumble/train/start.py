@@ -80,6 +80,7 @@ def _session(
         dtype=plan.dtype,
         text_encoder=text_encoder,
         clip_skip=config.model.clip_skip,
+        num_chunks=config.data.num_chunks,
         packing=config.training.base_packing,
         seed=config.training.seed,
     )
