@@ -47,7 +47,7 @@ def _of_verified(found: Any) -> list[str]:
         for each in found.programs
     ]
     return [
-        f"{found.path}: {found.num_layers} layers, in {found.format}'s naming",
+        f"{found.path}: {found.num_layers} layers, in the naming of {found.format}",
         f"  kinship: {found.kinship.words}",
         "",
         *_table([("program", "layers", "differs by", "what it applies"), *programs]),
@@ -64,6 +64,7 @@ def _of_converted(done: Any) -> list[str]:
     return [
         f"{done.path}: {done.num_layers} layers, for {done.made_for}",
         _error(done.error),
+        f"  what other programs apply of it: {done.applied}",
         *_left_out(done),
         *_no_tensors(done),
     ]

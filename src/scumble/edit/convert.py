@@ -11,6 +11,7 @@ from scumble.edit.difference import difference
 from scumble.edit.figures import Error
 from scumble.edit.given import GivenLora, read_given
 from scumble.edit.output import PRECISIONS, check_file, check_out
+from scumble.edit.programs.readings import in_words, readings_of
 from scumble.edit.provenance import after_change, as_one_for
 from scumble.edit.reduce import Size
 from scumble.edit.refit import refitted
@@ -35,6 +36,7 @@ class Converted:
         error: of the change that the result makes, against that of the source.
         left_out: names in the source of the layers and tensors that were not read; only where that was allowed.
         no_tensors: names of what a pickle held besides tensors.
+        applied: what other programs apply of the result, in words.
     """
 
     path: Path
@@ -43,6 +45,7 @@ class Converted:
     error: Error
     left_out: tuple[str, ...] = ()
     no_tensors: tuple[str, ...] = ()
+    applied: str = ""
 
 
 def convert(config: ConvertConfig) -> Converted:
@@ -108,4 +111,5 @@ def _converted(config: ConvertConfig, given: GivenLora) -> Converted:
         raise LoraFileError(reason) from refusal
     written = read_lora(config.out, given.table.paths())
     error = difference(written.layers, given.file.layers, given.table)
-    return Converted(config.out, given.table.name, len(file.layers), error, given.file.left_out)
+    applied = in_words(readings_of(config.out, written, given.table))
+    return Converted(config.out, given.table.name, len(file.layers), error, given.file.left_out, applied=applied)

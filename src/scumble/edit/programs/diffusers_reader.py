@@ -18,7 +18,7 @@ UNKNOWN = not_applied("it does not know these names")
 REFUSED = not_applied("it refuses the file")
 NO_OUT = not_applied("it drops q, k and v of a text encoder without out")
 OTHER_HALF = not_applied("it drops one of two namings in a file")
-THROUGH_PEFT = not_applied("load_lora_weights does not know these names; PEFT's PeftModel reads the folder")
+THROUGH_PEFT = not_applied("load_lora_weights does not know these names, but PEFT's PeftModel does")
 KOHYA = {"unet": ("lora_unet_",), "text_encoder": ("lora_te_", "lora_te1_"), "text_encoder_2": ("lora_te2_",)}
 OWN = {"unet": ("unet.",), "text_encoder": ("text_encoder.",), "text_encoder_2": ("text_encoder_2.",)}
 
