@@ -1,5 +1,7 @@
 """From a folder as people have it to pictures with captions: nothing in it is passed over in silence."""
 
+import dataclasses
+import io
 import shutil
 
 import numpy as np
@@ -165,3 +167,42 @@ def test_the_fingerprint_follows_contents_and_captions_not_names(tmp_path):
     assert scan_folder(one, "sks").fingerprint() == scan_folder(two, "sks").fingerprint()
     (two / "z.txt").write_text("another caption", encoding="utf-8")
     assert scan_folder(one, "sks").fingerprint() != scan_folder(two, "sks").fingerprint()
+
+
+def surveyed(folder, rule=None):
+    """A survey's steps, and the scan it ends with."""
+    steps, survey = [], scan.survey(folder, rule)
+    while True:
+        try:
+            steps.append(next(survey))
+        except StopIteration as end:
+            return steps, end.value
+
+
+def test_a_survey_goes_on_where_captions_are_missing_or_cannot_be_read(tmp_path):
+    for name in ("captioned", "missing", "latin", "damaged"):
+        save_picture(tmp_path / f"{name}.png")
+    (tmp_path / "captioned.txt").write_text("a car", encoding="utf-8")
+    (tmp_path / "latin.txt").write_bytes("un café".encode("latin-1"))
+    (tmp_path / "damaged.png").write_bytes(b"")
+    steps, found = surveyed(tmp_path)
+    assert steps == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert captions(found) == {"captioned.png": "a car"}
+    assert [(each.path.name, each.captions, each.source) for each in found.uncaptioned] == [("missing.png", (), "none")]
+    assert [each.path.name for each in found.unread] == ["latin.png"]
+    assert "found byte 0xe9" in found.unread[0].reason
+    assert reasons(found) == {"damaged.png": "empty file"}
+
+
+def test_a_survey_of_a_folder_without_a_usable_picture_ends(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"")
+    _, found = surveyed(tmp_path)
+    assert (found.examples, reasons(found)) == ((), {"a.png": "empty file"})
+
+
+def test_a_scan_looks_at_each_picture_and_keeps_a_thumbnail_where_asked(tmp_path):
+    save_picture(tmp_path / "a.png", (400, 300))
+    without = scan_folder(tmp_path, "sks").examples[0].look
+    (example,) = surveyed(tmp_path, scan.ScanRule(CaptionRule("sks"), thumbnail_px=100))[1].examples
+    assert without == dataclasses.replace(example.look, thumbnail=b"")
+    assert Image.open(io.BytesIO(example.look.thumbnail)).size == (100, 75)

@@ -9,7 +9,7 @@ from scumble.data.layouts.found import CAPTION_SUFFIXES, FoundPicture
 from scumble.data.text_files import read_text
 from scumble.errors import DataError
 
-CaptionSource = Literal["sidecar", "table", "words", "given", "trigger"]
+CaptionSource = Literal["sidecar", "table", "words", "given", "trigger", "none"]
 
 
 @dataclass(frozen=True)

@@ -3,15 +3,16 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from scumble.data.captions import WITHOUT, CaptionRule, Captions, CaptionSource, captions_of
+from scumble.data.captions import WITHOUT, CaptionRule, CaptionSource, captions_of
 from scumble.data.layouts.find import find_layout
 from scumble.data.layouts.found import FoundPicture, Layout, Rejected
 from scumble.data.pictures import USUAL, PictureRule, read_picture
+from scumble.data.quality import Look, look_at
 from scumble.errors import DataError
 
 FIRST = 3
@@ -24,12 +25,14 @@ class Example:
 
     Attributes:
         path: the picture file.
-        captions: what the text encoder reads, one or several alternatives; may be empty by choice.
+        captions: what the text encoder reads, one or several alternatives, which may be empty by choice; () only where
+            a scan lists the pictures without any.
         source: where they came from.
         content: SHA-256 of the file's bytes: what caches and fingerprints know it by.
         size_px: width and height of the upright picture.
         repeats: how often it is seen in an epoch.
         rule: how the file is read.
+        look: at the decoded picture.
     """
 
     path: Path
@@ -39,6 +42,7 @@ class Example:
     size_px: tuple[int, int]
     repeats: int = 1
     rule: PictureRule = USUAL
+    look: Look | None = None
 
     @property
     def caption(self) -> str:
@@ -59,6 +63,8 @@ class Scan:
         rejected: files and folders that are not used.
         num_used: captions and tables beside the pictures.
         notes: what the person should know besides.
+        uncaptioned: own and class pictures without any caption.
+        unread: pictures whose captions cannot be read, and why.
     """
 
     folder: Path
@@ -69,6 +75,8 @@ class Scan:
     rejected: tuple[Rejected, ...]
     num_used: int
     notes: tuple[str, ...] = ()
+    uncaptioned: tuple[Example, ...] = ()
+    unread: tuple[Rejected, ...] = ()
 
     def fingerprint(self) -> str:
         """SHA-256 over contents, captions and repeats, whatever the files are called."""
@@ -84,45 +92,66 @@ class ScanRule:
         captions: where captions come from.
         pictures: what is done where a picture file leaves it open.
         caption_column: of an imagefolder's tables; None = found out.
+        thumbnail_px: longest side of a thumbnail that each look keeps; 0 = none.
     """
 
     captions: CaptionRule = WITHOUT
     pictures: PictureRule = USUAL
     caption_column: str | None = None
+    thumbnail_px: int = 0
 
 
 def scan_folder(folder: Path, rule: ScanRule | None = None) -> Scan:
-    """Find the pictures of a folder, in whatever layout it has, and their captions.
+    """Find the pictures of a folder, in whatever layout it has, and their captions: a scan that can be trained on.
 
     Raises:
-        DataError: no such folder, no usable picture, or a picture without any caption.
+        DataError: no such folder, no usable picture, a picture without any caption, or with one that cannot be read.
+    """
+    steps = survey(folder, rule)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            scan: Scan = end.value
+            break
+    if scan.unread:
+        raise DataError(scan.unread[0].reason)
+    if scan.uncaptioned:
+        raise DataError(
+            f"{_named([example.path for example in scan.uncaptioned])} in {folder} without a caption: write a .txt file "
+            f'beside each, or give --trigger "sks dog" (caption "a photo of sks dog"), or --caption "" for the empty prompt'
+        )
+    if not scan.examples:
+        raise DataError(_nothing_usable(folder, scan.rejected))
+    return scan
+
+
+def survey(folder: Path, rule: ScanRule | None = None) -> Generator[tuple[int, int], None, Scan]:
+    """The same, picture by picture, and going on where captions or pictures are missing: the scan says so.
+
+    Yields:
+        How many pictures were looked at, of how many.
+    Raises:
+        DataError: no such folder, or a layout that cannot be understood.
     """
     rule = rule or ScanRule()
     layout = find_layout(folder, rule.caption_column)
-    rejected = list(layout.rejected)
     examples: list[Example] = []
     classes: list[Example] = []
-    uncaptioned: list[Path] = []
+    uncaptioned: list[Example] = []
+    rejected, unread = list(layout.rejected), list[Rejected]()
     with ThreadPoolExecutor(os.cpu_count()) as threads:  # decoding runs outside Python's lock
         looked_at = threads.map(lambda picture: _looked_at(picture, rule), layout.pictures)
-        for picture, (found, captions) in zip(layout.pictures, looked_at, strict=True):
-            if isinstance(found, Rejected):
-                rejected.append(found)
-            elif captions is None:
-                uncaptioned.append(picture.path)
+        for done, (picture, (example, problem)) in enumerate(zip(layout.pictures, looked_at, strict=True), 1):
+            if example is None:
+                rejected.append(Rejected(picture.path, problem))
+            elif problem:
+                unread.append(Rejected(picture.path, problem))
+            elif not example.captions:
+                uncaptioned.append(example)
             else:
-                size_px, content = found
-                texts, source = captions.texts, captions.source
-                example = Example(picture.path, texts, source, content, size_px, picture.repeats, rule.pictures)
                 (classes if picture.is_class else examples).append(example)
-    if uncaptioned:
-        raise DataError(
-            f"{_named(uncaptioned)} in {folder} without a caption: write a .txt file beside each, "
-            f'or give --trigger "sks dog" (caption "a photo of sks dog"), or --caption "" for the empty prompt'
-        )
-    if not examples:
-        raise DataError(_nothing_usable(folder, rejected))
-    notes = (*layout.notes, *_notes_on_links(layout))
+            yield done, len(layout.pictures)
     return Scan(
         folder,
         layout.name,
@@ -131,21 +160,34 @@ def scan_folder(folder: Path, rule: ScanRule | None = None) -> Scan:
         tuple(classes),
         tuple(rejected),
         len(layout.used),
-        notes,
+        (*layout.notes, *_notes_on_links(layout)),
+        tuple(uncaptioned),
+        tuple(unread),
     )
 
 
-Seen = tuple[tuple[int, int], str]
-"""Size in pixels, and SHA-256 of the file."""
-
-
-def _looked_at(picture: FoundPicture, rule: ScanRule) -> tuple[Seen | Rejected, Captions | None]:
-    """A picture decoded once, with its captions; a caption that cannot be read stops the scan."""
+def _looked_at(picture: FoundPicture, rule: ScanRule) -> tuple[Example | None, str]:
+    """A picture decoded once, with its captions; and why it, or if it is there its caption, cannot be read."""
     try:
-        size_px = read_picture(picture.path, rule.pictures).size
+        image = read_picture(picture.path, rule.pictures)
     except DataError as error:
-        return Rejected(picture.path, str(error)), None
-    return (size_px, hash_file(picture.path)), captions_of(picture, rule.captions)
+        return None, str(error)
+    captions, problem = None, ""
+    try:
+        captions = captions_of(picture, rule.captions)
+    except DataError as error:
+        problem = str(error)
+    example = Example(
+        picture.path,
+        captions.texts if captions else (),
+        captions.source if captions else "none",
+        hash_file(picture.path),
+        image.size,
+        picture.repeats,
+        rule.pictures,
+        look_at(image, rule.thumbnail_px),
+    )
+    return example, problem
 
 
 def hash_file(path: Path) -> str:

@@ -1,0 +1,128 @@
+"""What one look at a decoded picture tells: how sharp, bright and even it is, its pattern, and what to think of that."""
+
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+LOOK_PX = 512
+"""Longest side of what is looked at: blur that is gone at this size does not harm training at the usual ones."""
+
+LOWEST_SHARPNESS = 0.005
+"""A Gaussian blur of 1.5 pixels in a picture of 512 brings photos below it; photos in focus are above 0.1."""
+
+LOWEST_CONTRAST = 3.0
+"""Standard deviation of the greys, of 255: below it nothing is to be seen."""
+
+DARKEST, BRIGHTEST = 16.0, 248.0
+"""Mean grey, of 255, outside which hardly anything is to be seen."""
+
+MOST_ELONGATED = 2.0
+"""Long side to short side from which much of a picture falls off."""
+
+JPEG_QUALITY = 80
+
+HintKind = Literal["small", "elongated", "blurred", "uniform", "dark", "bright"]
+
+
+@dataclass(frozen=True)
+class Look:
+    """What is kept of a decoded picture.
+
+    Attributes:
+        sharpness: variance of the Laplacian over the variance of the greys, both of the picture at `LOOK_PX`.
+        brightness: mean grey, 0..255.
+        contrast: standard deviation of the greys.
+        pattern: the 64 bits of its perceptual hash.
+        thumbnail: JPEG file; empty where none was asked for.
+    """
+
+    sharpness: float
+    brightness: float
+    contrast: float
+    pattern: int
+    thumbnail: bytes = b""
+
+    @property
+    def is_uniform(self) -> bool:
+        """Whether nothing is to be seen, so that the pattern means nothing either."""
+        return self.contrast < LOWEST_CONTRAST
+
+
+@dataclass(frozen=True)
+class Hint:
+    """A reason to look at a picture again."""
+
+    kind: HintKind
+    text: str
+
+
+def look_at(image: Image.Image, thumbnail_px: int = 0) -> Look:
+    """Look at a picture.
+
+    Args:
+        image: RGB, upright; not changed.
+        thumbnail_px: longest side of the thumbnail; 0 = none.
+    """
+    small = _within(image, LOOK_PX)
+    grey = small.convert("L")
+    greys = np.asarray(grey, np.float32)
+    variance = float(greys.var())
+    sharpness = float(_laplacian(greys).var()) / max(variance, 1.0)
+    thumbnail = _jpeg(_within(small, thumbnail_px)) if thumbnail_px else b""
+    return Look(sharpness, float(greys.mean()), variance**0.5, _pattern(grey), thumbnail)
+
+
+def hints_on(look: Look, size_px: tuple[int, int], target_px: tuple[int, int]) -> list[Hint]:
+    """What makes a picture less good to learn from.
+
+    Args:
+        look: at the picture.
+        size_px: its width and height.
+        target_px: width and height of what is trained on: the picture is resized to cover it, and cropped.
+    """
+    enlarged = max(target / size for target, size in zip(target_px, size_px, strict=True))
+    lost = 1 - (target_px[0] * target_px[1]) / (size_px[0] * size_px[1] * enlarged**2)
+    ratio = max(size_px) / min(size_px)
+    found = [
+        (enlarged > 1, Hint("small", f"{size_px[0]} x {size_px[1]} px is enlarged {enlarged:.3g} times")),
+        (ratio >= MOST_ELONGATED, Hint("elongated", f"{ratio:.1f} to 1: {100 * lost:.0f} % is cut off")),
+        (look.is_uniform, Hint("uniform", "nearly one colour")),
+        (not look.is_uniform and look.sharpness < LOWEST_SHARPNESS, Hint("blurred", "looks blurred")),
+        (look.brightness < DARKEST, Hint("dark", "nearly black")),
+        (look.brightness > BRIGHTEST, Hint("bright", "nearly white")),
+    ]
+    return [hint for is_so, hint in found if is_so]
+
+
+def _within(image: Image.Image, side_px: int) -> Image.Image:
+    """The picture with no side longer than that, never enlarged."""
+    scale = side_px / max(image.size)
+    if scale >= 1:
+        return image
+    size_px = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    return image.resize(size_px, Image.Resampling.LANCZOS, reducing_gap=2.0)
+
+
+def _laplacian(greys: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Four times each inner value less its neighbours; a single 0 where there is none."""
+    if min(greys.shape) < 3:
+        return np.zeros((1, 1), np.float32)
+    inner = greys[1:-1, 1:-1]
+    return 4 * inner - greys[:-2, 1:-1] - greys[2:, 1:-1] - greys[1:-1, :-2] - greys[1:-1, 2:]
+
+
+def _pattern(grey: Image.Image) -> int:
+    """Signs of the 64 lowest frequencies of the cosine transform against their median."""
+    import imagehash  # fetches SciPy, which listing commands need not wait for
+
+    return int(str(imagehash.phash(grey)), 16)
+
+
+def _jpeg(image: Image.Image) -> bytes:
+    buffer = BytesIO()
+    image.save(buffer, "JPEG", quality=JPEG_QUALITY)
+    return buffer.getvalue()
