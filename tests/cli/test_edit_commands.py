@@ -27,7 +27,7 @@ def loras(tmp_path):
 def test_inspect_says_what_is_in_a_file(scumble, loras):
     code, out, _ = scumble("inspect", "a.safetensors")
     assert code == 0
-    assert "a.safetensors: for mini, in the naming of kohya" in out
+    assert "a.safetensors: for mini, in kohya's naming" in out
     assert out.splitlines()[1:8] == [
         "  algorithm  lora (28 layers)",
         "  rank       4 (28 layers)",

@@ -47,7 +47,7 @@ def _of_verified(found: Any) -> list[str]:
         for each in found.programs
     ]
     return [
-        f"{found.path}: {found.num_layers} layers, in the naming of {found.format}",
+        f"{found.path}: {found.num_layers} layers, in {NAMINGS.get(found.format, found.format)} naming",
         f"  kinship: {found.kinship.words}",
         "",
         *_table([("program", "layers", "differs by", "what it applies"), *programs]),
