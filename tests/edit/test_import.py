@@ -72,6 +72,12 @@ def test_kohyas_settings_become_ours(imported):
     assert set(done.idle) == {"xformers", "shuffle_caption"}
 
 
+def test_kohyas_length_of_captions_is_ours(imported):
+    settings, done = imported({**KOHYA, "max_token_length": 225})
+    assert settings.data.num_chunks == 3
+    assert done.unmatched == ()
+
+
 def test_a_folder_of_repeated_pictures_is_found(imported, tmp_path):
     for name in ("10_sks dog", "5_sks cat"):
         (tmp_path / "photos" / name).mkdir(parents=True)

@@ -135,6 +135,7 @@ def test_states_of_another_length_are_computed_anew_and_kept_apart(tiny_base, tm
     assert loads == [1, 2]
 
 
-def test_only_whole_chunks_up_to_three_can_be_asked_for():
-    with pytest.raises(ConfigError, match="max_token_length"):
-        from_values(TrainConfig, {"data": {"max_token_length": 100}})
+@pytest.mark.parametrize("tokens", [0, 77, 100, 300])
+def test_only_whole_chunks_up_to_three_can_be_asked_for(tokens):
+    with pytest.raises(ConfigError, match=rf"max_token_length={tokens} in \[data\]: must be 75, 150 or 225"):
+        from_values(TrainConfig, {"data": {"max_token_length": tokens}})

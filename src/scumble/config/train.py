@@ -14,6 +14,17 @@ from scumble.errors import ConfigError
 TOKENS_OF_A_CHUNK, MOST_TOKENS = 75, 225
 
 
+def whole_chunks(tokens: int) -> int:
+    """The number of tokens, if it is that of one to three chunks.
+
+    Raises:
+        ValueError: it is not; inside a validator, pydantic collects it.
+    """
+    if tokens not in range(TOKENS_OF_A_CHUNK, MOST_TOKENS + 1, TOKENS_OF_A_CHUNK):
+        raise ValueError("must be 75, 150 or 225: whole chunks of the text encoder")
+    return tokens
+
+
 class DataConfig(Section):
     """The pictures and their captions."""
 
@@ -47,9 +58,10 @@ class DataConfig(Section):
         Field(ge=0, le=1, description="share of samples trained on the empty prompt, which guidance steers away from"),
     ] = 0.0
     max_token_length: Annotated[
-        Literal[75, 150, 225],
+        int,
+        AfterValidator(whole_chunks),
         Field(
-            description="tokens of a caption that are seen, in chunks of 75 as in the WebUI; BREAK begins a chunk, brackets are plain signs"
+            description="75, 150 or 225 tokens of a caption are seen, in chunks of 75 as in the WebUI; BREAK begins a chunk, brackets are plain signs"
         ),
     ] = 75
     resolution: Annotated[
