@@ -37,9 +37,10 @@ def write_blip(folder: Path, seed: int = 0, words_only: bool = False) -> Path:
     )
 
     tokenizer = bert_tokenizer()
-    marks = {"bos_token_id": 2, "eos_token_id": 3, "sep_token_id": 3, "pad_token_id": 0}
+    beginning = len(tokenizer)  # as published: the mark of a beginning is a token that the tokenizer does not know
+    marks = {"bos_token_id": beginning, "eos_token_id": 3, "sep_token_id": 3, "pad_token_id": 0}
     text = BlipTextConfig(
-        vocab_size=len(tokenizer),
+        vocab_size=len(tokenizer) + 2,
         encoder_hidden_size=16,
         projection_dim=16,
         max_position_embeddings=128,
@@ -50,8 +51,9 @@ def write_blip(folder: Path, seed: int = 0, words_only: bool = False) -> Path:
     config = BlipConfig(text_config=text.to_dict(), vision_config=vision.to_dict())
     model = _made(lambda: BlipForConditionalGeneration(config), seed)
     if words_only:
-        others = [index for token, index in tokenizer.get_vocab().items() if token not in WORDS]
-        model.text_decoder.cls.predictions.bias.data[others] = -1e3
+        words = tokenizer.convert_tokens_to_ids(WORDS)
+        bias = model.text_decoder.cls.predictions.bias.data
+        bias.fill_(-1e3)[words] = 0
     model.save_pretrained(folder)
     BlipProcessor(BlipImageProcessor(size={"height": 32, "width": 32}), tokenizer).save_pretrained(folder)
     return folder

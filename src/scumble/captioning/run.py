@@ -125,7 +125,7 @@ def _caption_all(
             if outcome.kind == "failed":
                 yield _failure(outcome)
             elif share.index == 0:  # the others have as many: one progress stands for all
-                left = (monotonic() - began) / len(outcomes) * (len(todo) - len(outcomes))
+                left = (monotonic() - began) / (start + len(batch)) * (len(todo) - len(outcomes))
                 yield Captioned(outcome.path, outcome.text, len(outcomes), len(todo), left)
     if num_cut:
         yield Noted(
