@@ -24,7 +24,7 @@ def photos():
 
 
 def look(pattern, contrast=50.0):
-    return Look(sharpness=1.0, brightness=100.0, contrast=contrast, pattern=pattern)
+    return Look(sharpness=1.0, brightness=100.0, contrast=contrast, pattern=pattern, colours=bytes(48))
 
 
 def by_hand(patterns, distance):
@@ -58,6 +58,12 @@ def test_a_picture_saved_anew_is_a_near_duplicate_and_another_one_is_not(photos)
 
 def test_a_crop_of_half_the_picture_is_another_picture(photos):
     assert near_groups([look_at(photos[0]), look_at(photos[0].crop((0, 0, 320, 427)))]) == []
+
+
+def test_the_same_shape_in_other_colours_is_another_picture(photos):
+    red, green, blue = photos[1].split()
+    turned = Image.merge("RGB", (blue, red, green))
+    assert near_groups([look_at(photos[1]), look_at(turned)]) == []
 
 
 def test_pictures_of_one_colour_are_like_nothing():

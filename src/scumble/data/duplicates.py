@@ -1,14 +1,17 @@
 """Pictures that are the same: byte for byte, or to the eye."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scumble.data.quality import Look
+from scumble.data.quality import COLOURS, Look
 
 NEAR = 6
 """Bits, of 64, in which the patterns of near duplicates differ at most: resaving moves 0 to 4, another photo about 32."""
+
+NEAR_COLOURS = 24.0
+"""Mean difference, of 255, in which the colours of near duplicates differ at most."""
 
 ROWS = 1024
 """Pictures compared with all others at once: 40 MB for 10,000."""
@@ -29,27 +32,17 @@ def equal_groups(contents: Sequence[str]) -> list[tuple[int, ...]]:
 def near_groups(looks: Sequence[Look], distance: int = NEAR) -> list[tuple[int, ...]]:
     """Positions of pictures that look alike, two or more a group, in order; what is nearly one colour is like nothing.
 
-    Two pictures are of one group where their patterns differ in so few bits, or both belong to a third's.
+    Two pictures are of one group where their patterns differ in so few bits and their colours hardly, or both belong to
+    a third's.
 
     Args:
         looks: at each picture.
         distance: bits of 64 that may differ.
     """
     seen = [index for index, look in enumerate(looks) if not look.is_uniform]
-    parents = list(range(len(looks)))
-
-    def root(index: int) -> int:
-        while parents[index] != index:
-            parents[index] = parents[parents[index]]
-            index = parents[index]
-        return index
-
-    for one, other in _alike([looks[index].pattern for index in seen], distance):
-        first, second = sorted((root(seen[one]), root(seen[other])))
-        parents[second] = first
     groups: dict[int, list[int]] = {}
-    for index in seen:
-        groups.setdefault(root(index), []).append(index)
+    for index, label in zip(seen, _labels([looks[index] for index in seen], distance), strict=True):
+        groups.setdefault(label, []).append(index)
     return [tuple(group) for group in groups.values() if len(group) > 1]
 
 
@@ -68,15 +61,21 @@ def kin(contents: Sequence[str], looks: Sequence[Look | None]) -> list[str]:
     return labels
 
 
-def _alike(patterns: Sequence[int], distance: int) -> Iterator[tuple[int, int]]:
-    """Pairs of positions, the lower first, whose patterns differ in at most so many bits."""
-    signs = _signs(patterns)
-    for start in range(0, len(patterns), ROWS):
+def _labels(looks: Sequence[Look], distance: int) -> list[int]:
+    """A number of each picture, the same for those that are alike: the position of the first of them."""
+    signs = _signs([look.pattern for look in looks])
+    colours = np.frombuffer(b"".join(look.colours for look in looks), np.uint8).reshape(-1, COLOURS).astype(np.int16)
+    labels = np.arange(len(looks))
+    for start in range(0, len(looks), ROWS):
         # of two rows of 64 signs, the product is 64 less twice the number that differ
-        products = signs[start : start + ROWS] @ signs[start:].T
-        for row, column in np.argwhere(products >= signs.shape[1] - 2 * distance):
-            if row < column:
-                yield start + int(row), start + int(column)
+        is_like = signs[start : start + ROWS] @ signs[start:].T >= signs.shape[1] - 2 * distance
+        for row in np.flatnonzero(is_like.sum(axis=1) > 1):
+            others = start + np.flatnonzero(is_like[row])
+            others = others[np.abs(colours[others] - colours[start + row]).mean(axis=1) <= NEAR_COLOURS]
+            found = np.unique(labels[others])
+            if len(found) > 1:
+                labels[np.isin(labels, found)] = found[0]
+    return [int(label) for label in labels]
 
 
 def _signs(patterns: Sequence[int]) -> NDArray[np.float32]:

@@ -23,6 +23,10 @@ DARKEST, BRIGHTEST = 16.0, 248.0
 MOST_ELONGATED = 2.0
 """Long side to short side from which much of a picture falls off."""
 
+FIELDS = 4
+COLOURS = 3 * FIELDS**2
+"""Numbers that tell the colours of a picture: red, green and blue of 4 x 4 fields."""
+
 JPEG_QUALITY = 80
 
 HintKind = Literal["small", "elongated", "blurred", "uniform", "dark", "bright"]
@@ -36,7 +40,8 @@ class Look:
         sharpness: variance of the Laplacian over the variance of the greys, both of the picture at `LOOK_PX`.
         brightness: mean grey, 0..255.
         contrast: standard deviation of the greys.
-        pattern: the 64 bits of its perceptual hash.
+        pattern: the 64 bits of its perceptual hash, which knows greys only.
+        colours: red, green and blue of 4 x 4 fields, 48 bytes.
         thumbnail: JPEG file; empty where none was asked for.
     """
 
@@ -44,6 +49,7 @@ class Look:
     brightness: float
     contrast: float
     pattern: int
+    colours: bytes
     thumbnail: bytes = b""
 
     @property
@@ -72,8 +78,9 @@ def look_at(image: Image.Image, thumbnail_px: int = 0) -> Look:
     greys = np.asarray(grey, np.float32)
     variance = float(greys.var())
     sharpness = float(_laplacian(greys).var()) / max(variance, 1.0)
+    colours = small.resize((FIELDS, FIELDS), Image.Resampling.BOX).tobytes()
     thumbnail = _jpeg(_within(small, thumbnail_px)) if thumbnail_px else b""
-    return Look(sharpness, float(greys.mean()), variance**0.5, _pattern(grey), thumbnail)
+    return Look(sharpness, float(greys.mean()), variance**0.5, _pattern(grey), colours, thumbnail)
 
 
 def hints_on(look: Look, size_px: tuple[int, int], target_px: tuple[int, int]) -> list[Hint]:

@@ -8,6 +8,7 @@ from PIL import ImageColor
 
 from scumble.config import DataConfig, ModelConfig, PriorConfig, TrainConfig
 from scumble.data.captions import CaptionRule
+from scumble.data.duplicates import kin
 from scumble.data.pictures import PictureRule
 from scumble.data.scan import Scan, ScanRule, scan_folder
 from scumble.errors import ConfigError, DataError
@@ -17,6 +18,7 @@ from scumble.files.lorafile import LoraFile
 from scumble.files.places import FILE_SUFFIX, PEFT_SUFFIX
 from scumble.generate.device import choose_device, choose_dtype
 from scumble.generate.events import Noted
+from scumble.train.cuts import Cut, bucket_rule, cuts_of
 from scumble.train.going_on import notes_on, read_init
 from scumble.train.naming import planned_layers, refuse_unsayable
 from scumble.train.recipes import find_layers, refuse_idle_patterns
@@ -35,6 +37,7 @@ class Plan:
         scan: the own pictures.
         classes: given class pictures, or None.
         split: which own pictures train and which are held out.
+        cuts: the own pictures, and the size that each is cut to.
         layers: canonical keys of the layers that are adapted.
         device: where the denoiser runs.
         dtype: precision of the frozen weights.
@@ -49,6 +52,7 @@ class Plan:
     scan: Scan
     classes: Scan | None
     split: Split
+    cuts: tuple[Cut, ...]
     layers: tuple[str, ...]
     device: torch.device
     dtype: torch.dtype
@@ -89,9 +93,12 @@ class Plan:
         return self.config.training.max_train_steps
 
 
-def make_plan(config: TrainConfig) -> Plan:
+def make_plan(config: TrainConfig, scan: Scan | None = None) -> Plan:
     """Open the base, look at the data, choose what was left open.
 
+    Args:
+        config: the settings.
+        scan: of their data folder, where that was looked at already.
     Raises:
         ConfigError: no data folder, or settings that do not fit each other.
         BaseModelError, DataError, TargetError, LoraFileError: the base, the data, the targets or the LoRA to start
@@ -100,7 +107,7 @@ def make_plan(config: TrainConfig) -> Plan:
     data = config.data
     if data.folder is None:
         raise ConfigError("no folder of pictures: scumble train FOLDER (or --train_data_dir FOLDER)")
-    scan = scan_folder(data.folder, scan_rule(data))
+    scan = scan or scan_folder(data.folder, scan_rule(data))
     classes = _scan_classes(config, scan)
     base = _open_base(config.model)
     modules = {"unet": base.empty_denoiser(), **base.empty_text_encoders()}
@@ -110,9 +117,7 @@ def make_plan(config: TrainConfig) -> Plan:
         else read_init(config.output.init_lora, base, config.output.allow_partial)
     )
     layers = find_layers(base, modules, config.adapter) if init is None else list(init.layers)
-    split = split_pictures(
-        [example.content for example in scan.examples], config.validation.validation_split, config.training.seed
-    )
+    split = split_pictures(_kin(scan), config.validation.validation_split, config.training.seed)
     device = choose_device(config.training.device)
     sizes = TrainingSize(
         len(split.training), sum(scan.examples[index].repeats for index in split.training), classes is not None
@@ -127,6 +132,7 @@ def make_plan(config: TrainConfig) -> Plan:
         scan=scan,
         classes=classes,
         split=split,
+        cuts=cuts_of(scan.examples, bucket_rule(resolved.data, base.pixels_per_latent)),
         layers=tuple(layers),
         device=device,
         dtype=choose_dtype(resolved.training.mixed_precision, device),
@@ -135,6 +141,10 @@ def make_plan(config: TrainConfig) -> Plan:
         init=init,
         notes=(*remarks(config, base, scan, split), *prompt_remarks(config), *notes_on(init)),
     )
+
+
+def _kin(scan: Scan) -> list[str]:
+    return kin([example.content for example in scan.examples], [example.look for example in scan.examples])
 
 
 def _open_base(model: ModelConfig) -> BaseModel:

@@ -1,5 +1,6 @@
 """The held-out loss: the same pictures, noise and timesteps each time, so that two values can be compared."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -24,35 +25,67 @@ MIN_PICTURES = 10
 """With fewer pictures every one is needed for training."""
 
 
-def split_pictures(contents: Sequence[str], share: float, seed: int) -> Split:
+def split_pictures(kin: Sequence[str], share: float, seed: int) -> Split:
     """Hold out a share of the pictures, at least one; none with few pictures or share 0.
 
     Args:
-        contents: hash of each picture; equal pictures stay on one side.
+        kin: a label of each picture; those with the same stay on one side.
         share: of all pictures, in [0, 0.5].
         seed: the run's seed.
     """
-    distinct = list(dict.fromkeys(contents))
+    sizes = Counter(kin)
+    distinct = list(sizes)
     if share == 0 or len(distinct) < MIN_PICTURES:
-        return Split(tuple(range(len(contents))), ())
+        return Split(tuple(range(len(kin))), ())
     order = torch.randperm(len(distinct), generator=draws.generator(seed, "held out")).tolist()
-    chosen = {distinct[index] for index in order[: max(1, round(share * len(distinct)))]}
-    held_out = tuple(index for index, content in enumerate(contents) if content in chosen)
-    return Split(tuple(index for index in range(len(contents)) if index not in held_out), held_out)
+    room = max(1, round(share * len(kin)))
+    chosen: set[str] = set()
+    for label in (distinct[index] for index in order):
+        if sizes[label] <= room:
+            chosen.add(label)
+            room -= sizes[label]
+    if not chosen:
+        chosen.add(min(distinct, key=lambda label: sizes[label]))
+    held_out = tuple(index for index, label in enumerate(kin) if label in chosen)
+    return Split(tuple(index for index in range(len(kin)) if kin[index] not in chosen), held_out)
 
 
-def validation_batches(pool: Pool, num_timesteps: int, batch_size: int, seed: int) -> list[Batch]:
-    """Each picture at timesteps spread evenly over the schedule, each with noise of its own, fixed for the run."""
+def validation_batches(pools: Sequence[Pool], num_timesteps: int, batch_size: int, seed: int) -> list[Batch]:
+    """Each picture at timesteps spread evenly over the schedule, each with noise of its own, fixed for the run.
+
+    Args:
+        pools: the pictures, by size.
+        num_timesteps: length of the noise schedule.
+        batch_size: most samples of a batch.
+        seed: the run's seed.
+    """
     stride = num_timesteps / TIMESTEPS_PER_PICTURE
-    samples = [
-        (index, int((band + 0.5) * stride)) for index in range(len(pool)) for band in range(TIMESTEPS_PER_PICTURE)
-    ]
+    timesteps = [int((band + 0.5) * stride) for band in range(TIMESTEPS_PER_PICTURE)]
+    batches, before = [], 0
+    for pool in pools:
+        batches += _batches_of(pool, timesteps, batch_size, (seed, before))
+        before += len(pool)
+    return batches
+
+
+def _batches_of(pool: Pool, at: Sequence[int], batch_size: int, source: tuple[int, int]) -> list[Batch]:
+    """Of one size.
+
+    Args:
+        pool: the pictures.
+        at: the timesteps of each.
+        batch_size: most samples of a batch.
+        source: of the noise: the run's seed, and how many pictures came before these.
+    """
+    seed, before = source
+    samples = [(index, timestep) for index in range(len(pool)) for timestep in at]
     batches = []
     for start in range(0, len(samples), batch_size):
         part = samples[start : start + batch_size]
         latents = torch.stack([pool.latents[index].upright.mean for index, _ in part])
         noise = [
-            torch.randn(latents.shape[1:], generator=draws.generator(seed, "validation", *sample)) for sample in part
+            torch.randn(latents.shape[1:], generator=draws.generator(seed, "validation", before + index, timestep))
+            for index, timestep in part
         ]
         captions = tuple(pool.captions[index][0] for index, _ in part)
         text = stack_states([pool.state_of(index, pool.captions[index][0]) for index, _ in part])
