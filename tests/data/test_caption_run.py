@@ -209,6 +209,14 @@ def test_class_pictures_are_left_as_they_are_unless_named(run, folder, tmp_path)
     assert (project / "reg/1_dog/a.txt").exists()
 
 
+def test_a_folder_that_a_dataset_file_names_twice_is_captioned_once(run, folder, tmp_path):
+    subset = f'[[datasets.subsets]]\nimage_dir = "{folder.as_posix()}"\n'
+    (tmp_path / "dataset.toml").write_text("[[datasets]]\nresolution = 64\n" + subset + subset)
+    _, done, reviewed = run(path=tmp_path / "dataset.toml")
+    assert (len(done), len(reviewed.outcomes), len(written(folder))) == (7, 7, 7)
+    assert reviewed.page == tmp_path / "dataset-captions.html"
+
+
 def test_where_no_picture_could_be_captioned_it_is_an_error(run, folder):
     for path in folder.iterdir():
         path.write_bytes(b"no picture")

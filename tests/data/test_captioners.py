@@ -1,6 +1,7 @@
 """Captioners: the real classes with random weights, through the code that loads the published ones."""
 
 import json
+import sys
 
 import caption_models
 import numpy as np
@@ -320,6 +321,22 @@ def test_a_damaged_tagger_is_named(damaged, content, copied):
     (place / damaged).write_bytes(content)
     with pytest.raises(CaptionerError, match=damaged.replace(".", r"\.")):
         opened(place, "wd14")
+
+
+def test_where_onnxruntime_is_not_installed_the_error_says_how_to_get_it(folders, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(ConfigError, match=r"pip install 'scumble\[caption\]'"):
+        open_kind(folders, "tagger")
+
+
+def test_a_tagger_that_cannot_use_the_gpu_says_so(folders):
+    place = find_model(str(folders["tagger"]), wd14.WANTED)
+    assert wd14.open_captioner(place, Wishes(), CPU).notes == ()
+    import onnxruntime
+
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        notes = wd14.open_captioner(place, Wishes(), torch.device("cuda")).notes
+        assert notes == ("the tagger runs on the CPU: this onnxruntime has nothing for cuda",)
 
 
 # the hub

@@ -36,12 +36,13 @@ def find_pictures(path: Path) -> Found:
     layout = find_layout(path)
     unread = [each for each in layout.rejected if each.path.suffix.lower() in OTHER_PICTURES]
     folders = [f"{each.path.name}: {each.reason}" for each in layout.rejected if each.path.is_dir()]
-    own = tuple(picture for picture in layout.pictures if not picture.is_class)
-    left_out = len(layout.pictures) - len(own)
+    pictures = {picture.path: picture for picture in layout.pictures}  # a dataset file may name a folder twice
+    own = tuple(picture for picture in pictures.values() if not picture.is_class)
+    left_out = len(pictures) - len(own)
     notes = [layout.said, *layout.notes, *folders]
     if own and left_out:
         notes.append(f"{left_out} class pictures are left as they are: name their folder to caption them")
-    return Found(own or layout.pictures, tuple(unread), tuple(notes))
+    return Found(own or tuple(pictures.values()), tuple(unread), tuple(notes))
 
 
 def caption_path(picture: FoundPicture) -> Path:
