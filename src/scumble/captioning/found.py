@@ -39,7 +39,7 @@ def find_pictures(path: Path) -> Found:
     pictures = {picture.path: picture for picture in layout.pictures}  # a dataset file may name a folder twice
     own = tuple(picture for picture in pictures.values() if not picture.is_class)
     left_out = len(pictures) - len(own)
-    notes = [layout.said, *layout.notes, *folders]
+    notes = [layout.said, *folders]  # the layout's own notes are on what training takes from it
     if own and left_out:
         notes.append(f"{left_out} class pictures are left as they are: name their folder to caption them")
     return Found(own or tuple(pictures.values()), tuple(unread), tuple(notes))
