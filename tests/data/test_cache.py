@@ -35,15 +35,15 @@ def encode_folder(base, tmp_path, cpu):
     def encode(folder, size_px=32, is_mirrored=False, autoencoder_hash="one"):
         loads = Counted(lambda: base.load_autoencoder(cpu))
         encoder = PictureEncoder(
-            size_px=size_px,
-            latent_shape=(4, size_px // 8, size_px // 8),
+            channels=4,
+            pixels_per_latent=8,
             is_mirrored=is_mirrored,
             cache=TensorCache(tmp_path / "kept"),
             autoencoder_hash=autoencoder_hash,
             load_autoencoder=loads,
             device=cpu,
         )
-        latents = list(encoder.encode(scan_folder(folder).examples))
+        latents = list(encoder.encode([(example, (size_px, size_px)) for example in scan_folder(folder).examples]))
         return loads.times, latents
 
     return encode

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from scumble.data.pictures import fit_square, read_picture
+from scumble.data.pictures import fit, read_picture
 from scumble.errors import DataError
 
 
@@ -168,7 +168,7 @@ def test_the_square_is_the_middle_and_spans_minus_one_to_one():
     wide = Image.new("RGB", (30, 10), "red")
     wide.paste("white", (10, 0, 20, 10))
     wide.putpixel((10, 0), (0, 0, 0))
-    square = fit_square(wide, 10)
+    square = fit(wide, (10, 10))
     assert (square.shape, square.dtype) == ((3, 10, 10), torch.float32)
     assert square[:, 0, 0].tolist() == [-1, -1, -1]
     assert (square[:, 1:] == 1).all()

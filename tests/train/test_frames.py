@@ -9,7 +9,7 @@ from scumble.train.batches import Mixture, Pool
 
 
 def mixture_of(pool, caption_dropout):
-    return Mixture(pool, None, 0.0, 1.0, caption_dropout, 0.0, num_timesteps=1000, seed=0)
+    return Mixture([pool], [], 0.0, 1.0, caption_dropout, 0.0, num_timesteps=1000, seed=0)
 
 
 def test_each_sample_has_the_frame_of_its_own_picture_also_under_the_empty_prompt(sdxl_base):

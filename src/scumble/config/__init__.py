@@ -3,11 +3,11 @@
 from scumble.config.adapter import AdapterConfig, parse_patterns
 from scumble.config.base import ModelConfig
 from scumble.config.caption import CaptionConfig
+from scumble.config.data import DataConfig
 from scumble.config.generate import CompareConfig, GenerateConfig
 from scumble.config.optimizer import OptimizerConfig
 from scumble.config.section import Also, Place, Section, from_values, in_words, merged, read_toml, write_toml
 from scumble.config.train import (
-    DataConfig,
     OutputConfig,
     PriorConfig,
     TrainConfig,

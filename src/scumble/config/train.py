@@ -7,82 +7,10 @@ from pydantic import AfterValidator, Field, model_validator
 
 from scumble.config.adapter import AdapterConfig, idle_adapter_settings
 from scumble.config.base import AllowPartial, ModelConfig
+from scumble.config.data import DataConfig
 from scumble.config.optimizer import OptimizerConfig
 from scumble.config.section import Also, Place, Section, file_name
 from scumble.errors import ConfigError
-
-TOKENS_OF_A_CHUNK, MOST_TOKENS = 75, 225
-
-
-def whole_chunks(tokens: int) -> int:
-    """The number of tokens, if it is that of one to three chunks.
-
-    Raises:
-        ValueError: it is not; inside a validator, pydantic collects it.
-    """
-    if tokens not in range(TOKENS_OF_A_CHUNK, MOST_TOKENS + 1, TOKENS_OF_A_CHUNK):
-        raise ValueError("must be 75, 150 or 225: whole chunks of the text encoder")
-    return tokens
-
-
-class DataConfig(Section):
-    """The pictures and their captions."""
-
-    folder: Annotated[
-        Place | None,
-        Also("train_data_dir"),
-        Field(
-            description="folder of pictures: flat, nested, kohya's 10_words, an imagefolder with metadata.jsonl or .csv; or kohya's dataset .toml"
-        ),
-    ] = None
-    trigger: Annotated[
-        str | None,
-        Field(description="the word that calls what is learnt; pictures without a caption get 'a photo of TRIGGER'"),
-    ] = None
-    caption: Annotated[
-        str | None, Field(description='one caption for all pictures that have none; "" trains the empty prompt')
-    ] = None
-    caption_column: Annotated[
-        str | None,
-        Field(
-            description="column of metadata.jsonl or .csv with the captions; none = text, caption, prompt or the only one"
-        ),
-    ] = None
-    caption_per_line: Annotated[
-        bool, Field(description="each line of a caption file is a caption of its own, drawn at random; else all is one")
-    ] = False
-    caption_prefix: Annotated[str, Field(description="words before every caption")] = ""
-    caption_suffix: Annotated[str, Field(description="words after every caption")] = ""
-    caption_dropout_rate: Annotated[
-        float,
-        Field(ge=0, le=1, description="share of samples trained on the empty prompt, which guidance steers away from"),
-    ] = 0.0
-    max_token_length: Annotated[
-        int,
-        AfterValidator(whole_chunks),
-        Field(
-            description="75, 150 or 225 tokens of a caption are seen, in chunks of 75 as in the WebUI; BREAK begins a chunk, brackets are plain signs"
-        ),
-    ] = 75
-    resolution: Annotated[
-        int | None, Field(ge=16, le=4096, description="side of the training square in pixels; none = the base's own")
-    ] = None
-    center_crop: Annotated[
-        bool, Field(description="crop the middle of each picture (a random crop is not there yet)")
-    ] = True
-    random_flip: Annotated[bool, Field(description="mirror pictures left-right at random")] = False
-    background: Annotated[str, Field(description="colour under transparent pictures, by name or as #rrggbb")] = "white"
-    first_frame: Annotated[
-        bool, Field(description="take the first frame of an animation; otherwise animations are left out")
-    ] = False
-    cache_dir: Annotated[
-        Place | None, Field(description="where latents and text states are kept; none = the user's cache folder")
-    ] = None
-
-    @property
-    def num_chunks(self) -> int:
-        """Chunks that each caption's text state has."""
-        return self.max_token_length // TOKENS_OF_A_CHUNK
 
 
 class TrainingConfig(Section):
@@ -249,6 +177,11 @@ def refuse_idle_settings(config: TrainConfig) -> None:
             raise ConfigError(f"{setting} would have no effect: it needs {needs}; change that or leave {setting} out")
     if train.max_train_steps is not None and train.num_train_epochs is not None:
         raise ConfigError("max_train_steps and num_train_epochs both say how long to train: give one of them")
+    if not config.data.enable_bucket and (
+        config.data.bucket_reso_steps is not None or not config.data.bucket_no_upscale
+    ):
+        name = "bucket_no_upscale" if config.data.bucket_reso_steps is None else "bucket_reso_steps"
+        raise ConfigError(f"{name} would have no effect: it needs enable_bucket; change that or leave {name} out")
     if not config.data.center_crop:
         raise ConfigError("center_crop = false: a random crop is not there yet; leave center_crop out")
 

@@ -10,8 +10,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from scumble.data.buckets import Size
 from scumble.data.cache import TensorCache, content_key
-from scumble.data.pictures import fit_square, read_picture
+from scumble.data.pictures import fit, read_picture
 from scumble.data.scan import Example
 
 
@@ -52,8 +53,8 @@ class PictureEncoder:
     """Pictures to latents, through the cache.
 
     Attributes:
-        size_px: side of the training square.
-        latent_shape: (C, H, W) that the latents must have.
+        channels: of the latents.
+        pixels_per_latent: side of a latent in pixels.
         is_mirrored: encode the mirror image too.
         cache: where they are kept.
         autoencoder_hash: of the weights that encode.
@@ -61,25 +62,29 @@ class PictureEncoder:
         device: where it encodes.
     """
 
-    size_px: int
-    latent_shape: tuple[int, int, int]
+    channels: int
+    pixels_per_latent: int
     is_mirrored: bool
     cache: TensorCache
     autoencoder_hash: str
     load_autoencoder: Callable[[], EncodesPixels]
     device: torch.device
 
-    def encode(self, examples: Sequence[Example]) -> Iterator[Latents]:
-        """The latents of each picture, in order; each picture on its own, so that no other touches it."""
-        loaded: list[EncodesPixels] = []
-        for example in examples:
-            mirrored = self._moments(example, True, loaded) if self.is_mirrored else None
-            yield Latents(self._moments(example, False, loaded), mirrored)
+    def encode(self, cuts: Sequence[tuple[Example, Size]]) -> Iterator[Latents]:
+        """The latents of pictures, in order; each picture on its own, so that no other touches it.
 
-    def _moments(self, example: Example, is_mirrored: bool, loaded: list[EncodesPixels]) -> Moments:
+        Args:
+            cuts: pictures, and the size that each is cut to.
+        """
+        loaded: list[EncodesPixels] = []
+        for example, size_px in cuts:
+            mirrored = self._moments(example, size_px, True, loaded) if self.is_mirrored else None
+            yield Latents(self._moments(example, size_px, False, loaded), mirrored)
+
+    def _moments(self, example: Example, size_px: Size, is_mirrored: bool, loaded: list[EncodesPixels]) -> Moments:
         ingredients: dict[str, str | int | float] = {
             "picture": example.content,
-            "size_px": self.size_px,
+            "size_px": f"{size_px[0]}x{size_px[1]}",
             "background": "#{:02x}{:02x}{:02x}".format(*example.rule.background),
             "fit": "middle",
             "mirrored": is_mirrored,
@@ -89,11 +94,12 @@ class PictureEncoder:
         def make() -> dict[str, Tensor]:
             if not loaded:
                 loaded.append(self.load_autoencoder())
-            pixels = fit_square(read_picture(example.path, example.rule), self.size_px)[None].to(self.device)
+            pixels = fit(read_picture(example.path, example.rule), size_px)[None].to(self.device)
             mean, std = loaded[0].encode(pixels.flip(-1) if is_mirrored else pixels)
             return {"mean": mean[0], "std": std[0]}
 
-        shapes = {"mean": self.latent_shape, "std": self.latent_shape}
+        width, height = (side // self.pixels_per_latent for side in size_px)
+        shapes = dict.fromkeys(("mean", "std"), (self.channels, height, width))
         return Moments(**self.cache.get_or_make(content_key(ingredients), shapes, make))
 
 

@@ -1,4 +1,4 @@
-"""Reading one picture and making it the square that training sees."""
+"""Reading one picture and cutting it to the size that training sees."""
 
 import warnings
 from dataclasses import dataclass
@@ -101,8 +101,14 @@ def _white(mode: str, values: NDArray[np.float64]) -> float:
     return 65535.0 if mode.startswith("I;16") or highest > 255 else 255.0
 
 
-def fit_square(image: Image.Image, size_px: int) -> Tensor:
-    """The picture's middle square, resized: float32 [3, size_px, size_px] in [-1, 1]."""
-    square = ImageOps.fit(image, (size_px, size_px), method=Image.Resampling.LANCZOS)
-    pixels_HWC = torch.from_numpy(np.array(square))
+def fit(image: Image.Image, size_px: tuple[int, int], place: tuple[float, float] = (0.5, 0.5)) -> Tensor:
+    """A picture resized until it covers a size, and cut to it: float32 [3, height, width] in [-1, 1].
+
+    Args:
+        image: RGB.
+        size_px: width and height.
+        place: of what is kept, 0 = left or top, 1 = right or bottom; the middle if it is not said.
+    """
+    cut = ImageOps.fit(image, size_px, method=Image.Resampling.LANCZOS, centering=place)
+    pixels_HWC = torch.from_numpy(np.array(cut))
     return pixels_HWC.permute(2, 0, 1).float() / 127.5 - 1

@@ -64,8 +64,8 @@ class Mixture:
     """How a run draws its samples.
 
     Attributes:
-        own: the person's pictures.
-        classes: the class pictures of prior preservation, or None.
+        own: the person's pictures, a pool for each size; a batch is of one size.
+        classes: the class pictures of prior preservation in the same sizes, or none at all.
         class_share: share of class samples, in (0, 1), where there are class pictures.
         class_weight: weight of their loss.
         caption_dropout: probability that a sample of the person's pictures is trained on the empty prompt.
@@ -74,8 +74,8 @@ class Mixture:
         seed: the run's seed.
     """
 
-    own: Pool
-    classes: Pool | None
+    own: Sequence[Pool]
+    classes: Sequence[Pool]
     class_share: float
     class_weight: float
     caption_dropout: float
@@ -84,9 +84,18 @@ class Mixture:
     seed: int
 
     def batch_at(self, first_position: int, batch_size: int) -> Batch:
-        """The batch of consecutive positions; the same for ever."""
+        """The batch of consecutive positions; the same for ever.
+
+        Args:
+            first_position: a multiple of the batch size.
+            batch_size: samples.
+        """
         positions = range(first_position, first_position + batch_size)
-        samples = [self._sample_at(position) for position in positions]
+        sizes = tuple(len(pool) for pool in self.own)
+        bucket, before = draws.bucket_at(self.seed, first_position // batch_size, sizes)
+        samples = [
+            self._sample_at(position, bucket, before * batch_size + index) for index, position in enumerate(positions)
+        ]
         latents, noise, states, weights, captions = zip(*samples, strict=True)
         timesteps = [draws.timestep_at(self.seed, position, self.num_timesteps) for position in positions]
         return Batch(
@@ -98,17 +107,24 @@ class Mixture:
             captions,
         )
 
-    def _sample_at(self, position: int) -> tuple[Tensor, Tensor, TextState, float, str]:
-        if self.classes is not None and draws.is_class_sample(position, self.class_share):
-            pool, weight, stream = self.classes, self.class_weight, "class"
-            place = draws.class_position(position, self.class_share)
-        else:
-            pool, weight, stream = self.own, 1.0, "own"
-            place = draws.own_position(position, self.class_share if self.classes is not None else 0.0)
+    def _sample_at(self, position: int, bucket: int, place: int) -> tuple[Tensor, Tensor, TextState, float, str]:
+        """A sample.
+
+        Args:
+            position: of the run, which decides all but the picture.
+            bucket: its size.
+            place: how many samples of this size came before, which decides the picture.
+        """
+        share = self.class_share if self.classes else 0.0
+        is_own = not draws.is_class_sample(place, share)
+        pool = (self.own if is_own else self.classes)[bucket]
+        weight = 1.0 if is_own else self.class_weight
+        stream = ("own" if is_own else "class") + (f" {bucket}" if len(self.own) > 1 else "")
+        place = (draws.own_position if is_own else draws.class_position)(place, share)
         index = draws.index_at(self.seed, place, len(pool), stream)
         latents = self._draw(pool.latents[index], position)
         noise = draws.noise_at(self.seed, position, tuple(latents.shape), self.noise_offset)
-        is_dropped = pool is self.own and draws.is_caption_dropped(self.seed, position, self.caption_dropout)
+        is_dropped = is_own and draws.is_caption_dropped(self.seed, position, self.caption_dropout)
         captions = pool.captions[index]
         caption = "" if is_dropped else captions[draws.choice_at(self.seed, position, len(captions))]
         return latents, noise, pool.state_of(index, caption), weight, caption

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from scumble.config import AdapterConfig
 from scumble.edit.look import algorithm_of
 from scumble.files.lorafile import LoraFile
+from scumble.train.cuts import buckets_in_words, enlarged
 from scumble.train.events import Planned
 from scumble.train.plan import Plan
 
@@ -29,7 +30,8 @@ def planned(plan: Plan) -> Planned:
         + (f" to {optimizer.lr_min:g}" if optimizer.lr_min is not None else "")
         + (f", {optimizer.lr_warmup_steps} warm-up steps" if optimizer.lr_warmup_steps else ""),
         "steps": f"{plan.num_steps}, {_pictures_a_step(plan)} a step, {_epochs(plan):.1f} epochs",
-        "resolution": f"{config.data.resolution} px" + (", mirrored at random" if config.data.random_flip else ""),
+        "resolution": f"{config.data.resolution} px: {buckets_in_words(plan.cuts)}"
+        + (", mirrored at random" if config.data.random_flip else ""),
         "precision": f"{_weights(plan)} weights, fp32 adapter, on {plan.device}",
         "seed": str(train.seed),
         "files": ", ".join(_files(plan)),
@@ -83,10 +85,11 @@ def _weights(plan: Plan) -> str:
 
 def _pictures(plan: Plan) -> str:
     sizes = [size for example in plan.scan.examples for size in example.size_px]
-    held = len(plan.split.held_out)
+    held, small = len(plan.split.held_out), len(enlarged(plan.cuts))
     return (
         f"{len(plan.scan.examples)} used, {len(plan.scan.rejected)} left out; sides {min(sizes)} to {max(sizes)} px; "
         + (f"{held} held out for validation" if held else "none held out")
+        + (f"; {small} smaller than their cut, and enlarged" if small else "")
     )
 
 

@@ -40,6 +40,38 @@ def _order(seed: int, stream: str, epoch: int, count: int) -> Tensor:
     return torch.randperm(count, generator=generator(seed, "order", stream, epoch))
 
 
+def bucket_at(seed: int, batch: int, sizes: tuple[int, ...]) -> tuple[int, int]:
+    """Which size of pictures a batch has, and how many batches of that size came before.
+
+    In a round of as many batches as there are pictures, each size has as many batches as it has pictures: every picture
+    is seen equally often.
+
+    Args:
+        seed: the run's seed.
+        batch: number of the batch.
+        sizes: number of pictures of each size.
+    """
+    if len(sizes) == 1:
+        return 0, batch
+    turn, place = divmod(batch, sum(sizes))
+    order, before = _round(seed, turn, sizes)
+    bucket = order[place]
+    return bucket, turn * sizes[bucket] + before[place]
+
+
+@lru_cache(maxsize=4)
+def _round(seed: int, turn: int, sizes: tuple[int, ...]) -> tuple[list[int], list[int]]:
+    """The size of each batch of a round, and how many of that size came before in it."""
+    each = [bucket for bucket, size in enumerate(sizes) for _ in range(size)]
+    order = [each[index] for index in torch.randperm(len(each), generator=generator(seed, "sizes", turn)).tolist()]
+    counts = [0] * len(sizes)
+    before = []
+    for bucket in order:
+        before.append(counts[bucket])
+        counts[bucket] += 1
+    return order, before
+
+
 def is_flipped(seed: int, position: int) -> bool:
     """A fair coin."""
     return bool(torch.rand((), generator=generator(seed, "flip", position)) < 0.5)

@@ -1,18 +1,20 @@
 """What a run feeds on: encoded pictures and captions, through the cache."""
 
 import functools
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from scumble.config.train import MOST_TOKENS, TOKENS_OF_A_CHUNK
+from scumble.config.data import MOST_TOKENS, TOKENS_OF_A_CHUNK
+from scumble.data.buckets import Size
 from scumble.data.cache import TensorCache, default_cache_dir
 from scumble.data.encode import Latents, PictureEncoder, encode_captions
-from scumble.data.scan import Example, Scan
+from scumble.data.scan import Scan
 from scumble.families.base import TextEncoder, TextState, middle_frame
 from scumble.families.chunks import COMMA_REACH
 from scumble.generate.events import Noted
 from scumble.generate.prompt import cut_off
 from scumble.train.batches import Batch, Mixture, Pool
+from scumble.train.cuts import Cut, class_cuts
 from scumble.train.events import Prepared
 from scumble.train.plan import Plan
 from scumble.train.samples import SampleTexts, sample_texts
@@ -49,12 +51,12 @@ def prepare_material(
     config = plan.config
     assert config.model.clip_skip is not None
     cache = TensorCache(config.data.cache_dir or default_cache_dir())
-    examples = [*plan.scan.examples, *(classes.examples if classes is not None else ())]
+    cuts = [*plan.cuts, *_class_cuts(plan, classes)]
     latents: list[Latents] = []
-    for item in _encoder(plan, cache).encode(examples):
+    for item in _encoder(plan, cache).encode(cuts):
         latents.append(item)
-        yield Prepared("latents", len(latents), len(examples))
-    captions = [caption for example in examples for caption in example.captions]
+        yield Prepared("latents", len(latents), len(cuts))
+    captions = [caption for example, _ in cuts for caption in example.captions]
     load_encoder = functools.cache(lambda: plan.base.load_text_encoder(plan.device))
     yield from _cut_captions(plan, captions, load_encoder)
     states = encode_captions(
@@ -67,22 +69,39 @@ def prepare_material(
         config.data.num_chunks,
     )
     yield Prepared("text states", len(states), len(states))
-    own, rest = len(plan.scan.examples), range(len(plan.scan.examples), len(examples))
 
-    def pool(indices: Sequence[int]) -> Pool:
-        frames = [_frame_state(plan, examples[index]) for index in indices]
-        chosen = [latents[index] for index in indices]
-        return Pool(chosen, [examples[index].captions for index in indices], states, frames)
+    def pools(indices: Iterable[int]) -> dict[Size, Pool]:
+        by_size: dict[Size, list[int]] = {}
+        for index in indices:
+            by_size.setdefault(cuts[index][1], []).append(index)
+        return {
+            size: _pool(plan, [(cuts[index], latents[index]) for index in by_size[size]], states)
+            for size in sorted(by_size)
+        }
 
-    trained = [index for index in plan.split.training for _ in range(examples[index].repeats)]
-    mixture = _mixture(plan, pool(trained), pool(rest) if classes is not None else None)
-    held_out = pool(plan.split.held_out or range(own))
-    batches = validation_batches(held_out, mixture.num_timesteps, VALIDATION_BATCH, mixture.seed)
+    own = pools(index for index in plan.split.training for _ in range(cuts[index][0].repeats))
+    of_classes = pools(range(len(plan.cuts), len(cuts)))
+    mixture = _mixture(plan, list(own.values()), [of_classes[size] for size in own] if of_classes else [])
+    held_out = pools(plan.split.held_out or range(len(plan.cuts)))
+    batches = validation_batches([*held_out.values()], mixture.num_timesteps, VALIDATION_BATCH, mixture.seed)
     samples = sample_texts(load_encoder(), prompts, config.model.clip_skip) if prompts else {}
     return Material(mixture, batches, samples)
 
 
-def _mixture(plan: Plan, own: Pool, classes: Pool | None) -> Mixture:
+def _class_cuts(plan: Plan, classes: Scan | None) -> tuple[Cut, ...]:
+    if classes is None:
+        return ()
+    return class_cuts(classes.examples, [plan.cuts[index][1] for index in plan.split.training])
+
+
+def _pool(plan: Plan, chosen: Sequence[tuple[Cut, Latents]], states: Mapping[str, TextState]) -> Pool:
+    """Pictures of one size."""
+    frames = [plan.base.frame_state(middle_frame(example.size_px, size)) for (example, size), _ in chosen]
+    captions = [example.captions for (example, _), _ in chosen]
+    return Pool([latents for _, latents in chosen], captions, states, frames)
+
+
+def _mixture(plan: Plan, own: Sequence[Pool], classes: Sequence[Pool]) -> Mixture:
     config = plan.config
     return Mixture(
         own=own,
@@ -96,19 +115,10 @@ def _mixture(plan: Plan, own: Pool, classes: Pool | None) -> Mixture:
     )
 
 
-def _frame_state(plan: Plan, example: Example) -> TextState:
-    """What the denoiser is told of how a picture was cut."""
-    side = plan.config.data.resolution
-    assert side is not None
-    return plan.base.frame_state(middle_frame(example.size_px, (side, side)))
-
-
 def _encoder(plan: Plan, cache: TensorCache) -> PictureEncoder:
-    assert plan.config.data.resolution is not None
-    side = plan.config.data.resolution // plan.base.pixels_per_latent
     return PictureEncoder(
-        size_px=plan.config.data.resolution,
-        latent_shape=(plan.base.latent_channels, side, side),
+        channels=plan.base.latent_channels,
+        pixels_per_latent=plan.base.pixels_per_latent,
         is_mirrored=plan.config.data.random_flip,
         cache=cache,
         autoencoder_hash=plan.base.hashes()["vae"],

@@ -33,18 +33,19 @@ def find_classes(plan: Plan, run: RunFolder) -> Generator[Prepared, None, Scan |
 
 
 def _recipes(plan: Plan) -> list[Recipe]:
-    """Every prompt in turn, each picture with a seed of its own."""
-    prior, side, clip_skip = plan.config.prior, plan.config.data.resolution, plan.config.model.clip_skip
+    """Every prompt in turn, each picture with a seed of its own, in the sizes of the own pictures and as often."""
+    prior, clip_skip = plan.config.prior, plan.config.model.clip_skip
     prompts = split_prompts(prior.class_prompt)
     assert prior.num_class_images is not None
-    assert side is not None
     assert clip_skip is not None
     first_seed = SEED_BASE + plan.config.training.seed
+    own = sorted(plan.cuts[index][1] for index in plan.split.training)
+    sizes = [own[index * len(own) // prior.num_class_images] for index in range(prior.num_class_images)]
     return [
         Recipe(
             prompt=prompts[index % len(prompts)],
-            width=side,
-            height=side,
+            width=sizes[index][0],
+            height=sizes[index][1],
             steps=STEPS,
             guidance_scale=plan.base.advice.guidance_scale,
             sampler=SAMPLER,
