@@ -78,12 +78,16 @@ def test_kohyas_length_of_captions_is_ours(imported):
     assert done.unmatched == ()
 
 
-def test_a_folder_of_repeated_pictures_is_found(imported, tmp_path):
-    for name in ("10_sks dog", "5_sks cat"):
-        (tmp_path / "photos" / name).mkdir(parents=True)
-    settings, done = imported({**KOHYA, "train_data_dir": str(tmp_path / "photos")})
-    assert (settings.data.folder.name, settings.data.caption) == ("10_sks dog", "sks dog")
-    assert names(done) == {"train_data_dir"}
+def test_folders_dataset_files_and_buckets_are_kohyas(imported):
+    settings, done = imported({**KOHYA, "enable_bucket": True, "bucket_reso_steps": 32, "caption_prefix": "oil,"})
+    data = settings.data
+    assert (data.folder.name, data.enable_bucket, data.bucket_reso_steps, data.caption_prefix) == (
+        "photos", True, 32, "oil,",
+    )  # fmt: skip
+    assert not data.bucket_no_upscale  # it enlarges where nobody says otherwise
+    assert done.unmatched == ()
+    settings, _ = imported({**KOHYA, "dataset_config": "set.toml", "bucket_no_upscale": True})
+    assert (settings.data.folder.name, settings.data.enable_bucket) == ("set.toml", False)
 
 
 def test_sections_of_a_kohya_file_are_only_for_the_eye(imported):
@@ -131,7 +135,7 @@ def test_a_text_encoder_that_is_not_trained_there_is_not_trained_here(imported, 
     ("changes", "named"),
     [
         ({"shuffle_caption": True}, "shuffle_caption"),
-        ({"enable_bucket": True}, "enable_bucket"),
+        ({"random_crop": True}, "random_crop"),
         ({"resolution": "512,768"}, "resolution"),
         ({"optimizer_type": "Prodigy"}, "optimizer_type"),
         ({"optimizer_type": "AdamW8bit"}, "optimizer_type"),

@@ -5,7 +5,6 @@ from scumble.errors import ConfigError
 NOT_THERE_YET = {
     "dataset_name": "datasets from the hub are not there yet: save the pictures as a folder and give --train_data_dir",
     "dataset_config_name": "datasets from the hub are not there yet: save the pictures as a folder",
-    "caption_column": "caption columns are not there yet: write a .txt caption beside each picture",
     "image_column": "image columns are not there yet: save the pictures as a folder",
     "push_to_hub": "after training: scumble publish runs/NAME/NAME.safetensors --push OWNER/REPOSITORY",
     "hub_token": "after training: scumble publish runs/NAME/NAME.safetensors --push OWNER/REPOSITORY",

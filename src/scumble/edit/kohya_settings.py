@@ -1,8 +1,6 @@
 """Settings of kohya's train_network.py here: what its keys are called, and what holds there when nobody says."""
 
-import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from scumble.edit.foreign_settings import Account, Table, as_flag, as_number
@@ -15,6 +13,8 @@ TABLE = Table(
         "vae": "model.vae",
         "clip_skip": "model.clip_skip",
         "flip_aug": "data.random_flip",
+        "caption_prefix": "data.caption_prefix",
+        "caption_suffix": "data.caption_suffix",
         "caption_dropout_rate": "data.caption_dropout_rate",
         "max_token_length": "data.max_token_length",
         "train_batch_size": "training.train_batch_size",
@@ -31,22 +31,18 @@ TABLE = Table(
         "zero_terminal_snr": "model.zero_terminal_snr",
     },
     without={
-        "dataset_config": (None, "give the folder of pictures with --folder"),
         "datasets": (None, "give the folder of pictures with --folder"),
         "in_json": (None, "write a .txt caption beside each picture"),
         "dataset_repeats": (1, "all pictures are seen equally often; give max_train_steps"),
-        "caption_extension": (".txt", "captions are .txt files here: rename them"),
-        "caption_extention": (".txt", "captions are .txt files here: rename them"),
+        "caption_extension": (".txt", "captions are .txt or .caption files here: rename others"),
+        "caption_extention": (".txt", "captions are .txt or .caption files here: rename others"),
         "caption_separator": (",", "captions are taken as they are"),
-        "caption_prefix": (None, "write it into the captions"),
-        "caption_suffix": (None, "write it into the captions"),
         "caption_tag_dropout_rate": (0.0, "captions are taken whole"),
         "caption_dropout_every_n_epochs": (0, "caption_dropout_rate leaves captions out at random"),
         "shuffle_caption": (False, "captions keep their order"),
         "keep_tokens": (0, "captions keep their order anyway"),
         "weighted_captions": (False, "weights on words are taken as plain text"),
-        "enable_bucket": (False, "the middle square of each picture is taken: crop the others beforehand"),
-        "random_crop": (False, "the middle square of each picture is taken: crop the others beforehand"),
+        "random_crop": (False, "the middle of each picture is taken: crop the others beforehand"),
         "face_crop_aug_range": (None, "crop the pictures beforehand"),
         "color_aug": (False, "change copies of the pictures beforehand"),
         "masked_loss": (False, "the loss is taken over the whole picture"),
@@ -93,7 +89,7 @@ TABLE = Table(
         "no_half_vae xformers mem_eff_attn sdpa max_data_loader_n_workers persistent_data_loader_workers logging_dir log_with "
         "log_prefix log_tracker_name log_tracker_config log_config wandb_run_name wandb_api_key lowram highvram no_metadata "
         "save_state save_state_on_train_end save_last_n_epochs save_last_n_epochs_state save_last_n_steps "
-        "save_last_n_steps_state bucket_reso_steps min_bucket_reso max_bucket_reso bucket_no_upscale debug_dataset "
+        "save_last_n_steps_state min_bucket_reso max_bucket_reso debug_dataset "
         "tokenizer_cache_dir console_log_level console_log_file console_log_simple torch_compile dynamo_backend "
         "sample_sampler sample_at_first output_config skip_cache_check lr_scheduler_power ddp_timeout prior_loss_weight "
         "ddp_gradient_as_bucket_view ddp_static_graph skip_until_initial_step secondary_separator metadata_title "
@@ -101,8 +97,6 @@ TABLE = Table(
         "training_started_at skip_image_resolution"
     ),
 )
-REPEATED = re.compile(r"\d+_")
-"""The beginning of a folder's name: how often its pictures are seen in an epoch."""
 ADAMW_8BIT = ("adamw8bit", "pagedadamw8bit", "pagedadamw", "pagedadamw32bit")
 OPTIMIZER_ARGUMENTS = {
     "weight_decay": "optimizer.weight_decay",
@@ -140,20 +134,15 @@ def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _folder(account: Account) -> None:
-    """Pictures lie in folders such as 10_dog there: how often they are seen in an epoch, and their caption."""
-    value = account.take("train_data_dir")
-    account.put("data.folder", value)
-    place = Path(str(value))
-    if value is None or not place.is_dir():
-        return
-    inside = sorted(path for path in place.iterdir() if path.is_dir() and REPEATED.match(path.name))
-    if not inside:
-        return
-    account.put("data.folder", str(inside[0]))
-    account.put("data.caption", inside[0].name.partition("_")[2])
-    others = ", ".join(path.name for path in inside[1:])
-    if others:
-        account.refuse("train_data_dir", value, f"taken as its {inside[0].name}; move the pictures of {others} there")
+    """Folders such as 10_dog, and dataset files, are understood as they are."""
+    dataset, folder = account.take("dataset_config"), account.take("train_data_dir")
+    account.put("data.folder", dataset or folder)
+    is_on = as_flag(account.take("enable_bucket", False))
+    account.put("data.enable_bucket", is_on)
+    step, no_upscale = account.take("bucket_reso_steps"), account.take("bucket_no_upscale", False)
+    if is_on:
+        account.put("data.bucket_reso_steps", step)
+        account.put("data.bucket_no_upscale", as_flag(no_upscale))
 
 
 def _resolution(account: Account) -> None:
@@ -173,12 +162,6 @@ def _length(account: Account) -> None:
         account.put("training.max_train_steps", steps)
         return
     account.put("training.num_train_epochs", epochs)
-    account.refuse(
-        "max_train_epochs",
-        epochs,
-        "taken as num_train_epochs, but an epoch there sees each picture as often as its folder's name says (10_dog): "
-        "multiply it by that",
-    )
 
 
 def _precision(account: Account) -> None:

@@ -15,6 +15,7 @@ TABLE = Table(
         "batch_size": "training.train_batch_size",
         "gradient_accumulation_steps": "training.gradient_accumulation_steps",
         "dropout_probability": "adapter.dropout",
+        "aspect_ratio_bucketing": "data.enable_bucket",
         "seed": "training.seed",
         "lora_model_name": "output.init_lora",
         "workspace_dir": "output.output_dir",
@@ -22,7 +23,6 @@ TABLE = Table(
     without={
         "training_method": ("LORA", "LoRAs alone are trained; 'scumble extract' makes one of a tuned model"),
         "concept_file_name": ("training_concepts/concepts.json", "give the folder of pictures with --folder"),
-        "aspect_ratio_bucketing": (False, "the middle square of each picture is taken: crop the others beforehand"),
         "output_model_format": ("SAFETENSORS", "files are in kohya's naming, or diffusers' with output.format"),
         "custom_learning_rate_scheduler": (None, "schedules of one's own are not there: choose an lr_scheduler"),
         "scheduler_params": ([], "schedules of one's own are not there: choose an lr_scheduler"),
