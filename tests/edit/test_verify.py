@@ -1,9 +1,12 @@
 """`verify`: whose base it is, and what other programs apply."""
 
+import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from scumble.config.edit import VerifyConfig
 from scumble.edit.verify import verify
+from scumble.errors import LoraFileError
 from scumble.files.fingerprint import fingerprint
 from scumble.files.kinship import DISTANT, NEAR, SAME, STRANGER, UNKNOWN
 
@@ -47,6 +50,19 @@ def test_what_each_program_applies_is_said_in_words_and_numbers(lora_file, tiny_
     assert (programs["ComfyUI"].num_layers, programs["ComfyUI"].distance) == (8, 0.0)
     assert (programs["LyCORIS"].num_layers, programs["LyCORIS"].distance) == (0, 1.0)
     assert programs["diffusers"].distance > 0.1
+
+
+def test_the_part_of_a_file_that_fits_is_verified_where_that_is_allowed(lora_file, tiny_base, tmp_path):
+    tensors = load_file(lora_file())
+    alien = {
+        "lora_unet_mid_block_attentions_9_to_q." + end: torch.ones(2, 2)
+        for end in ("lora_up.weight", "lora_down.weight")
+    }
+    save_file(tensors | alien, tmp_path / "more.safetensors")
+    with pytest.raises(LoraFileError, match="allow-partial"):
+        verify(VerifyConfig(file=tmp_path / "more.safetensors", base=str(tiny_base)))
+    found = verify(VerifyConfig(file=tmp_path / "more.safetensors", base=str(tiny_base), allow_partial=True))
+    assert (found.num_layers, len(found.left_out)) == (8, 1)
 
 
 def test_a_file_that_the_webui_would_hide_is_told(lora_file, tiny_base):

@@ -52,6 +52,7 @@ def _of_verified(found: Any) -> list[str]:
         "",
         *_table([("program", "layers", "differs by", "what it applies"), *programs]),
         *(f"! {note}" for note in found.notes),
+        *_left_out(found),
     ]
 
 

@@ -34,6 +34,7 @@ class VerifyConfig(Section):
 
     file: Annotated[Place, Field(description="LoRA file, or PEFT folder")]
     base: Annotated[str, Field(description="base that it is to be used with: hub id, pipeline folder or checkpoint")]
+    allow_partial: AllowPartial = False
     as_json: Annotated[bool, Also("json"), Field(description="print everything as one JSON object")] = False
 
 

@@ -40,6 +40,7 @@ class Verified:
         kinship: is this the base it was trained on?
         programs: what each program applies.
         notes: what else the person should know.
+        left_out: names in the file of what was not read; only where that was allowed.
     """
 
     path: str
@@ -49,6 +50,7 @@ class Verified:
     kinship: Kinship
     programs: tuple[Applied, ...]
     notes: tuple[str, ...]
+    left_out: tuple[str, ...]
 
 
 def verify(config: VerifyConfig) -> Verified:
@@ -58,7 +60,7 @@ def verify(config: VerifyConfig) -> Verified:
         LoraFileError: damaged, no LoRA, or not wholly for this base.
         BaseModelError: the base cannot be opened.
     """
-    given = read_given(config.file, config.base)
+    given = read_given(config.file, config.base, allow_partial=config.allow_partial)
     readings = readings_of(config.file, given.file, given.table)
     return Verified(
         path=str(config.file),
@@ -68,6 +70,7 @@ def verify(config: VerifyConfig) -> Verified:
         kinship=kinship_of(given),
         programs=tuple(_applied(program, reading, given) for program, reading in readings.items()),
         notes=_notes(given, readings),
+        left_out=given.file.left_out,
     )
 
 
