@@ -69,12 +69,19 @@ def test_kohyas_settings_become_ours(imported):
     assert (settings.data.resolution, settings.model.clip_skip) == (512, 2)
     assert (settings.output.name, settings.output.save_precision) == ("dog", "fp16")
     assert done.unmatched == ()
-    assert set(done.idle) == {"xformers", "shuffle_caption"}
+    assert set(done.idle) == {"xformers"}
 
 
 def test_kohyas_length_of_captions_is_ours(imported):
     settings, done = imported({**KOHYA, "max_token_length": 225})
     assert settings.data.num_chunks == 3
+    assert done.unmatched == ()
+
+
+def test_the_shuffling_of_tags_is_kohyas(imported):
+    settings, done = imported({**KOHYA, "shuffle_caption": True, "keep_tokens": 2, "caption_tag_dropout_rate": 0.1})
+    data = settings.data
+    assert (data.shuffle_caption, data.keep_tokens, data.caption_tag_dropout_rate) == (True, 2, 0.1)
     assert done.unmatched == ()
 
 
@@ -134,7 +141,6 @@ def test_a_text_encoder_that_is_not_trained_there_is_not_trained_here(imported, 
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"shuffle_caption": True}, "shuffle_caption"),
         ({"random_crop": True}, "random_crop"),
         ({"resolution": "512,768"}, "resolution"),
         ({"optimizer_type": "Prodigy"}, "optimizer_type"),

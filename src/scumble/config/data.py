@@ -59,6 +59,14 @@ class DataConfig(Section):
             description="75, 150 or 225 tokens of a caption are seen, in chunks of 75 as in the WebUI; BREAK begins a chunk, brackets are plain signs"
         ),
     ] = 75
+    shuffle_caption: Annotated[
+        bool, Field(description="tags, the pieces of a caption between commas, come in another order each time")
+    ] = False
+    keep_tokens: Annotated[int, Field(ge=0, description="so many tags stay first: neither shuffled nor left out")] = 0
+    caption_tag_dropout_rate: Annotated[
+        float, Field(ge=0, lt=1, description="share of tags that are left out, others each time")
+    ] = 0.0
+    caption_separator: Annotated[str, Field(min_length=1, description="what stands between tags")] = ","
     resolution: Annotated[
         int | None, Field(ge=16, le=4096, description="side of the training square in pixels; none = the base's own")
     ] = None

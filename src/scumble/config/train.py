@@ -177,6 +177,7 @@ def refuse_idle_settings(config: TrainConfig) -> None:
             raise ConfigError(f"{setting} would have no effect: it needs {needs}; change that or leave {setting} out")
     if train.max_train_steps is not None and train.num_train_epochs is not None:
         raise ConfigError("max_train_steps and num_train_epochs both say how long to train: give one of them")
+    _refuse_idle_wording(config.data)
     if not config.data.enable_bucket and (
         config.data.bucket_reso_steps is not None or not config.data.bucket_no_upscale
     ):
@@ -184,6 +185,17 @@ def refuse_idle_settings(config: TrainConfig) -> None:
         raise ConfigError(f"{name} would have no effect: it needs enable_bucket; change that or leave {name} out")
     if not config.data.center_crop:
         raise ConfigError("center_crop = false: a random crop is not there yet; leave center_crop out")
+
+
+def _refuse_idle_wording(data: DataConfig) -> None:
+    if data.shuffle_caption or data.caption_tag_dropout_rate > 0:
+        return
+    name = "keep_tokens" if data.keep_tokens else "caption_separator" if data.caption_separator != "," else None
+    if name is not None:
+        raise ConfigError(
+            f"{name} would have no effect: it needs shuffle_caption or caption_tag_dropout_rate; change that or leave "
+            f"{name} out"
+        )
 
 
 def _idle_optimizer_settings(opt: OptimizerConfig, trains_text: bool) -> list[Rule]:

@@ -36,11 +36,7 @@ TABLE = Table(
         "dataset_repeats": (1, "all pictures are seen equally often; give max_train_steps"),
         "caption_extension": (".txt", "captions are .txt or .caption files here: rename others"),
         "caption_extention": (".txt", "captions are .txt or .caption files here: rename others"),
-        "caption_separator": (",", "captions are taken as they are"),
-        "caption_tag_dropout_rate": (0.0, "captions are taken whole"),
         "caption_dropout_every_n_epochs": (0, "caption_dropout_rate leaves captions out at random"),
-        "shuffle_caption": (False, "captions keep their order"),
-        "keep_tokens": (0, "captions keep their order anyway"),
         "weighted_captions": (False, "weights on words are taken as plain text"),
         "random_crop": (False, "the middle of each picture is taken: crop the others beforehand"),
         "face_crop_aug_range": (None, "crop the pictures beforehand"),
@@ -112,6 +108,7 @@ def read_kohya(values: Mapping[str, Any]) -> Account:
     """
     account = Account(_flat(values))
     _folder(account)
+    _wording(account)
     _resolution(account)
     _length(account)
     _precision(account)
@@ -143,6 +140,18 @@ def _folder(account: Account) -> None:
     if is_on:
         account.put("data.bucket_reso_steps", step)
         account.put("data.bucket_no_upscale", as_flag(no_upscale))
+
+
+def _wording(account: Account) -> None:
+    """Of captions that are lists of tags."""
+    is_shuffled = as_flag(account.take("shuffle_caption", False))
+    dropout = account.take("caption_tag_dropout_rate", 0.0)
+    kept, separator = account.take("keep_tokens", 0), account.take("caption_separator", ",")
+    if is_shuffled or dropout:
+        account.put("data.shuffle_caption", is_shuffled)
+        account.put("data.caption_tag_dropout_rate", dropout)
+        account.put("data.keep_tokens", kept)
+        account.put("data.caption_separator", separator)
 
 
 def _resolution(account: Account) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 from scumble.data.encode import Latents
 from scumble.families.base import TextState
 from scumble.train import draws
+from scumble.train.wording import AS_WRITTEN, Wording
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Batch:
         timesteps: int64 [B].
         text: the batched text state.
         weights: weight of each sample's loss, [B].
-        captions: what the text states are of.
+        captions: what is read; where captions vary, the states are of the captions before that.
     """
 
     latents: Tensor
@@ -72,6 +73,7 @@ class Mixture:
         noise_offset: deviation of the constant noise of each channel.
         num_timesteps: length of the noise schedule.
         seed: the run's seed.
+        wording: how captions of the person's pictures vary.
     """
 
     own: Sequence[Pool]
@@ -82,6 +84,7 @@ class Mixture:
     noise_offset: float
     num_timesteps: int
     seed: int
+    wording: Wording = AS_WRITTEN
 
     def batch_at(self, first_position: int, batch_size: int) -> Batch:
         """The batch of consecutive positions; the same for ever.
@@ -127,7 +130,8 @@ class Mixture:
         is_dropped = is_own and draws.is_caption_dropped(self.seed, position, self.caption_dropout)
         captions = pool.captions[index]
         caption = "" if is_dropped else captions[draws.choice_at(self.seed, position, len(captions))]
-        return latents, noise, pool.state_of(index, caption), weight, caption
+        worded = self.wording.of(caption, draws.generator(self.seed, "tags", position)) if is_own else caption
+        return latents, noise, pool.state_of(index, caption), weight, worded
 
     def _draw(self, latents: Latents, position: int) -> Tensor:
         moments = latents.upright

@@ -112,7 +112,8 @@ def _captions(plan: Plan) -> str:
     }
     parts = [f"{count} {words[source]}" for source, count in sources.items()]
     first = examples[0].caption
-    return ", ".join(parts) + f'; first: "{first if len(first) <= 60 else first[:59] + "…"}"'
+    anew = "; shuffled or shortened each time, so text states are not kept" if plan.wording.varies else ""
+    return ", ".join(parts) + anew + f'; first: "{first if len(first) <= 60 else first[:59] + "…"}"'
 
 
 def _prior(plan: Plan) -> str:

@@ -109,6 +109,7 @@ def _mixture(plan: Plan, own: Sequence[Pool], classes: Sequence[Pool]) -> Mixtur
         class_share=config.prior.prior_share or 0.0,
         class_weight=config.prior.prior_loss_weight or 1.0,
         caption_dropout=config.data.caption_dropout_rate,
+        wording=plan.wording,
         noise_offset=config.training.noise_offset,
         num_timesteps=len(plan.base.noise_schedule()),
         seed=config.training.seed,

@@ -25,6 +25,7 @@ from scumble.train.recipes import find_layers, refuse_idle_patterns
 from scumble.train.remarks import prompt_remarks, remarks
 from scumble.train.resolve import TrainingSize, resolve
 from scumble.train.validation import Split, split_pictures
+from scumble.train.wording import Wording
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,17 @@ class Plan:
     def trains_text(self) -> bool:
         """Whether the text encoder is adapted too."""
         return any(not key.startswith("unet.") for key in self.layers)
+
+    @property
+    def wording(self) -> Wording:
+        """How captions vary."""
+        data = self.config.data
+        return Wording(data.shuffle_caption, data.keep_tokens, data.caption_tag_dropout_rate, data.caption_separator)
+
+    @property
+    def reads_captions_anew(self) -> bool:
+        """Whether the text encoder stays, because its states are other ones in each step."""
+        return self.trains_text or self.wording.varies
 
     def layers_of(self, part: str) -> list[str]:
         """The adapted layers of one model part, by their path in it."""

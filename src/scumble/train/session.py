@@ -43,7 +43,7 @@ class Session:
         objective: what is minimised.
         device: where the denoiser is.
         dtype: of the frozen weights.
-        text_encoder: frozen but for its adapter; None = it is not trained.
+        text_encoder: frozen but for its adapter; None = the kept text states are right for ever.
         clip_skip: the text encoder's layer.
         num_chunks: chunks of each caption's text state.
         packing: how the frozen weights are packed, if they are.

@@ -23,14 +23,14 @@ ADAPTER_NAME = "trained"
 
 
 def start_session(plan: Plan) -> Generator[Noted, None, Session]:
-    """Load the denoiser in the run's precision, and the text encoder where it is trained; put a new adapter, or the
-    given LoRA, on them.
+    """Load the denoiser in the run's precision, and the text encoder where captions are read anew in each step; put a
+    new adapter, or the given LoRA, on them.
     """
     config = plan.config
     denoiser = plan.base.load_denoiser(plan.dtype, plan.device)
     if config.training.gradient_checkpointing:
         denoiser.enable_gradient_checkpointing()  # type: ignore[operator]
-    text_encoder = plan.base.load_text_encoder(plan.device) if plan.trains_text else None
+    text_encoder = plan.base.load_text_encoder(plan.device) if plan.reads_captions_anew else None
     modules = {"unet": denoiser, **({} if text_encoder is None else text_encoder.modules)}
     # of the weights as they are on the disk, before they may be packed
     adapted = {path: weight_of(denoiser.get_submodule(path)) for path in plan.layers_of("unet")}
