@@ -2,7 +2,7 @@
 
 The LoRA is the demonstration's concept, a digit that no base has seen; a base keeps it the better the nearer it is to the
 one of training. The bases: the model in the box, two that were finetuned from it (another LoRA of the demonstration in its
-weights, once and three times), and one made from another seed by the same recipe.
+weights, at half and at full strength), and one made from another seed by the same recipe.
 
     scumble demo --out demo --seed 0                  # 3 minutes on two cores
     scumble pretrain --out other --seed 1             # an hour
@@ -34,7 +34,7 @@ from scumble.mini.judge import load_judge, score
 from scumble.mini.lessons import NEW_DIGIT, OLD_DIGITS, plain_prompts
 
 FIRST_SEED, PICTURES = 5000, 90
-STRENGTHS = (1.0, 3.0)
+STRENGTHS = (0.5, 1.0)
 
 
 def finetuned(style: Path, strength: float, work: Path) -> Path:
@@ -83,7 +83,9 @@ def main() -> None:
     bases |= {f"finetuned, {strength:g}x": str(finetuned(style, strength, options.work)) for strength in STRENGTHS}
     bases["from another seed"] = str(options.other)
     rows = [row(name, base, concept) for name, base in bases.items()]
-    scores = [float(str(each["nines with the LoRA"])) for each in sorted(rows, key=lambda each: float(str(each["distance"])))]
+    scores = [
+        float(str(each["nines with the LoRA"])) for each in sorted(rows, key=lambda each: float(str(each["distance"])))
+    ]
     result = {
         "date": datetime.date.today().isoformat(),
         "command": "python bench/kinship.py --demo DEMO --other OTHER --work FOLDER",

@@ -109,7 +109,9 @@ class Screen:
 
     def _show_captioned(self, event: Any) -> None:
         left = f"{duration(event.seconds_left)} left"
-        self._progress(f"{event.done}/{event.total}  {left}  {event.path.name}: {event.text}", event.done == event.total)
+        self._progress(
+            f"{event.done}/{event.total}  {left}  {event.path.name}: {event.text}", event.done == event.total
+        )
 
     def _show_reviewed(self, event: Any) -> None:
         written, kept, failed = (event.number(kind) for kind in ("written", "kept", "failed"))
