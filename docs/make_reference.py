@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from scumble.cli.flags import flag_names
-from scumble.config import CaptionConfig, CompareConfig, GenerateConfig, Section, TrainConfig
+from scumble.config import CaptionConfig, CheckConfig, CompareConfig, GenerateConfig, Section, TrainConfig
 from scumble.config.edit import ConvertConfig, ExtractConfig, InspectConfig, MergeConfig, ResizeConfig, VerifyConfig
 from scumble.config.publish import ImportConfig, PublishConfig
 from scumble.mini.config import DemoConfig, PretrainConfig
@@ -20,6 +20,7 @@ COMMANDS: dict[str, type[Section]] = {
     "train": TrainConfig,
     "generate": GenerateConfig,
     "compare": CompareConfig,
+    "check": CheckConfig,
     "caption": CaptionConfig,
     "inspect": InspectConfig,
     "verify": VerifyConfig,
@@ -37,6 +38,7 @@ COMMANDS: dict[str, type[Section]] = {
 FIRST_ARGUMENTS = {
     "train": ("folder",),
     "generate": ("prompt",),
+    "check": ("folder",),
     "caption": ("path",),
     "inspect": ("file",),
     "verify": ("file",),
@@ -75,7 +77,15 @@ def page() -> str:
     parts = [HEADER]
     for command, schema in COMMANDS.items():
         parts.append(f"\n## scumble {command}\n\n{_first_line(schema)}\n")
-        groups = [(name, field.annotation) for name, field in schema.model_fields.items() if _is_section(field)]
+        inherited: set[str] = set()
+        if schema is not TrainConfig and issubclass(schema, TrainConfig):
+            inherited = set(TrainConfig.model_fields)
+            parts.append("\nAll settings of `scumble train`, and these:\n")
+        groups = [
+            (name, field.annotation)
+            for name, field in schema.model_fields.items()
+            if _is_section(field) and name not in inherited
+        ]
         for name, section in groups:
             assert section is not None
             parts.append(f"\n### [{name}]\n\n{_first_line(section)}\n\n" + table(command, section))

@@ -18,13 +18,13 @@ def photos():
     return [Image.fromarray(pixels) for pixels in load_sample_images().images]
 
 
-def kinds(image, target_px=SQUARE):
-    return {hint.kind for hint in hints_on(look_at(image), image.size, target_px)}
+def kinds(image):
+    return {hint.kind for hint in hints_on(look_at(image), image.size, SQUARE, SQUARE[0])}
 
 
-def texts(size_px, target_px):
+def texts(size_px, target_px, resolution=512):
     plain = look_at(Image.effect_noise((64, 64), 80).convert("RGB"))
-    return [hint.text for hint in hints_on(plain, size_px, target_px)]
+    return [hint.text for hint in hints_on(plain, size_px, target_px, resolution)]
 
 
 def test_a_photograph_in_focus_gives_no_hint(photos):
@@ -60,6 +60,7 @@ def test_hints_say_by_how_much():
     assert texts((256, 256), (512, 512)) == ["256 x 256 px is enlarged 2 times"]
     assert texts((2000, 500), (512, 512)) == ["2000 x 500 px is enlarged 1.02 times", "4.0 to 1: 75 % is cut off"]
     assert texts((1000, 500), (512, 256)) == ["2.0 to 1: 0 % is cut off"]
+    assert texts((300, 200), (256, 192)) == ["300 x 200 px is less than 512 x 512"]
     assert texts((512, 512), (512, 512)) == []
 
 

@@ -3,6 +3,7 @@
 from scumble.config.adapter import AdapterConfig, parse_patterns
 from scumble.config.base import ModelConfig
 from scumble.config.caption import CaptionConfig
+from scumble.config.check import CheckConfig
 from scumble.config.data import DataConfig
 from scumble.config.generate import CompareConfig, GenerateConfig
 from scumble.config.optimizer import OptimizerConfig
@@ -19,6 +20,7 @@ __all__ = [
     "AdapterConfig",
     "Also",
     "CaptionConfig",
+    "CheckConfig",
     "CompareConfig",
     "DataConfig",
     "GenerateConfig",

@@ -41,10 +41,12 @@ class Captions:
     Attributes:
         texts: one or several alternatives.
         source: where they came from.
+        path: the text beside the picture, where they came from that.
     """
 
     texts: tuple[str, ...]
     source: CaptionSource
+    path: Path | None = None
 
 
 def captions_of(picture: FoundPicture, rule: CaptionRule) -> Captions | None:
@@ -56,7 +58,7 @@ def captions_of(picture: FoundPicture, rule: CaptionRule) -> Captions | None:
     found = _own(picture, rule) or _made(picture, rule)
     if found is None:
         return None
-    return Captions(tuple(_framed(text, rule) for text in found.texts), found.source)
+    return Captions(tuple(_framed(text, rule) for text in found.texts), found.source, found.path)
 
 
 def _own(picture: FoundPicture, rule: CaptionRule) -> Captions | None:
@@ -64,7 +66,7 @@ def _own(picture: FoundPicture, rule: CaptionRule) -> Captions | None:
     if beside is not None:
         lines = read_text(beside).splitlines() if rule.by_line else [read_text(beside)]
         texts = [_one_line(line) for line in lines]
-        return Captions(tuple(text for text in texts if text) or ("",), "sidecar")
+        return Captions(tuple(text for text in texts if text) or ("",), "sidecar", beside)
     if picture.captions:
         return Captions(tuple(_one_line(text) for text in picture.captions), "table")
     return None

@@ -83,19 +83,23 @@ def look_at(image: Image.Image, thumbnail_px: int = 0) -> Look:
     return Look(sharpness, float(greys.mean()), variance**0.5, _pattern(grey), colours, thumbnail)
 
 
-def hints_on(look: Look, size_px: tuple[int, int], target_px: tuple[int, int]) -> list[Hint]:
+def hints_on(look: Look, size_px: tuple[int, int], target_px: tuple[int, int], resolution: int) -> list[Hint]:
     """What makes a picture less good to learn from.
 
     Args:
         look: at the picture.
         size_px: its width and height.
         target_px: width and height of what is trained on: the picture is resized to cover it, and cropped.
+        resolution: side of the square whose area training sees.
     """
     enlarged = max(target / size for target, size in zip(target_px, size_px, strict=True))
     lost = 1 - (target_px[0] * target_px[1]) / (size_px[0] * size_px[1] * enlarged**2)
     ratio = max(size_px) / min(size_px)
+    width, height = size_px
+    is_less = width * height < resolution**2
     found = [
-        (enlarged > 1, Hint("small", f"{size_px[0]} x {size_px[1]} px is enlarged {enlarged:.3g} times")),
+        (enlarged > 1, Hint("small", f"{width} x {height} px is enlarged {enlarged:.3g} times")),
+        (enlarged <= 1 and is_less, Hint("small", f"{width} x {height} px is less than {resolution} x {resolution}")),
         (ratio >= MOST_ELONGATED, Hint("elongated", f"{ratio:.1f} to 1: {100 * lost:.0f} % is cut off")),
         (look.is_uniform, Hint("uniform", "nearly one colour")),
         (not look.is_uniform and look.sharpness < LOWEST_SHARPNESS, Hint("blurred", "looks blurred")),

@@ -33,6 +33,7 @@ class Example:
         repeats: how often it is seen in an epoch.
         rule: how the file is read.
         look: at the decoded picture.
+        caption_path: the text beside the picture, where its captions came from that.
     """
 
     path: Path
@@ -43,6 +44,7 @@ class Example:
     repeats: int = 1
     rule: PictureRule = USUAL
     look: Look | None = None
+    caption_path: Path | None = None
 
     @property
     def caption(self) -> str:
@@ -186,6 +188,7 @@ def _looked_at(picture: FoundPicture, rule: ScanRule) -> tuple[Example | None, s
         picture.repeats,
         rule.pictures,
         look_at(image, rule.thumbnail_px),
+        captions.path if captions else None,
     )
     return example, problem
 

@@ -1,0 +1,131 @@
+"""What a training on these pictures would do and cost: steps, batches, cache, memory, time."""
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from scumble.check.probe import Probe
+from scumble.config import CheckConfig, TrainConfig, from_values
+from scumble.data.buckets import Size
+from scumble.families.find import DEFAULT_BASE
+from scumble.train.plan import Plan
+
+BYTES_OF_A_NUMBER = 4
+
+
+@dataclass(frozen=True)
+class BucketPlan:
+    """Pictures that are cut to one size.
+
+    Attributes:
+        size: width and height in pixels.
+        pictures: that are trained on.
+        batches: forward passes that an epoch needs for them, with their repeats.
+    """
+
+    size: Size
+    pictures: int
+    batches: int
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """A training, looked ahead to.
+
+    Attributes:
+        base: by name.
+        device: where the denoiser would run.
+        steps: optimizer steps.
+        pictures_a_step: of an optimizer step.
+        epochs: passes over the pictures.
+        training: pictures that are trained on.
+        held_out: pictures that are held out for validation.
+        buckets: the pictures that are trained on by size, the most frequent first.
+        cache_bytes: of latents and text states, on the disk.
+        trainable: numbers in the adapter.
+        notes: what training would tell besides.
+        probe: two real steps, where they were taken.
+    """
+
+    base: str
+    device: str
+    steps: int
+    pictures_a_step: int
+    epochs: float
+    training: int
+    held_out: int
+    buckets: tuple[BucketPlan, ...]
+    cache_bytes: int
+    trainable: int
+    notes: tuple[str, ...]
+    probe: Probe | None
+
+    @property
+    def seconds(self) -> float | None:
+        """Of all steps, without what comes before and between them; None where none was timed."""
+        if self.probe is None or self.probe.problem:
+            return None
+        return self.steps * self.probe.seconds_a_step
+
+
+def train_config(config: CheckConfig, base: str | None) -> TrainConfig:
+    """The settings of the training that is looked ahead to.
+
+    Args:
+        config: with the folder of pictures.
+        base: folder of the base where none is named.
+    """
+    values = config.model_dump(exclude={"report"})
+    if base is not None:
+        values["model"]["base"] = base
+    return from_values(TrainConfig, values)
+
+
+def base_here() -> str | None:
+    """The folder of the usual base in the hub's cache, or None; the network is not asked."""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(DEFAULT_BASE, "model_index.json")
+    return str(Path(found).parent) if isinstance(found, str) else None
+
+
+def forecast(plan: Plan, probe: Probe | None) -> Forecast:
+    """What the plan of a training says, and what two of its steps said."""
+    train = plan.config.training
+    a_step = train.train_batch_size * train.gradient_accumulation_steps
+    own = 1 - (plan.config.prior.prior_share or 0)
+    seen = sum(plan.cuts[index][0].repeats for index in plan.split.training)
+    return Forecast(
+        plan.base.name,
+        str(plan.device),
+        plan.num_steps,
+        a_step,
+        plan.num_steps * a_step * own / seen,
+        len(plan.split.training),
+        len(plan.split.held_out),
+        tuple(_buckets(plan)),
+        _cache_bytes(plan),
+        plan.trainable,
+        tuple(note.text for note in plan.notes),
+        probe,
+    )
+
+
+def _buckets(plan: Plan) -> list[BucketPlan]:
+    trained = [plan.cuts[index] for index in plan.split.training]
+    pictures = Counter(size for _, size in trained)
+    samples = Counter[Size]()
+    for example, size in trained:
+        samples[size] += example.repeats
+    batch = plan.config.training.train_batch_size
+    return [BucketPlan(size, count, math.ceil(samples[size] / batch)) for size, count in pictures.most_common()]
+
+
+def _cache_bytes(plan: Plan) -> int:
+    base, data = plan.base, plan.config.data
+    unit, moments = base.pixels_per_latent, 4 if data.random_flip else 2
+    latents = sum((width // unit) * (height // unit) for _, (width, height) in plan.cuts)
+    captions = {caption for example, _ in plan.cuts for caption in example.captions} | {""}
+    state = sum(math.prod(shape) for shape in base.text_shapes(data.num_chunks).values())
+    return BYTES_OF_A_NUMBER * (moments * base.latent_channels * latents + len(captions) * state)

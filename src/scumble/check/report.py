@@ -1,0 +1,212 @@
+"""The report on a folder of pictures: the verdict, what to look at, what training would cost, and the pictures."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from html import escape
+from pathlib import Path
+
+from scumble.check.as_data import name_of, root_of
+from scumble.check.events import Checked
+from scumble.check.findings import Findings, Seen, counted
+from scumble.check.forecast import Forecast
+from scumble.check.page import check_page, figure, html_page, items, more, rows, section, tiles
+from scumble.check.words import forecast_words
+from scumble.data.buckets import Size
+from scumble.data.scan import Example
+from scumble.files.atomic import write_atomically
+
+MOST_CARDS, MOST_GROUPS, MOST_OF_A_GROUP, MOST_ROWS, MOST_SHOWN, MOST_WORDS = 120, 60, 8, 200, 240, 60
+"""Pictures to look at again, groups of duplicates, pictures of a group, rows of a table, other pictures, tags: a page of
+more is slow to open."""
+
+SHAPE_PX = 36
+BAR_REM = 14
+
+__all__ = ["check_page", "write_page"]
+
+
+def write_page(checked: Checked) -> None:
+    """Write the page; one that is there is replaced.
+
+    Raises:
+        OSError: the place cannot be written to.
+    """
+    title = checked.folder.resolve().name
+    verdict, kind = ("usable", "good") if checked.is_usable else ("not usable", "bad")
+    findings, forecast = checked.findings, checked.forecast
+    body = [
+        f'<header><h1>{escape(title)}</h1><span class="verdict {kind}">{verdict}</span></header>',
+        f'<p class="faint">{escape(findings.scan.said)}</p>' if findings else "",
+        tiles(_facts(findings)) if findings else "",
+        section(
+            "What to look at",
+            items(checked.problems, "bad"),
+            items(checked.warnings, "warn"),
+            "" if checked.problems or checked.warnings else '<p class="good">Nothing: it is all in order.</p>',
+        ),
+        section("What was put in order", items([f"{act.kind}: {act.path.name}: {act.reason}" for act in checked.acts])),
+        section("The training", _training(forecast) if forecast else f"<p>{escape(checked.no_forecast)}</p>"),
+        *(_sections(findings, forecast) if findings else ()),
+    ]
+    text = html_page(f"{title}: checked", "\n".join(part for part in body if part))
+    write_atomically(checked.page, text.encode("utf-8", "replace"))
+
+
+def _sections(findings: Findings, forecast: Forecast | None) -> Iterator[str]:
+    root = root_of(findings)
+    yield section("Sizes", _buckets(findings, forecast))
+    yield section("Pictures to look at again", _again(findings, root))
+    yield section("Duplicates", _duplicates(findings, root))
+    yield section("Captions", *_captions(findings, root))
+    yield section("Left out", _left_out(findings, root))
+    yield section("The pictures", _others(findings, root))
+
+
+def _facts(findings: Findings) -> Iterator[tuple[str, str]]:
+    sides = [side for seen in findings.seen for side in seen.example.size_px]
+    yield f"{len(findings.seen):,}", "pictures"
+    yield f"{len(findings.rejected):,}", "left out"
+    if sides:
+        yield f"{min(sides)}–{max(sides)}", "pixels a side"
+    yield f"{sum(bool(seen.hints) for seen in findings.seen):,}", "to look at again"
+    yield f"{len(findings.equal) + len(findings.alike):,}", "groups of duplicates"
+    yield f"{len(findings.captions.missing):,}", "without caption"
+
+
+def _training(forecast: Forecast) -> str:
+    cells = [[f'<span class="faint">{escape(label)}</span>', escape(text)] for label, text in forecast_words(forecast)]
+    notes = [note for note in forecast.notes if note]
+    return rows([], cells) + (f"<h3>Training would say</h3>{items(notes)}" if notes else "")
+
+
+def _buckets(findings: Findings, forecast: Forecast | None) -> str:
+    batches = {bucket.size: bucket.batches for bucket in forecast.buckets} if forecast is not None else {}
+    most = max((count for _, count in findings.buckets), default=1)
+    heads = ["", "cut to", "pictures", "", *(["batches an epoch"] if forecast is not None else [])]
+    cells = [
+        [
+            _shape(size, findings.rule.resolution),
+            f"{size[0]} x {size[1]}",
+            f'<span class="number">{count:,}</span>',
+            f'<span class="bar" style="width: {BAR_REM * count / most:.2f}rem"></span>',
+            *([f'<span class="number">{batches.get(size, 0):,}</span>'] if forecast is not None else []),
+        ]
+        for size, count in findings.buckets
+    ]
+    return rows(heads, cells)
+
+
+def _shape(size: Size, resolution: int) -> str:
+    width, height = (SHAPE_PX * side / max(*size, resolution) for side in size)
+    return f'<span class="shape" style="width: {width:.0f}px; height: {height:.0f}px"></span>'
+
+
+def _again(findings: Findings, root: Path) -> str:
+    hinted = sorted((seen for seen in findings.seen if seen.hints), key=lambda seen: -len(seen.hints))
+    cards = "".join(
+        figure(seen.example, name_of(seen.example.path, root), *(_warning(hint.text) for hint in seen.hints))
+        for seen in hinted[:MOST_CARDS]
+    )
+    return f'<div class="cards">{cards}</div>{more(len(hinted) - MOST_CARDS, "pictures are")}' if cards else ""
+
+
+def _warning(text: str) -> str:
+    return f'<span class="warn">{escape(text)}</span>'
+
+
+def _duplicates(findings: Findings, root: Path) -> str:
+    parts = [_groups(findings.equal, "The same bytes", root), _groups(findings.alike, "Look alike", root)]
+    return "".join(parts)
+
+
+def _groups(groups: Sequence[tuple[Example, ...]], title: str, root: Path) -> str:
+    if not groups:
+        return ""
+    shown = "".join(f'<div class="group">{_group(group, root)}</div>' for group in groups[:MOST_GROUPS])
+    return f"<h3>{title}</h3>{shown}{more(len(groups) - MOST_GROUPS, 'groups are')}"
+
+
+def _group(group: Sequence[Example], root: Path) -> str:
+    figures = [
+        figure(example, name_of(example.path, root), f"{example.size_px[0]} x {example.size_px[1]}")
+        for example in group[:MOST_OF_A_GROUP]
+    ]
+    return "".join(figures) + more(len(group) - MOST_OF_A_GROUP, "are")
+
+
+def _captions(findings: Findings, root: Path) -> Iterator[str]:
+    captions = findings.captions
+    yield f"<p>{escape(', '.join(f'{count:,} {SOURCES[source]}' for source, count in captions.sources.items()))}</p>"
+    yield _listed(
+        "Longer than the text encoder sees",
+        (_cut(cut.text, cut.unseen, cut.tokens, name_of(cut.path, root)) for cut in findings.cut),
+    )
+    odd = ((odd.text, "; ".join(odd.signs), name_of(odd.path, root)) for odd in captions.odd)
+    yield _listed("With odd signs", (_said(text, signs, name) for text, signs, name in odd))
+    equal = (
+        (caption, f"of {counted(len(paths), 'picture')}", name_of(paths[0], root)) for caption, paths in captions.equal
+    )
+    yield _listed("Of several pictures", (_said(text, words, name) for text, words, name in equal))
+    yield _names("Without caption", captions.missing, root)
+    yield _names("Empty", captions.empty, root)
+    yield _names("Without the trigger", captions.without_trigger, root)
+    what = "Tags" if captions.gives_tags else "Words"
+    shown = captions.frequencies[:MOST_WORDS]
+    if shown:
+        listed = "".join(f"<li><b>{count:,}</b>{escape(word)}</li>\n" for word, count in shown)
+        rest = len(captions.frequencies) - MOST_WORDS
+        yield f'<h3>{what} by number of pictures</h3><ul class="frequencies">{listed}</ul>{more(rest, "are")}'
+
+
+SOURCES = {
+    "sidecar": "from files beside the pictures",
+    "table": "from a table",
+    "words": "from folder names",
+    "trigger": "made of the trigger",
+    "given": "as given",
+    "none": "missing",
+}
+"""Where captions come from, in words."""
+
+
+def _listed(title: str, parts: Iterable[str]) -> str:
+    lines = list(parts)
+    shown = "".join(lines[:MOST_ROWS])
+    return f"<h3>{escape(title)}</h3>{shown}{more(len(lines) - MOST_ROWS, 'are')}" if lines else ""
+
+
+def _names(title: str, paths: Sequence[Path], root: Path) -> str:
+    return _listed(title, (f'<span class="file">{escape(name_of(path, root))}</span> &ensp;' for path in paths))
+
+
+def _cut(text: str, unseen: str, tokens: int, name: str) -> str:
+    begin = text[: len(text.rstrip()) - len(unseen)] if unseen else text
+    return (
+        f'<p class="caption"><span class="file">{escape(name)}</span> <span class="faint">{tokens} tokens</span><br>'
+        f"{escape(begin)}<del>{escape(unseen)}</del></p>"
+    )
+
+
+def _said(text: str, words: str, name: str) -> str:
+    return (
+        f'<p class="caption"><span class="file">{escape(name)}</span> <span class="warn">{escape(words)}</span><br>'
+        f"{escape(text)}</p>"
+    )
+
+
+def _left_out(findings: Findings, root: Path) -> str:
+    cells = [
+        [f'<span class="file">{escape(name_of(item.path, root))}</span>', escape(item.reason)]
+        for item in findings.rejected[:MOST_ROWS]
+    ]
+    return rows(["file", "why"], cells) + more(len(findings.rejected) - MOST_ROWS, "files are")
+
+
+def _others(findings: Findings, root: Path) -> str:
+    shown = findings.seen[:MOST_SHOWN]
+    cards = "".join(figure(seen.example, name_of(seen.example.path, root), *_caption(seen)) for seen in shown)
+    left = more(len(findings.seen) - MOST_SHOWN, "pictures are")
+    return f'<div class="cards small">{cards}</div>{left}' if cards else ""
+
+
+def _caption(seen: Seen) -> list[str]:
+    return [escape(caption) for caption in seen.example.captions[:1]] or ['<span class="bad">no caption</span>']

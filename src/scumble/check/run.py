@@ -1,0 +1,129 @@
+"""Check: from settings to what a folder of pictures is like and what training on it will cost, told as events."""
+
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+from scumble.check.events import Checked, Event
+from scumble.check.findings import find
+from scumble.check.fix import Act, aside_of, fix, undo
+from scumble.check.forecast import Forecast, base_here, forecast, train_config
+from scumble.check.probe import probe
+from scumble.check.report import check_page, write_page
+from scumble.config import CheckConfig
+from scumble.data.scan import Scan, ScanRule, survey
+from scumble.errors import BaseModelError, ConfigError, DataError
+from scumble.generate.events import Noted
+from scumble.train.events import Prepared
+from scumble.train.plan import Plan, make_plan, scan_rule
+
+PAGE = "scumble-check.html"
+THUMBNAIL_PX = 192
+
+
+def check(config: CheckConfig) -> Iterator[Event]:
+    """Look at a folder of pictures as training would, say what is wrong with it, and write a page.
+
+    Nothing among the pictures is touched unless `config.report.fix` or `undo` is set, and the network only where a base
+    is named that is not on this machine.
+
+    Yields:
+        Noted, Prepared, and at the end Checked.
+    Raises:
+        ConfigError: settings that do not fit each other, or a place for the page that is not free.
+        DataError: no such folder; or what was fixed cannot be taken back.
+    """
+    folder, report = config.data.folder, config.report
+    if folder is None:
+        raise ConfigError("no folder of pictures: scumble check FOLDER")
+    if not folder.exists():
+        raise DataError(f"{folder}: no such folder")
+    page = _page(folder, report.report)
+    acts: list[Act] = []
+    if report.undo:
+        for act in undo(folder, aside_of(folder, report.fix_dir)):
+            acts.append(act)
+            yield Noted(f"{act.path.name} is as it was")
+    scan = yield from _survey(config, folder)
+    if report.fix and not isinstance(scan, DataError):
+        aside = aside_of(folder, report.fix_dir)
+        findings = find(scan, config.data, None, report.near_duplicate)
+        for act in fix(findings, aside, by_line=config.data.caption_per_line):
+            acts.append(act)
+            yield Noted(_said(act))
+        if acts:
+            scan = yield from _survey(config, folder)
+    checked = yield from _checked(config, folder, scan, acts, page)
+    write_page(checked)
+    yield checked
+
+
+def _said(act: Act) -> str:
+    if act.kind == "moved":
+        return f"moved aside: {act.path} -> {act.aside} ({act.reason})"
+    return f"caption {act.reason}: {act.path}; the old text is {act.aside}"
+
+
+def _page(folder: Path, chosen: Path | None) -> Path:
+    """Where the page goes: never among the pictures, where it would be a file that is not used."""
+    pictures = folder.resolve() if folder.is_dir() else None
+    page = chosen or Path(PAGE)
+    if pictures is not None and page.resolve().is_relative_to(pictures):
+        if chosen is not None:
+            raise ConfigError(f"report={chosen}: lies among the pictures; choose a place beside {folder}")
+        page = pictures.with_name(PAGE)
+    check_page(page)
+    return page
+
+
+def _survey(config: CheckConfig, folder: Path) -> Generator[Event, None, Scan | DataError]:
+    """The folder, or why it is not understood."""
+    rule = scan_rule(config.data)
+    steps = survey(folder, ScanRule(rule.captions, rule.pictures, rule.caption_column, THUMBNAIL_PX))
+    while True:
+        try:
+            done, total = next(steps)
+        except StopIteration as end:
+            scan: Scan = end.value
+            return scan
+        except DataError as error:
+            return error
+        yield Prepared("pictures", done, total)
+
+
+def _checked(
+    config: CheckConfig, folder: Path, scan: Scan | DataError, acts: list[Act], page: Path
+) -> Generator[Event, None, Checked]:
+    if isinstance(scan, DataError):
+        return Checked(folder, None, None, "the folder is not understood", acts, [str(scan)], [], False, page)
+    plan, why = _planned(config, scan)
+    findings = find(scan, config.data, plan.base if plan is not None else None, config.report.near_duplicate)
+    problems, no_forecast = list(findings.problems), ""
+    if isinstance(why, ConfigError | DataError):
+        problems.append(f"training would refuse it: {why}")
+    if plan is None:
+        no_forecast = str(why)
+    looked_ahead = (yield from _look_ahead(config, plan)) if plan is not None else None
+    is_usable = not problems and not (config.report.strict and findings.warnings)
+    return Checked(folder, findings, looked_ahead, no_forecast, acts, problems, findings.warnings, is_usable, page)
+
+
+def _planned(config: CheckConfig, scan: Scan) -> tuple[Plan | None, Exception | str]:
+    """The plan of a training, or why there is none: an error if that would stop training too."""
+    if scan.uncaptioned or scan.unread or not scan.examples:
+        return None, "the pictures are not ready for training"
+    base = None
+    if config.model.base is None and config.model.preset is None:
+        base = base_here()
+        if base is None:
+            return None, "no base is named, and the usual one is not on this machine: --base NAME looks ahead"
+    try:
+        return make_plan(train_config(config, base), scan), ""
+    except (BaseModelError, ConfigError, DataError) as error:
+        return None, error
+
+
+def _look_ahead(config: CheckConfig, plan: Plan) -> Generator[Event, None, Forecast]:
+    if not config.report.probe:
+        return forecast(plan, None)
+    yield Noted(f"two steps of training are taken, to measure them: {plan.base.name} on {plan.device}")
+    return forecast(plan, probe(plan))

@@ -1,0 +1,77 @@
+"""The findings in words, as events that every command can show."""
+
+from collections.abc import Iterator
+
+from scumble.check.events import Checked
+from scumble.check.findings import Findings, counted
+from scumble.check.forecast import Forecast
+from scumble.generate.events import Noted
+from scumble.train.events import Planned
+
+MOST_REJECTED = 20
+"""Files that are named one by one; the page and --json list all."""
+
+
+def in_words(checked: Checked) -> Iterator[Noted | Planned]:
+    """What is printed of a check."""
+    findings = checked.findings
+    card = {**(dict(_card(findings)) if findings is not None else {}), **_training(checked)}
+    verdict = "usable" if checked.is_usable else "not usable"
+    yield Planned(f"{checked.folder}: {verdict}", card)
+    if findings is not None:
+        rejected = findings.rejected
+        yield from (
+            Noted(f"{item.path.name} is left out: {item.reason}", warning=True) for item in rejected[:MOST_REJECTED]
+        )
+        if len(rejected) > MOST_REJECTED:
+            yield Noted(f"{len(rejected) - MOST_REJECTED} more are left out; the page lists them", warning=True)
+    yield from (Noted(text, warning=True) for text in [*checked.warnings, *checked.problems])
+    yield Noted(f"the page: {checked.page}")
+
+
+def _card(findings: Findings) -> Iterator[tuple[str, str]]:
+    sides = [side for seen in findings.seen for side in seen.example.size_px]
+    between = f"; sides {min(sides)} to {max(sides)} px" if sides else ""
+    yield "folder", findings.scan.said
+    yield "pictures", f"{counted(len(findings.seen), 'picture')}, {len(findings.rejected)} left out{between}"
+    if findings.buckets:
+        yield "cut to", ", ".join(f"{width}x{height} ({count})" for (width, height), count in findings.buckets)
+
+
+def _training(checked: Checked) -> dict[str, str]:
+    if checked.forecast is None:
+        return {"training": checked.no_forecast}
+    return dict(forecast_words(checked.forecast))
+
+
+def forecast_words(forecast: Forecast) -> Iterator[tuple[str, str]]:
+    """What a training would do and cost: (label, text)."""
+    yield "base", f"{forecast.base}, on {forecast.device}; {forecast.trainable:,} trainable numbers"
+    yield "split", f"{counted(forecast.training, 'picture')} to train on, {forecast.held_out} held out"
+    yield (
+        "steps",
+        f"{forecast.steps:,} of {counted(forecast.pictures_a_step, 'picture')}, {forecast.epochs:.1f} epochs of "
+        f"{sum(bucket.batches for bucket in forecast.buckets):,} batches",
+    )
+    yield "cache", f"{amount(forecast.cache_bytes)} on the disk"
+    probe = forecast.probe
+    if probe is None:
+        return
+    if probe.problem:
+        yield "measured", f"two steps could not be taken: {probe.problem}"
+        return
+    yield "memory", f"{amount(probe.peak_bytes)} at most, in steps at {probe.size[0]}x{probe.size[1]}"
+    assert forecast.seconds is not None
+    yield "time", f"{probe.seconds_a_step:.2g} s a step, {_duration(forecast.seconds)} for all of them"
+
+
+def amount(num_bytes: int) -> str:
+    """Bytes as people say them: "12 MB", "1.5 GB"."""
+    return f"{num_bytes / 1e9:.1f} GB" if num_bytes >= 1e9 else f"{num_bytes / 1e6:.1f} MB"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60:02d} min"

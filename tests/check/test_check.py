@@ -1,0 +1,151 @@
+"""A folder, checked: what is found in it, what is said of it, and whether it can be trained on."""
+
+import json
+
+import pytest
+from PIL import Image
+
+from scumble.cli.app import exit_code
+
+ISSUE_KEYS = {"layout", "kept", "rejected", "captions", "duplicates", "buckets", "plan"}
+
+
+def reasons(found):
+    return {item["file"]: item["reason"] for item in found["rejected"]}
+
+
+def hints(found):
+    return {item["file"]: {hint["kind"] for hint in item["hints"]} for item in found["hints"]}
+
+
+def test_a_phones_folder_is_told_file_by_file(check, phone):
+    code, found = check(phone, "--trigger", "sks flower", "--resolution", 256)
+    assert code == 0
+    assert found["usable"]
+    assert found.keys() >= ISSUE_KEYS
+    assert (found["layout"], found["kept"]) == ("flat", 8)
+    why = reasons(found)
+    assert "truncated" in why.pop("IMG_0006.jpg")
+    assert why == {"IMG_0007.HEIC": ".heic pictures are not read: save it as PNG or JPEG"}
+    assert hints(found) == {
+        "IMG_0003.jpg": {"blurred"},
+        "IMG_0008.jpg": {"uniform", "dark"},
+        "panorama 全景.png": {"elongated"},
+    }
+    assert found["exact_duplicates"] == [["IMG_0004.jpg", "copy of 花.jpg"]]
+    assert found["duplicates"] == [
+        ["IMG_0004.jpg", "copy of 花.jpg"],
+        ["IMG_0004.jpg", "IMG_0005.jpg", "copy of 花.jpg"],
+    ]
+
+
+def test_sizes_are_of_the_upright_picture_and_every_picture_has_a_bucket(check, phone):
+    _, found = check(phone, "--trigger", "sks", "--resolution", 256)
+    assert sum(bucket["pictures"] for bucket in found["buckets"]) == found["kept"]
+    upright = Image.open(phone / "IMG_0001.JPG").size
+    assert upright == (427, 640)
+    sizes = [tuple(bucket["size"]) for bucket in found["buckets"]]
+    assert any(width > height for width, height in sizes)
+    assert any(width < height for width, height in sizes)
+
+
+def test_nothing_among_the_pictures_is_touched_and_the_page_holds_itself(check, phone, tmp_path):
+    before = {path: path.read_bytes() for path in phone.iterdir()}
+    _, found = check(phone, "--trigger", "sks")
+    assert {path: path.read_bytes() for path in phone.iterdir()} == before
+    page = (tmp_path / "here" / found["report"]).read_text(encoding="utf-8")
+    assert "copy of 花.jpg" in page
+    assert "truncated" in page
+    assert page.count("data:image/jpeg;base64,") >= 8
+    assert "http" not in page.replace("data:", "")
+
+
+def test_missing_captions_make_a_folder_unusable_and_it_is_told_all_the_same(check, phone, tmp_path):
+    (phone / "IMG_0001.txt").write_text("a temple", encoding="utf-8")
+    code, found = check(phone)
+    assert code == 1
+    assert not found["usable"]
+    assert len(found["captions"]["missing"]) == 7
+    assert "no caption: 7 pictures" in found["problems"][0]
+    assert found["plan"] == {"missing": "the pictures are not ready for training"}
+    assert "not usable" in (tmp_path / "here" / found["report"]).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("make", [lambda folder: None, lambda folder: (folder / "a.png").write_bytes(b"")])
+def test_a_folder_without_a_picture_is_not_usable(check, tmp_path, make):
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    make(folder)
+    code, found = check(folder, "--trigger", "sks")
+    assert (code, found["usable"], found["kept"]) == (1, False, 0)
+    assert found["problems"]
+
+
+def test_a_folder_that_is_not_there_is_an_error(capsys, tmp_path):
+    assert exit_code(["check", str(tmp_path / "nowhere")]) == 1
+    assert "nowhere: no such folder" in capsys.readouterr().err
+
+
+def test_warnings_count_only_where_one_is_strict(check, photos):
+    (photos / "05.txt").write_text("a dog", encoding="utf-8")
+    assert check(photos, "--trigger", "sks dog", "--resolution", 32)[0] == 0
+    code, found = check(photos, "--trigger", "sks dog", "--resolution", 32, "--strict")
+    assert code == 1
+    assert found["problems"] == []
+    assert found["captions"]["without_trigger"] == ["05.png"]
+
+
+def test_kohyas_folders_and_class_pictures_are_understood(check, tmp_path, photographs):
+    for name, crop in {"img/10_sks flower/a": 0, "img/10_sks flower/b": 1, "reg/1_flower/c": 1}.items():
+        path = tmp_path / "kohya" / f"{name}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        photographs[crop].save(path)
+    code, found = check(tmp_path / "kohya")
+    assert (code, found["layout"], found["kept"]) == (0, "kohya", 3)
+    assert found["exact_duplicates"] == [["img/10_sks flower/b.jpg", "reg/1_flower/c.jpg"]]
+    assert found["captions"]["sources"] == {"words": 2}
+
+
+def test_words_that_are_cut_off_are_named_without_a_base(check, photos):
+    (photos / "03.txt").write_text("sks dog, " + "word " * 80 + "sun and moon", encoding="utf-8")
+    _, found = check(photos, "--resolution", 32)
+    (cut,) = found["captions"]["cut"]
+    assert (cut["path"], cut["tokens"], cut["chunks"]) == ("03.png", 86, 2)
+    assert cut["unseen"] == "word " * 8 + "sun and moon"
+    assert check(photos, "--resolution", 32, "--max-token-length", 150)[1]["captions"]["cut"] == []
+
+
+def test_words_tell_the_same_as_the_page(capsys, phone, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert exit_code(["check", str(phone), "--trigger", "sks"]) == 0
+    said = capsys.readouterr().out
+    for words in ("usable", "8 pictures, 2 left out", "looks blurred: 1 picture (IMG_0003.jpg)", "scumble-check.html"):
+        assert words in said
+
+
+def test_the_page_never_lies_among_the_pictures(capsys, phone, monkeypatch):
+    monkeypatch.chdir(phone)
+    assert exit_code(["check", ".", "--trigger", "sks", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["report"] == str(phone.with_name("scumble-check.html"))
+    assert exit_code(["check", ".", "--trigger", "sks", "--report", "mine.html"]) == 2
+    assert "lies among the pictures" in capsys.readouterr().err
+    assert not list(phone.glob("*.html"))
+
+
+def test_a_page_of_somebody_elses_is_not_replaced(capsys, phone, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.html").write_text("<h1>mine</h1>")
+    assert exit_code(["check", str(phone), "--trigger", "sks", "--report", "mine.html"]) == 2
+    assert (tmp_path / "mine.html").read_text() == "<h1>mine</h1>"
+
+
+def test_a_setting_that_training_would_refuse_makes_it_unusable(check, photos, tiny_base):
+    code, found = check(photos, "--base", tiny_base, "--caption", "a dog", "--no-probe")
+    assert code == 1
+    assert "training would refuse it: caption would have no effect" in found["problems"][0]
+
+
+def test_without_a_base_nothing_is_fetched_and_the_plan_says_why(check, photos):
+    code, found = check(photos)
+    assert code == 0
+    assert "no base is named" in found["plan"]["missing"]
