@@ -33,11 +33,11 @@ header { display: flex; gap: 1rem; align-items: baseline; flex-wrap: wrap; }
 table { border-collapse: collapse; max-width: 100%; } th { font-weight: normal; color: var(--faint); text-align: left; }
 th, td { padding: .25rem 1.2rem .25rem 0; border-bottom: 1px solid var(--line); vertical-align: middle;
   overflow-wrap: anywhere; }
-.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+.number { display: block; text-align: right; max-width: 5rem; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .bar { display: inline-block; height: .8rem; background: var(--bar); border-radius: .15rem; vertical-align: middle; }
 .shape { display: inline-block; border: 1.5px solid var(--faint); vertical-align: middle; }
 .cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(10.5rem, 1fr)); gap: .8rem; }
-.cards.small { grid-template-columns: repeat(auto-fill, minmax(6.5rem, 1fr)); gap: .6rem; }
+.cards.small { grid-template-columns: repeat(auto-fill, minmax(7.6rem, 1fr)); gap: .6rem; } .small .file { font-size: .72rem; }
 figure { margin: 0; padding: .5rem; background: var(--card); border: 1px solid var(--line); border-radius: .4rem;
   break-inside: avoid; min-width: 0; }
 figure .frame { display: flex; align-items: center; justify-content: center; aspect-ratio: 1; }

@@ -1,4 +1,4 @@
-"""Two real steps of a planned training, in a process of its own: how long a step takes, and the most memory it needed.
+"""Two real steps of a planned training, or a few more, in a process of its own: how long one takes, and the most memory.
 
 `python -m scumble.check.probe` reads a pickled plan from its parent and prints one line of JSON.
 """
@@ -10,6 +10,7 @@ import sys
 from collections import Counter
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from statistics import median
 from time import monotonic
 
 import torch
@@ -27,8 +28,8 @@ from scumble.train.plan import Plan
 from scumble.train.session import Session
 from scumble.train.start import start_session
 
-STEPS = 2
-"""The first warms up, the last is timed."""
+MOST_STEPS, ENOUGH_SECONDS = 10, 2.0
+"""The first step warms up, the second is timed; where they are quick, more are, because other programs disturb them."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Probe:
     """What two steps said.
 
     Attributes:
-        seconds_a_step: of the last one; 0 where it did not come to that.
+        seconds_a_step: median without the first; 0 where it did not come to that.
         peak_bytes: on a GPU what tensors took at most, elsewhere the whole process.
         size: of the pictures, in pixels.
         problem: why there are no figures; "" = there are.
@@ -75,7 +76,8 @@ def take_steps(plan: Plan) -> Probe:
     try:
         with memory_advice(MEMORY_ADVICE):
             session = _session(plan)
-            for _ in range(STEPS):
+            seconds: list[float] = []
+            while len(seconds) < 2 or (sum(seconds) < ENOUGH_SECONDS and len(seconds) < MOST_STEPS):
                 started = monotonic()
                 session.advance(
                     mixture,
@@ -84,10 +86,10 @@ def take_steps(plan: Plan) -> Probe:
                     optimizer.learning_rate,
                     optimizer.max_grad_norm,
                 )
-                seconds = monotonic() - started
+                seconds.append(monotonic() - started)
     except OutOfMemoryError as error:
         return Probe(size=size, problem=str(error))
-    return Probe(seconds, _peak_bytes(plan.device), size)
+    return Probe(median(seconds[1:]), _peak_bytes(plan.device), size)
 
 
 def _session(plan: Plan) -> Session:

@@ -44,6 +44,7 @@ def write_page(checked: Checked) -> None:
             "" if checked.problems or checked.warnings else '<p class="good">Nothing: it is all in order.</p>',
         ),
         section("What was put in order", items([f"{act.kind}: {act.path.name}: {act.reason}" for act in checked.acts])),
+        section("Left out", _left_out(findings, root_of(findings))) if findings else "",
         section("The training", _training(forecast) if forecast else f"<p>{escape(checked.no_forecast)}</p>"),
         *(_sections(findings, forecast) if findings else ()),
     ]
@@ -57,7 +58,6 @@ def _sections(findings: Findings, forecast: Forecast | None) -> Iterator[str]:
     yield section("Pictures to look at again", _again(findings, root))
     yield section("Duplicates", _duplicates(findings, root))
     yield section("Captions", *_captions(findings, root))
-    yield section("Left out", _left_out(findings, root))
     yield section("The pictures", _others(findings, root))
 
 
@@ -79,20 +79,31 @@ def _training(forecast: Forecast) -> str:
 
 
 def _buckets(findings: Findings, forecast: Forecast | None) -> str:
-    batches = {bucket.size: bucket.batches for bucket in forecast.buckets} if forecast is not None else {}
     most = max((count for _, count in findings.buckets), default=1)
-    heads = ["", "cut to", "pictures", "", *(["batches an epoch"] if forecast is not None else [])]
-    cells = [
+    lines = [
         [
             _shape(size, findings.rule.resolution),
             f"{size[0]} x {size[1]}",
-            f'<span class="number">{count:,}</span>',
+            _number(count),
             f'<span class="bar" style="width: {BAR_REM * count / most:.2f}rem"></span>',
-            *([f'<span class="number">{batches.get(size, 0):,}</span>'] if forecast is not None else []),
         ]
         for size, count in findings.buckets
     ]
-    return rows(heads, cells)
+    heads = ["", "cut to", "pictures", ""]
+    if forecast is None:
+        return rows(heads, lines)
+    planned = {bucket.size: bucket for bucket in forecast.buckets}
+    for line, (size, _) in zip(lines, findings.buckets, strict=True):
+        bucket = planned.get(size)
+        line += [_number(bucket.pictures), _number(bucket.batches)] if bucket is not None else [_number(0), _number(0)]
+    note = "Class pictures, and what is held out, are not counted among the own ones that are trained on."
+    has_others = len(findings.seen) > forecast.training
+    said = f'<p class="faint">{note}</p>' if has_others else ""
+    return rows([*heads, "trained on", "batches an epoch"], lines) + said
+
+
+def _number(number: int) -> str:
+    return f'<span class="number">{number:,}</span>'
 
 
 def _shape(size: Size, resolution: int) -> str:

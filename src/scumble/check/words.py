@@ -60,7 +60,8 @@ def forecast_words(forecast: Forecast) -> Iterator[tuple[str, str]]:
     if probe.problem:
         yield "measured", f"two steps could not be taken: {probe.problem}"
         return
-    yield "memory", f"{amount(probe.peak_bytes)} at most, in steps at {probe.size[0]}x{probe.size[1]}"
+    whose = "of the process" if forecast.device == "cpu" else "on the device"
+    yield "memory", f"{amount(probe.peak_bytes)} {whose} at most, in steps at {probe.size[0]}x{probe.size[1]}"
     assert forecast.seconds is not None
     yield "time", f"{probe.seconds_a_step:.2g} s a step, {_duration(forecast.seconds)} for all of them"
 
