@@ -90,6 +90,11 @@ class DataConfig(Section):
     center_crop: Annotated[
         bool, Field(description="crop the middle of each picture (a random crop is not there yet)")
     ] = True
+    mask_dir: Annotated[
+        Place | None,
+        Field(description="folder of masks with the names of the pictures: the loss counts where they are white"),
+    ] = None
+    alpha_mask: Annotated[bool, Field(description="the alpha channel of a picture that has one is its mask")] = False
     random_flip: Annotated[bool, Field(description="mirror pictures left-right at random")] = False
     background: Annotated[str, Field(description="colour under transparent pictures, by name or as #rrggbb")] = "white"
     first_frame: Annotated[

@@ -11,6 +11,7 @@ from pathlib import Path
 from scumble.data.captions import WITHOUT, CaptionRule, CaptionSource, captions_of
 from scumble.data.layouts.find import find_layout
 from scumble.data.layouts.found import FoundPicture, Layout, Rejected
+from scumble.data.masks import WITHOUT_MASKS, Mask, MaskRule, mask_of
 from scumble.data.pictures import USUAL, PictureRule, read_picture
 from scumble.data.quality import Look, look_at
 from scumble.errors import DataError
@@ -34,6 +35,7 @@ class Example:
         rule: how the file is read.
         look: at the decoded picture.
         caption_path: the text beside the picture, where its captions came from that.
+        mask: what of the picture counts; None = all.
     """
 
     path: Path
@@ -45,6 +47,7 @@ class Example:
     rule: PictureRule = USUAL
     look: Look | None = None
     caption_path: Path | None = None
+    mask: Mask | None = None
 
     @property
     def caption(self) -> str:
@@ -81,8 +84,11 @@ class Scan:
     unread: tuple[Rejected, ...] = ()
 
     def fingerprint(self) -> str:
-        """SHA-256 over contents, captions and repeats, whatever the files are called."""
-        lines = sorted(json.dumps([example.content, example.captions, example.repeats]) for example in self.examples)
+        """SHA-256 over contents, captions, repeats and masks, whatever the files are called."""
+        lines = sorted(
+            json.dumps([example.content, example.captions, example.repeats, example.mask and example.mask.content])
+            for example in self.examples
+        )
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
@@ -95,12 +101,14 @@ class ScanRule:
         pictures: what is done where a picture file leaves it open.
         caption_column: of an imagefolder's tables; None = found out.
         thumbnail_px: longest side of a thumbnail that each look keeps; 0 = none.
+        masks: where masks come from.
     """
 
     captions: CaptionRule = WITHOUT
     pictures: PictureRule = USUAL
     caption_column: str | None = None
     thumbnail_px: int = 0
+    masks: MaskRule = WITHOUT_MASKS
 
 
 def scan_folder(folder: Path, rule: ScanRule | None = None) -> Scan:
@@ -172,6 +180,7 @@ def _looked_at(picture: FoundPicture, rule: ScanRule) -> tuple[Example | None, s
     """A picture decoded once, with its captions; and why it, or if it is there its caption, cannot be read."""
     try:
         image = read_picture(picture.path, rule.pictures)
+        mask = mask_of(picture.path, image.size, rule.masks)
     except DataError as error:
         return None, str(error)
     captions, problem = None, ""
@@ -189,6 +198,7 @@ def _looked_at(picture: FoundPicture, rule: ScanRule) -> tuple[Example | None, s
         rule.pictures,
         look_at(image, rule.thumbnail_px),
         captions.path if captions else None,
+        mask,
     )
     return example, problem
 

@@ -24,15 +24,21 @@ class Pool:
         captions: of each picture, one or several of which one is drawn.
         states: caption -> text state.
         frames: of each picture, what its state needs besides.
+        masks: of each picture, what of it counts, [1, H, W] in 0..1; None = all; () = all of all.
     """
 
     latents: Sequence[Latents]
     captions: Sequence[tuple[str, ...]]
     states: Mapping[str, TextState]
     frames: Sequence[TextState]
+    masks: Sequence[Tensor | None] = ()
 
     def __len__(self) -> int:
         return len(self.latents)
+
+    def mask_of(self, index: int) -> Tensor | None:
+        """The mask of a picture."""
+        return self.masks[index] if self.masks else None
 
     def state_of(self, index: int, caption: str) -> TextState:
         """The text state of a picture under a caption."""
@@ -50,6 +56,7 @@ class Batch:
         text: the batched text state.
         weights: weight of each sample's loss, [B].
         captions: what is read; where captions vary, the states are of the captions before that.
+        masks: what of each sample counts, [B, 1, H, W] in 0..1; None = all of all.
     """
 
     latents: Tensor
@@ -58,6 +65,7 @@ class Batch:
     text: TextState
     weights: Tensor
     captions: tuple[str, ...]
+    masks: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -99,7 +107,7 @@ class Mixture:
         samples = [
             self._sample_at(position, bucket, before * batch_size + index) for index, position in enumerate(positions)
         ]
-        latents, noise, states, weights, captions = zip(*samples, strict=True)
+        latents, noise, states, weights, captions, masks = zip(*samples, strict=True)
         timesteps = [draws.timestep_at(self.seed, position, self.num_timesteps) for position in positions]
         return Batch(
             torch.stack(latents),
@@ -108,9 +116,12 @@ class Mixture:
             stack_states(states),
             torch.tensor(weights),
             captions,
+            stack_masks(masks, latents[0].shape[1:]),
         )
 
-    def _sample_at(self, position: int, bucket: int, place: int) -> tuple[Tensor, Tensor, TextState, float, str]:
+    def _sample_at(
+        self, position: int, bucket: int, place: int
+    ) -> tuple[Tensor, Tensor, TextState, float, str, Tensor | None]:
         """A sample.
 
         Args:
@@ -125,19 +136,35 @@ class Mixture:
         stream = ("own" if is_own else "class") + (f" {bucket}" if len(self.own) > 1 else "")
         place = (draws.own_position if is_own else draws.class_position)(place, share)
         index = draws.index_at(self.seed, place, len(pool), stream)
-        latents = self._draw(pool.latents[index], position)
+        is_flipped = pool.latents[index].mirrored is not None and draws.is_flipped(self.seed, position)
+        latents = self._draw(pool.latents[index], is_flipped, position)
+        mask = pool.mask_of(index)
         noise = draws.noise_at(self.seed, position, tuple(latents.shape), self.noise_offset)
         is_dropped = is_own and draws.is_caption_dropped(self.seed, position, self.caption_dropout)
         captions = pool.captions[index]
         caption = "" if is_dropped else captions[draws.choice_at(self.seed, position, len(captions))]
         worded = self.wording.of(caption, draws.generator(self.seed, "tags", position)) if is_own else caption
-        return latents, noise, pool.state_of(index, caption), weight, worded
+        return latents, noise, pool.state_of(index, caption), weight, worded, _flipped(mask, is_flipped)
 
-    def _draw(self, latents: Latents, position: int) -> Tensor:
-        moments = latents.upright
-        if latents.mirrored is not None and draws.is_flipped(self.seed, position):
-            moments = latents.mirrored
+    def _draw(self, latents: Latents, is_flipped: bool, position: int) -> Tensor:
+        moments = latents.mirrored if is_flipped and latents.mirrored is not None else latents.upright
         return moments.mean + moments.std * draws.posterior_at(self.seed, position, tuple(moments.mean.shape))
+
+
+def _flipped(mask: Tensor | None, is_flipped: bool) -> Tensor | None:
+    return mask.flip(-1) if mask is not None and is_flipped else mask
+
+
+def stack_masks(masks: Sequence[Tensor | None], size: Sequence[int]) -> Tensor | None:
+    """The masks of a batch, [B, 1, H, W]; None if no sample has one.
+
+    Args:
+        masks: of each sample; None = all of it counts.
+        size: H and W.
+    """
+    if all(mask is None for mask in masks):
+        return None
+    return torch.stack([torch.ones(1, *size) if mask is None else mask for mask in masks])
 
 
 def stack_states(states: Sequence[TextState]) -> TextState:

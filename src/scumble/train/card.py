@@ -36,6 +36,9 @@ def planned(plan: Plan) -> Planned:
         "seed": str(train.seed),
         "files": ", ".join(_files(plan)),
     }
+    if config.data.mask_dir is not None or config.data.alpha_mask:
+        masked = sum(example.mask is not None for example in plan.scan.examples)
+        card["masks"] = f"{masked} of {len(plan.scan.examples)} pictures; of the others all counts"
     if config.prior.prior_share is not None:
         card["prior"] = _prior(plan)
     return Planned(f"{plan.name}: {plan.scan.folder} -> {plan.folder}", card)

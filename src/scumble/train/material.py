@@ -4,11 +4,15 @@ import functools
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from scumble.config.data import MOST_TOKENS, TOKENS_OF_A_CHUNK
 from scumble.data.buckets import Size
 from scumble.data.cache import TensorCache, default_cache_dir
 from scumble.data.encode import Latents, PictureEncoder, encode_captions
-from scumble.data.scan import Scan
+from scumble.data.masks import fit_mask
+from scumble.data.scan import Example, Scan
+from scumble.errors import DataError
 from scumble.families.base import TextEncoder, TextState, middle_frame
 from scumble.families.chunks import COMMA_REACH
 from scumble.generate.events import Noted
@@ -98,7 +102,20 @@ def _pool(plan: Plan, chosen: Sequence[tuple[Cut, Latents]], states: Mapping[str
     """Pictures of one size."""
     frames = [plan.base.frame_state(middle_frame(example.size_px, size)) for (example, size), _ in chosen]
     captions = [example.captions for (example, _), _ in chosen]
-    return Pool([latents for _, latents in chosen], captions, states, frames)
+    masks = [_mask(example, size, plan.base.pixels_per_latent) for (example, size), _ in chosen]
+    return Pool([latents for _, latents in chosen], captions, states, frames, masks)
+
+
+def _mask(example: Example, size: Size, latent_px: int) -> Tensor | None:
+    if example.mask is None:
+        return None
+    mask = fit_mask(example.mask.read(), size, latent_px)
+    if not mask.any():
+        raise DataError(
+            f"{example.path}: its mask is black in all that is kept of it, {size[0]} x {size[1]} px around its middle: crop the "
+            "picture beforehand"
+        )
+    return mask
 
 
 def _mixture(plan: Plan, own: Sequence[Pool], classes: Sequence[Pool]) -> Mixture:

@@ -50,9 +50,20 @@ def snr_weight(alpha_bar: Tensor, gamma: float, prediction_type: PredictionType)
     return snr.clamp(max=gamma) / (snr if prediction_type == "epsilon" else snr + 1)
 
 
-def sample_losses(prediction: Tensor, target: Tensor) -> Tensor:
-    """Mean squared error of each sample in float32: [B, C, H, W] twice -> [B]."""
-    return (prediction.float() - target.float()).square().mean(dim=(1, 2, 3))
+def sample_losses(prediction: Tensor, target: Tensor, masks: Tensor | None = None) -> Tensor:
+    """Mean squared error of each sample in float32.
+
+    Args:
+        prediction, target: [B, C, H, W].
+        masks: what counts, [B, 1, H, W] in 0..1: the mean is weighted with it, so that a small mask weighs no less than
+            a large one; None = everything.
+    Returns:
+        [B].
+    """
+    squares = (prediction.float() - target.float()).square()
+    if masks is None:
+        return squares.mean(dim=(1, 2, 3))
+    return (squares.mean(dim=1, keepdim=True) * masks).sum(dim=(1, 2, 3)) / masks.sum(dim=(1, 2, 3))
 
 
 def _weights(alpha_bar: Tensor) -> tuple[Tensor, Tensor]:

@@ -9,6 +9,7 @@ from PIL import ImageColor
 from scumble.config import DataConfig, ModelConfig, PriorConfig, TrainConfig
 from scumble.data.captions import CaptionRule
 from scumble.data.duplicates import kin
+from scumble.data.masks import MaskRule
 from scumble.data.pictures import PictureRule
 from scumble.data.scan import Scan, ScanRule, scan_folder
 from scumble.errors import ConfigError, DataError
@@ -186,8 +187,13 @@ def scan_rule(data: DataConfig) -> ScanRule:
             f"background={data.background!r}: expected a colour by name, such as white, or as #rrggbb"
         ) from None
     captions = CaptionRule(data.trigger, data.caption, data.caption_per_line, data.caption_prefix, data.caption_suffix)
+    if data.mask_dir is not None and not data.mask_dir.is_dir():
+        raise ConfigError(f"mask_dir={data.mask_dir}: no such folder")
     return ScanRule(
-        captions, PictureRule((background[0], background[1], background[2]), data.first_frame), data.caption_column
+        captions,
+        PictureRule((background[0], background[1], background[2]), data.first_frame),
+        data.caption_column,
+        masks=MaskRule(data.mask_dir, data.alpha_mask),
     )
 
 

@@ -57,11 +57,20 @@ def remarks(config: TrainConfig, base: BaseModel, scan: Scan, split: Split) -> l
                 warning=True,
             )
         )
+    _refuse_idle_settings(config, scan)
+    return notes
+
+
+def _refuse_idle_settings(config: TrainConfig, scan: Scan) -> None:
+    """Raise for a setting of captions or masks that changes nothing for these pictures."""
     if config.data.caption is not None and all(example.source != "given" for example in scan.examples):
         raise ConfigError("caption would have no effect: every picture has a caption of its own; leave caption out")
+    has_masks = config.data.mask_dir is not None or config.data.alpha_mask
+    if has_masks and not any(example.mask for example in scan.examples):
+        name = "mask_dir" if config.data.mask_dir is not None else "alpha_mask"
+        raise ConfigError(f"{name} would have no effect: no picture has a mask; leave {name} out")
     if config.data.caption_dropout_rate > 0 and not any(any(example.captions) for example in scan.examples):
         raise ConfigError("caption_dropout_rate would have no effect: every caption is empty already; leave it out")
-    return notes
 
 
 def prompt_remarks(config: TrainConfig) -> list[Noted]:

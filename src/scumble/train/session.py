@@ -97,7 +97,8 @@ class Session:
         text = self.text_of(batch)
         noisy = add_noise(latents, noise, alpha_bar).to(self.dtype)
         prediction = self.base.predict(self.denoiser, noisy, timesteps, text)
-        return sample_losses(prediction, target_of(self.objective.prediction_type, latents, noise, alpha_bar))
+        target = target_of(self.objective.prediction_type, latents, noise, alpha_bar)
+        return sample_losses(prediction, target, None if batch.masks is None else batch.masks.to(self.device))
 
     def text_of(self, batch: Batch) -> TextState:
         """The batch's text state: the kept one, or, where the text encoder is trained, made anew."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from scumble.train import draws
-from scumble.train.batches import Batch, Pool, stack_states
+from scumble.train.batches import Batch, Pool, stack_masks, stack_states
 from scumble.train.session import Session
 
 TIMESTEPS_PER_PICTURE = 8
@@ -90,7 +90,8 @@ def _batches_of(pool: Pool, at: Sequence[int], batch_size: int, source: tuple[in
         captions = tuple(pool.captions[index][0] for index, _ in part)
         text = stack_states([pool.state_of(index, pool.captions[index][0]) for index, _ in part])
         timesteps = torch.tensor([timestep for _, timestep in part])
-        batches.append(Batch(latents, torch.stack(noise), timesteps, text, torch.ones(len(part)), captions))
+        masks = stack_masks([pool.mask_of(index) for index, _ in part], latents.shape[2:])
+        batches.append(Batch(latents, torch.stack(noise), timesteps, text, torch.ones(len(part)), captions, masks))
     return batches
 
 
