@@ -1,6 +1,7 @@
 """Check: from settings to what a folder of pictures is like and what training on it will cost, told as events."""
 
 from collections.abc import Generator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from scumble.check.events import Checked, Event
@@ -10,7 +11,7 @@ from scumble.check.forecast import Forecast, base_here, forecast, train_config
 from scumble.check.probe import probe
 from scumble.check.report import check_page, write_page
 from scumble.config import CheckConfig
-from scumble.data.scan import Scan, ScanRule, survey
+from scumble.data.scan import Scan, survey
 from scumble.errors import BaseModelError, ConfigError, DataError
 from scumble.generate.events import Noted
 from scumble.train.events import Prepared
@@ -77,8 +78,7 @@ def _page(folder: Path, chosen: Path | None) -> Path:
 
 def _survey(config: CheckConfig, folder: Path) -> Generator[Event, None, Scan | DataError]:
     """The folder, or why it is not understood."""
-    rule = scan_rule(config.data)
-    steps = survey(folder, ScanRule(rule.captions, rule.pictures, rule.caption_column, THUMBNAIL_PX))
+    steps = survey(folder, replace(scan_rule(config.data), thumbnail_px=THUMBNAIL_PX))
     while True:
         try:
             done, total = next(steps)
