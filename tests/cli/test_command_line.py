@@ -339,3 +339,9 @@ def test_the_python_names_of_the_readme_are_there():
         "from scumble import CompareConfig, GenerateConfig, TrainConfig, compare, generate, pictures, train"
     )
     assert result.returncode == 0, result.stderr
+
+
+def test_help_shows_the_brackets_of_a_lora(scumble):
+    _, out, _ = scumble("generate", "--help")
+    assert 'the moon <lora:photos:0.8>" --n 4' in out
+    assert "<lora:name:weight> applies a LoRA" in out

@@ -180,3 +180,15 @@ def test_what_cannot_be_done_ends_with_its_code_and_leaves_no_file(line, scumble
     assert code == expected
     assert says in errors
     assert sorted(loras.iterdir()) == before
+
+
+def test_words_between_colons_stay_words(scumble, loras):
+    told = {"ss_tag_frequency": '{":fire:": 1}', "modelspec.trigger_phrase": "sks:dog:x"}
+    save_file(load_file(loras / "a.safetensors"), loras / "told.safetensors", told)
+    code, out, _ = scumble("inspect", "told.safetensors", "--json")
+    assert code == 0
+    assert json.loads(out)["metadata"]["ss_tag_frequency"] == '{":fire:": 1}'
+    assert json.loads(out)["said"]["trigger"] == "sks:dog:x"
+    code, out, err = scumble("inspect", "a:fire:b.safetensors")
+    assert code == 1
+    assert "a:fire:b.safetensors" in err

@@ -37,6 +37,14 @@ def test_the_base_is_told_from_relatives_and_strangers(lora_file, layers_of, tab
     assert "a near relative of the base it was trained on (someone/else): its layers differ by 1" in found[1].words
 
 
+def test_a_file_of_the_text_encoder_alone_is_of_unknown_kin(lora_file, layers_of, table, tiny_base):
+    metadata = metadata_for(table, denoiser_paths(layers_of()), 0.0)
+    text = [key for key in layers_of() if key.startswith("text_encoder")]
+    kinship = verify(VerifyConfig(file=lora_file(metadata=metadata, places=text), base=str(tiny_base))).kinship
+    assert kinship.verdict == UNKNOWN
+    assert "of which it changes no layer" in kinship.words
+
+
 def test_a_file_without_a_fingerprint_is_of_unknown_kin(lora_file, tiny_base):
     kinship = verify(VerifyConfig(file=lora_file(metadata={"ss_sd_model_name": "anime"}), base=str(tiny_base))).kinship
     assert (kinship.verdict, kinship.distance) == (UNKNOWN, None)

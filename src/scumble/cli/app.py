@@ -25,6 +25,7 @@ app = App(
     name="scumble",
     help="The LoRA workshop for Stable Diffusion: from a folder of pictures to a proven LoRA file.",
     help_flags=["--help", "-h"],
+    help_format="plaintext",  # in any richer form <lora:name:weight> is taken for markup, and loses its brackets
     result_action="return_value",
 )
 

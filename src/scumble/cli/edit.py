@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
-from rich.console import Console
 from rich.markup import escape
 
+from scumble.cli.console import plain_console
 from scumble.cli.flags import flags_model, nested
 from scumble.cli.results import lines_of
 from scumble.config import from_values
@@ -127,6 +127,6 @@ COMMANDS = (inspect, verify, convert, merge, extract, resize)
 
 
 def _print(lines: list[str]) -> None:
-    console = Console(soft_wrap=True, highlight=False)
+    console = plain_console()
     for line in lines:
         console.print(escape(line))

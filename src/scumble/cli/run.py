@@ -6,9 +6,9 @@ from collections.abc import Callable, Generator, Iterator
 from types import FrameType
 from typing import Any
 
-from rich.console import Console
 from rich.markup import escape
 
+from scumble.cli.console import plain_console
 from scumble.cli.show import Screen
 from scumble.errors import InterruptedRunError, ScumbleError
 
@@ -71,5 +71,5 @@ def play(
 
 def report(error: ScumbleError) -> int:
     """Print an error for people and give its exit code."""
-    Console(stderr=True, soft_wrap=True, highlight=False).print(f"[bold red]error:[/] {escape(str(error))}")
+    plain_console(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}")
     return error.exit_code

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
-from rich.console import Console
 from rich.markup import escape
 
+from scumble.cli.console import plain_console
 from scumble.cli.flags import flags_model, nested
 from scumble.cli.run import play
 from scumble.config import from_values
@@ -51,7 +51,7 @@ def import_(
     lines = [f"{done.path}: {done.num_settings} settings of {done.program}, from {done.source}"]
     lines += [f"! not the same here: {line_of(unmatched)}" for unmatched in done.unmatched]
     lines += [f"· as usual there, or without effect here: {', '.join(done.idle)}"] if done.idle else []
-    console = Console(soft_wrap=True, highlight=False)
+    console = plain_console()
     for line in [*lines, f"next: scumble train --config {done.path} --dry-run"]:
         console.print(escape(line))
 

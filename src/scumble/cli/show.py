@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from scumble.cli.console import plain_console
+
 PLAIN_SECONDS = 10.0
 """Where there is no terminal, progress is a line at least this long apart."""
 
@@ -23,7 +25,7 @@ class Screen:
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(encoding="utf-8", errors="replace")
-        self.console = console or Console(soft_wrap=True, highlight=False)
+        self.console = console or plain_console()
         self.moving = False
         self.printed_at = 0.0
         self.rate = 0.0

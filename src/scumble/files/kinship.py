@@ -63,8 +63,11 @@ def kinship(metadata: Mapping[str, str], base: str, weights: Callable[[], Mappin
     known = metadata.get("scumble.fingerprint")
     if known is None:
         return _by_name(own, base, "it has no fingerprint of its base")
+    changed = weights()
+    if not changed:
+        return _by_name(own, base, "its fingerprint is of the denoiser, of which it changes no layer")
     try:
-        apart = distance(known, fingerprint(weights()))
+        apart = distance(known, fingerprint(changed))
     except LoraFileError:
         return _by_name(own, base, "its fingerprint is of other layers than it changes now")
     verdict = next((name for bound, name in BOUNDS if apart <= bound), STRANGER)
