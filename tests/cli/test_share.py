@@ -16,7 +16,7 @@ network_dim = 2
 network_train_unet_only = true
 network_args = ["conv_dim=1", "conv_alpha=1"]
 max_train_steps = 4
-shuffle_caption = true
+random_crop = true
 output_name = "dog"
 """
 
@@ -31,7 +31,7 @@ def kohya(tmp_path, tiny_base, photos):
 def test_what_was_imported_is_taken_by_training(scumble, kohya):
     code, out, _ = scumble("import", kohya)
     assert code == 0
-    assert "shuffle_caption = true" in out
+    assert "random_crop = true" in out
     code, out, err = scumble("train", "--config", "scumble.toml", "--dry-run")
     assert (code, err) == (0, "")
     assert "rank 2" in out

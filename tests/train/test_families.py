@@ -45,12 +45,19 @@ def material_of(plan):
             return end.value
 
 
-def test_sdxl_is_told_the_size_and_crop_of_each_picture(common, sdxl_base):
-    """The pictures are 40 x 48: on a square of 64 they are 64 x 76.8, of which 6.4 are cut off at the top."""
-    material = material_of(make_plan(common({"model": {"base": str(sdxl_base)}})))
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        ({"enable_bucket": False}, [48.0, 40, 6, 0, 64, 64]),  # 64 x 76.8, of which 6.4 are cut off at the top
+        ({}, [48.0, 40, 0, 0, 48, 40]),  # smaller than any bucket: as it is
+        ({"bucket_no_upscale": False}, [48.0, 40, 0, 2, 72, 56]),  # 60 x 72, of which 2 are cut off at each side
+    ],
+)
+def test_sdxl_is_told_the_size_and_crop_of_each_picture(common, sdxl_base, data, told):
+    """The pictures are 40 x 48."""
+    material = material_of(make_plan(common({"model": {"base": str(sdxl_base)}, "data": data})))
     for batch in [material.mixture.batch_at(0, 4), *material.held_out]:
-        told = batch.text["time_ids"]
-        assert torch.equal(told, torch.tensor([48.0, 40, 6, 0, 64, 64]).expand_as(told))
+        assert torch.equal(batch.text["time_ids"], torch.tensor(told).expand_as(batch.text["time_ids"]))
 
 
 def test_what_a_preset_stands_for_is_written_down_and_starts_the_same_run_again(common, sdxl_base, tmp_path):

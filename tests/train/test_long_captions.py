@@ -65,7 +65,7 @@ def test_what_follows_a_break_is_not_seen_in_one_chunk(settings, photos):
 def test_with_more_chunks_all_is_seen_and_nothing_is_said(settings):
     material, said = material_of(settings(TWO))
     assert said == []
-    states = material.mixture.own.states
+    states = material.mixture.own[0].states
     assert {tuple(state["hidden"].shape) for state in states.values()} == {(154, 32)}
     assert torch.equal(states[""]["hidden"][:77], states[""]["hidden"][77:])
     assert (states[LONG]["hidden"] - states[""]["hidden"])[77:].abs().max() > 0.01
@@ -93,7 +93,7 @@ def test_the_words_beyond_the_first_chunk_change_the_file(settings, photos, tmp_
 def test_brackets_in_captions_are_plain_signs(settings, tiny_base, cpu):
     material, _ = material_of(settings())
     [plain] = open_base(str(tiny_base)).load_text_encoder(cpu).encode(["a (red:1.5) line"], 1)
-    assert torch.equal(material.mixture.own.states["a (red:1.5) line"]["hidden"], plain["hidden"])
+    assert torch.equal(material.mixture.own[0].states["a (red:1.5) line"]["hidden"], plain["hidden"])
 
 
 def test_sample_prompts_are_read_as_generation_reads_them(settings, tiny_base, cpu):
