@@ -64,3 +64,9 @@ def test_a_lora_to_go_on_from_must_be_sayable_too(common, tiny_base, tmp_path):
     with pytest.raises(ConfigError, match=r"format=diffusers: .* has no loha"):
         list(train(common({"output": start})))
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(("naming", "axis"), [("kohya", "input"), ("diffusers", "output"), ("peft", "output")])
+def test_the_axis_of_dora_is_that_of_the_files_readers(common, naming, axis):
+    plan = make_plan(common({"adapter": {"dora": "auto"}, "output": {"format": naming}}))
+    assert plan.config.adapter.dora == axis

@@ -3,9 +3,6 @@
 from scumble.errors import ConfigError
 
 NOT_THERE_YET = {
-    "dataset_name": "datasets from the hub are not there yet: save the pictures as a folder and give --train_data_dir",
-    "dataset_config_name": "datasets from the hub are not there yet: save the pictures as a folder",
-    "image_column": "image columns are not there yet: save the pictures as a folder",
     "push_to_hub": "after training: scumble publish runs/NAME/NAME.safetensors --push OWNER/REPOSITORY",
     "hub_token": "after training: scumble publish runs/NAME/NAME.safetensors --push OWNER/REPOSITORY",
     "hub_model_id": "after training: scumble publish runs/NAME/NAME.safetensors --push OWNER/REPOSITORY",
@@ -13,7 +10,7 @@ NOT_THERE_YET = {
     "enable_xformers_memory_efficient_attention": "not needed: PyTorch's own fused attention is always used; leave it out",
     "non_ema_revision": "a second revision is not there yet: give --revision",
     "with_prior_preservation": "--class_prompt or --class_data_dir alone turns it on; leave it out",
-    "use_dora": "give --dora output for what PEFT trains, or --dora input for what A1111 and ComfyUI read",
+    "use_dora": "give --dora auto for what the programs read that the file is for, or --dora output for what PEFT trains",
     "image_interpolation_mode": "pictures are always resized with Lanczos; leave it out",
     "max_train_samples": "choosing some of the pictures is not there yet: train on a folder with fewer pictures",
     "validation_epochs": "validation goes by steps here: give --sample_steps",

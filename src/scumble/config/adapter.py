@@ -71,9 +71,9 @@ class AdapterConfig(Section):
         bool, Also("use_rslora"), Field(description="rsLoRA: scale by alpha / sqrt(rank) instead of alpha / rank")
     ] = False
     dora: Annotated[
-        Literal["output", "input"] | None,
+        Literal["output", "input", "auto"] | None,
         Field(
-            description="DoRA: train the length of each output row (PEFT, LyCORIS) or of each input channel (A1111, ComfyUI) apart from its direction"
+            description="DoRA: train the length of each output row (PEFT, LyCORIS) or of each input channel (A1111, ComfyUI) apart from its direction; auto = input for files in kohya's naming, else output"
         ),
     ] = None
     targets: Annotated[

@@ -49,6 +49,7 @@ def recipe_for(key: str, config: AdapterConfig) -> AdapterRecipe:
     path = key.partition(".")[2]
     rank = _by_pattern(path, config.rank_pattern)
     alpha = _by_pattern(path, config.alpha_pattern)
+    assert config.dora != "auto", "the plan chose the axis"
     return AdapterRecipe(
         algorithm=config.algorithm,
         rank=usual_rank if rank is None else int(rank),
