@@ -64,7 +64,7 @@ def resolve(
             "cache_dir": config.data.cache_dir and config.data.cache_dir.resolve(),
             "resolution": _resolution(config.data.resolution, base),
         },
-        "adapter": {"rank": rank, "alpha": alpha},
+        "adapter": {"rank": rank, "alpha": alpha, "dora": _axis(config)},
         "optimizer": {"learning_rate": rate, "scale_lr": False},
         "training": {
             "purpose": None,  # it has said its word: the rank
@@ -87,6 +87,13 @@ def resolve(
     if prior.class_prompt is not None or size.has_classes:
         chosen["prior"] = _resolved_prior(prior, size.has_classes)
     return from_values(TrainConfig, merged(config.model_dump(), chosen))
+
+
+def _axis(config: TrainConfig) -> str | None:
+    """The axis of DoRA's lengths that the readers of the run's files take."""
+    if config.adapter.dora != "auto":
+        return config.adapter.dora
+    return "input" if config.output.format == "kohya" else "output"
 
 
 def _resolved_validation(val: ValidationConfig, steps: int) -> dict[str, object]:
