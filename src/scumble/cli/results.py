@@ -51,6 +51,7 @@ def _of_verified(found: Any) -> list[str]:
         f"  kinship: {found.kinship.words}",
         "",
         *_table([("program", "layers", "differs by", "what it applies"), *programs]),
+        "  (differs by: 0 = as trained, 1 = as far off as no change at all)",
         *(f"! {note}" for note in found.notes),
         *_left_out(found),
     ]
