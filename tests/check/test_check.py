@@ -149,3 +149,28 @@ def test_without_a_base_nothing_is_fetched_and_the_plan_says_why(check, photos):
     code, found = check(photos)
     assert code == 0
     assert "no base is named" in found["plan"]["missing"]
+
+
+def test_names_and_captions_cannot_break_the_page(check, tmp_path, photographs):
+    folder = tmp_path / "a & <b>"
+    folder.mkdir()
+    photographs[0].save(folder / '"x" & <i>.png')
+    (folder / '"x" & <i>.txt').write_text("<script>alert(1)</script> & \u200b</del>", encoding="utf-8")
+    _, found = check(folder)
+    page = (tmp_path / "here" / found["report"]).read_text(encoding="utf-8")
+    assert "<script" not in page
+    assert "<i>" not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp;" in page
+    assert "<title>a &amp; &lt;b&gt;: checked</title>" in page
+
+
+def test_a_page_of_many_pictures_shows_some_and_counts_the_rest(check, tmp_path, photographs):
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for index in range(260):
+        photographs[0].crop((index, index // 2, index + 40, index // 2 + 40)).save(folder / f"{index:03d}.png")
+    _, found = check(folder, "--trigger", "sks", "--resolution", 32)
+    page = (tmp_path / "here" / found["report"]).read_text(encoding="utf-8")
+    assert found["kept"] == 260
+    assert "20 more pictures are not shown here; --json lists all." in page
+    assert page.count("<img ") < 600
