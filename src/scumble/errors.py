@@ -35,6 +35,10 @@ class LoraFileError(ScumbleError):
     """A LoRA file that is damaged, not understood, or does not fit the model."""
 
 
+class NamingError(LoraFileError):
+    """A LoRA that a naming of files cannot say."""
+
+
 class TargetError(ConfigError):
     """A pattern for layers that matches nothing, or layers that cannot be adapted."""
 

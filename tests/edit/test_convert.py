@@ -6,12 +6,15 @@ from dataclasses import replace
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tests.edit.conftest import LINEAR, TEXT
 from tests.files.kinds import change_of, random_layer, weight_of
 
 from scumble.config import from_values
 from scumble.config.edit import ConvertConfig
+from scumble.edit import convert as converting
 from scumble.edit.change import whole_change
 from scumble.edit.convert import convert
+from scumble.edit.difference import difference
 from scumble.errors import ConfigError, LoraFileError
 from scumble.families.layers import known_tables
 from scumble.files.guard import read_metadata
@@ -176,7 +179,7 @@ def test_a_pickled_checkpoint_keeps_its_names_and_numbers(tmp_path):
     found = load_file(tmp_path / "out.safetensors")
     assert all(torch.equal(found[name], tensor) for name, tensor in {**tensors, "shared": shared}.items())
     with pytest.raises(ConfigError, match="to would have no effect"):
-        convert(from_values(ConvertConfig, {**settings, "to": "peft", "overwrite": True}))
+        convert(from_values(ConvertConfig, {**settings, "to": "diffusers", "overwrite": True}))
 
 
 class Dangerous:
@@ -263,3 +266,102 @@ def test_a_file_that_says_nothing_of_itself_names_its_family_when_it_is_converte
     metadata = read_metadata(out)
     assert (metadata["ss_base_model_version"], metadata["ss_v2"]) == (version, str(family == "sd2"))
     assert {name.partition(".")[0] for name in load_file(out)} == {begin}
+
+
+ONE_PART, TWO_PARTS = [LINEAR], [LINEAR, *TEXT]
+
+
+@pytest.mark.parametrize(("before", "after"), [(TWO_PARTS, ONE_PART), (ONE_PART, TWO_PARTS)])
+def test_a_peft_folder_that_is_replaced_keeps_nothing_of_the_old_lora(
+    before, after, lora_file, converted, table, tmp_path
+):
+    folder = tmp_path / "folder"
+    converted(lora_file("old", places=before), folder, to="peft")
+    (folder / "README.md").write_text("mine")
+    (folder / "adapter_model.bin").write_bytes(b"the pickle of an old run")
+    with pytest.raises(ConfigError, match="is there already"):
+        converted(lora_file("new", places=after, seed=70), folder, to="peft")
+    done = converted(lora_file("new", places=after, seed=70), folder, to="peft", overwrite=True)
+    assert done.error.relative == 0.0
+    alone = tmp_path / "alone"
+    converted(lora_file("new", places=after, seed=70), alone, to="peft")
+    contents = {path.relative_to(alone): path.read_bytes() for path in alone.rglob("*") if path.is_file()}
+    found = {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert found == {**contents, (folder / "README.md").relative_to(folder): b"mine"}
+
+
+def test_the_weights_of_a_peft_folder_as_a_name_do_not_let_other_parts_be_replaced_unasked(
+    lora_file, converted, tmp_path
+):
+    converted(lora_file(places=TWO_PARTS), tmp_path / "folder", to="peft")
+    with pytest.raises(ConfigError, match=r"unet.adapter_model\.safetensors is there already"):
+        converted(lora_file(places=ONE_PART), tmp_path / "folder" / "adapter_model.safetensors", to="peft")
+
+
+def test_a_folder_that_holds_the_source_is_not_replaced(lora_file, converted, tmp_path):
+    converted(lora_file(places=TWO_PARTS), tmp_path / "folder", to="peft")
+    with pytest.raises(ConfigError, match="lies in it, and the result is made from that"):
+        converted(tmp_path / "folder" / "unet", tmp_path / "folder", to="peft", overwrite=True)
+
+
+def test_layers_that_are_missing_or_too_many_count_as_wholly_wrong(layers_of, table):
+    layers = layers_of(kind=["lora", "loha", "lora", "lokr", "lora", "lora", "lora", "lora"])
+    fewer = {key: layer for key, layer in layers.items() if key != LINEAR}
+    missing = difference(fewer, layers, table)
+    changes = {key: change_of(layer, table.shapes[key]).square().sum() for key, layer in layers.items()}
+    assert missing.relative == pytest.approx(float((changes[LINEAR] / sum(changes.values())).sqrt()), rel=1e-5)
+    assert (missing.worst_layer, missing.worst) == (LINEAR, 1.0)
+    assert difference({}, layers, table).relative == 1.0
+    extra = difference(layers, fewer, table)
+    assert (extra.worst_layer, extra.worst) == (LINEAR, float("inf"))
+
+
+def test_a_dora_that_is_missing_counts_without_its_base_too(layers_of, table):
+    layers = layers_of(dora="output")
+    fewer = {key: layer for key, layer in layers.items() if key != LINEAR}
+    assert difference(fewer, layers, replace(table, stored={})).worst == 1.0
+
+
+def test_numbers_too_small_for_a_precision_are_refused_before_anything_is_replaced(
+    layers_of, converted, table, tmp_path
+):
+    layers = {
+        key: replace(layer, tensors={name: tensor * 1e-7 for name, tensor in layer.tensors.items()})
+        for key, layer in layers_of().items()
+    }
+    write_lora(LoraFile(layers), tmp_path / "small.safetensors")
+    out = tmp_path / "out.safetensors"
+    out.write_bytes(b"old")
+    with pytest.raises(
+        LoraFileError, match=r"not written.*would differ by .* rounding of float16.*--save-precision fp32"
+    ):
+        converted(tmp_path / "small.safetensors", out, save_precision="fp16", overwrite=True)
+    assert out.read_bytes() == b"old"
+    assert converted(tmp_path / "small.safetensors", out, overwrite=True).error.relative == 0.0
+
+
+def test_a_result_that_is_not_what_was_written_is_an_error(lora_file, converted, tmp_path, monkeypatch):
+    def other(file, path, *more):
+        write_lora(LoraFile({key: layer for key, layer in file.layers.items() if key != LINEAR}), path, *more)
+
+    monkeypatch.setattr(converting, "write_lora", other)
+    with pytest.raises(LoraFileError, match="what lies there is not what was written"):
+        converted(lora_file(), tmp_path / "out.safetensors")
+
+
+def test_as_lora_is_advised_only_where_it_helps(lora_file, layers_of, converted, tmp_path):
+    layers = {
+        key: replace(layer, tensors={name: tensor * 1e9 for name, tensor in layer.tensors.items()})
+        for key, layer in layers_of(kind="loha").items()
+    }
+    write_lora(LoraFile(layers), tmp_path / "large.safetensors")
+    with pytest.raises(LoraFileError, match="not finite") as refusal:
+        converted(tmp_path / "large.safetensors", tmp_path / "out.safetensors", save_precision="fp16")
+    assert "--as-lora" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("out", ["out.safetensors", "out.SAFETENSORS", "taken"])
+def test_a_name_that_cannot_be_a_peft_folder_is_refused_before_the_source_is_read(out, converted, tmp_path):
+    (tmp_path / "taken").write_text("a file")
+    with pytest.raises(ConfigError, match="name a folder"):
+        converted(tmp_path / "not there.safetensors", tmp_path / out, to="peft")

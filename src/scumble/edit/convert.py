@@ -6,22 +6,31 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
+
 from scumble.config.edit import ConvertConfig
+from scumble.edit.change import is_plain
 from scumble.edit.difference import difference
 from scumble.edit.figures import Error
 from scumble.edit.given import GivenLora, read_given
-from scumble.edit.output import PRECISIONS, check_file, check_out
+from scumble.edit.output import PRECISIONS, check_file, check_out, check_peft_folder
 from scumble.edit.programs.readings import in_words, readings_of
 from scumble.edit.provenance import after_change, as_one_for
 from scumble.edit.reduce import Size
 from scumble.edit.refit import refitted
 from scumble.edit.stream import contents, write_streamed
 from scumble.edit.unpickle import is_pickle, unpickle
-from scumble.errors import ConfigError, LoraFileError
+from scumble.errors import ConfigError, LoraFileError, NamingError
 from scumble.families.checkpoint import read_header
 from scumble.files.detect import format_of
 from scumble.files.lorafile import LoraFile
-from scumble.files.read import read_lora, write_lora
+from scumble.files.read import read_back, read_lora, write_lora
+
+ROUNDINGS = 16
+"""How many times the rounding of its precision the numbers of a result may be off: some are scaled before."""
+
+SMALL = 1e-3
+"""What is always let through: of a DoRA the change is a small difference of large numbers."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +65,11 @@ def convert(config: ConvertConfig) -> Converted:
         LoraFileError: the file is damaged, no LoRA, or not wholly for its base; or the naming cannot say it.
         BaseModelError: the base that was named cannot be opened.
     """
-    check_out(config.out, config.overwrite, (config.file,))
-    if config.to != "peft":
+    if config.to == "peft":
+        check_peft_folder(config.out, config.overwrite)
+    else:
         check_file(config.out)
+    check_out(config.out, config.overwrite, (config.file,))
     if not is_pickle(config.file):
         return _converted(config, read_given(config.file, config.base, allow_partial=config.allow_partial))
     with _unpickled(config.file) as (path, no_tensors):
@@ -104,12 +115,41 @@ def _converted(config: ConvertConfig, given: GivenLora) -> Converted:
     if config.as_lora is not None:
         layers, _ = refitted([(1.0, file)], given.table, Size(rank=config.as_lora), dtype)
         file = LoraFile(layers, after_change(file.metadata, "fitted_from", given.name))
-    try:
-        write_lora(file, config.out, config.to or "kohya", dtype)
-    except LoraFileError as refusal:
-        reason = f"{refusal}; or --as-lora RANK makes a plain LoRA of it, which every naming can say"
-        raise LoraFileError(reason) from refusal
-    written = read_lora(config.out, given.table.paths())
-    error = difference(written.layers, given.file.layers, given.table)
+    written, error = _written(config, given, file, dtype)
     applied = in_words(readings_of(config.out, written, given.table))
     return Converted(config.out, given.table.name, len(file.layers), error, given.file.left_out, applied=applied)
+
+
+def _written(config: ConvertConfig, given: GivenLora, file: LoraFile, dtype: torch.dtype) -> tuple[LoraFile, Error]:
+    """The result as it is read again, and how far it is from the source; nothing is replaced by what is not right.
+
+    Raises:
+        NamingError: the naming cannot say it.
+        LoraFileError: the result differs by more than its precision rounds, or is not what
+            lies there after it was written.
+    """
+    format, paths = config.to or "kohya", given.table.paths()
+    try:
+        expected = read_back(file, config.out, paths, format, dtype)
+    except NamingError as refusal:
+        if all(is_plain(layer) and "mid" not in layer.tensors for layer in file.layers.values()):
+            raise
+        reason = f"{refusal}; or --as-lora RANK makes a plain LoRA of it, which every naming can say"
+        raise NamingError(reason) from refusal
+    error = difference(expected.layers, given.file.layers, given.table)
+    if config.as_lora is None:
+        _refuse_loss(config.out, error, dtype)
+    write_lora(file, config.out, format, dtype)
+    written = read_lora(config.out, paths)
+    if difference(written.layers, expected.layers, given.table).relative > 0:
+        raise LoraFileError(f"{config.out}: what lies there is not what was written: does another program write there?")
+    return written, error
+
+
+def _refuse_loss(out: Path, error: Error, dtype: torch.dtype) -> None:
+    if error.relative > max(SMALL, ROUNDINGS * torch.finfo(dtype).eps):
+        raise LoraFileError(
+            f"{out} (not written): it would differ by {error.relative:.2g} of the change from the source, most at "
+            f"{error.worst_layer}, expected no more than the rounding of {str(dtype).removeprefix('torch.')}: numbers as "
+            "small as these need --save-precision fp32"
+        )

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import torch
 
-from scumble.edit.change import MAGNITUDE, is_plain, thin_change, whole_change
+from scumble.edit.change import MAGNITUDE, change_square, is_plain, thin_change, whole_change
 from scumble.edit.figures import Error, ErrorSum
 from scumble.families.layers import LayerTable
 from scumble.files.lorafile import LoraLayer
@@ -14,19 +14,24 @@ from scumble.files.lorafile import LoraLayer
 def difference(found: Mapping[str, LoraLayer], expected: Mapping[str, LoraLayer], table: LayerTable) -> Error:
     """How far the changes of some layers are from those of others, as `figures` has it.
 
-    A layer that is not expected must be one of zeros. Of DoRAs without the base's weights the change of direction and
-    the lengths are compared each on its own.
+    A layer that is missing is as wrong as one of zeros, one that is not expected as if zeros had been. Of DoRAs without
+    the base's weights the change of direction and the lengths are compared each on its own.
     """
+    if found.keys() == expected.keys() and all(_same_numbers(layer, expected[key]) for key, layer in found.items()):
+        return Error(0.0, "", 0.0)
     total = ErrorSum()
+    for key in expected.keys() - found.keys():
+        square = _square(key, expected[key], table)
+        total.add(key, square, square)
     for key, layer in found.items():
         other = expected.get(key)
         if other is None:
-            total.add(key, thin_change(key, layer).square(), 0.0)
+            total.add(key, _square(key, layer, table), 0.0)
         elif is_plain(layer) and is_plain(other):
             exact = thin_change(key, other)
             total.add(key, thin_change(key, layer).minus(exact).square(), exact.square())
         elif _same_numbers(layer, other):
-            total.add(key, 0.0, _size(other))
+            total.add(key, 0.0, _square(key, other, table))
         elif MAGNITUDE in layer.tensors and not table.stored:
             _add_direction_and_lengths(total, key, layer, other, table)
         else:
@@ -42,8 +47,10 @@ def _same_numbers(layer: LoraLayer, other: LoraLayer) -> bool:
     )
 
 
-def _size(layer: LoraLayer) -> float:
-    """Any measure of a layer: its part in an error that is zero."""
+def _square(key: str, layer: LoraLayer, table: LayerTable) -> float:
+    """Of the change; of a DoRA without the base's weights that of all its numbers stands for it."""
+    if MAGNITUDE not in layer.tensors or table.stored:
+        return change_square(key, layer, table)
     return float(sum(tensor.double().square().sum() for tensor in layer.tensors.values()))
 
 

@@ -14,7 +14,10 @@ from scumble.files.encode import encode, with_hashes
 from scumble.files.guard import read_metadata, read_safetensors
 from scumble.files.namings import PEFT_BEGIN
 from scumble.files.peft_settings import MAX_SETTINGS_BYTES
-from scumble.files.places import FILE_SUFFIX, PARTS, SETTINGS, WEIGHTS
+from scumble.files.places import FILE_SUFFIX, OLD_WEIGHTS, PARTS, SETTINGS, WEIGHTS
+
+OWN_NAMES = (WEIGHTS, OLD_WEIGHTS, SETTINGS)
+"""What PEFT calls its files."""
 
 BEGINS = ("", *(f"{part}/" for part in PARTS))
 """The beginnings of names: none in a folder that is not one of several."""
@@ -60,6 +63,17 @@ def weight_files(path: Path) -> list[Path]:
             f"{path}: found a folder without {WEIGHTS}, expected a .safetensors file or a PEFT folder: name the file"
         )
     return files[:1] if files[0].parent == path else files
+
+
+def peft_files(path: Path) -> list[Path]:
+    """The files of PEFT's own names that lie in a folder or in its folders for model parts, weights first.
+
+    Args:
+        path: the folder, or the weights in it.
+    """
+    folder = path.parent if path.name == WEIGHTS else path
+    places = (folder, *(folder / part for part in PARTS))
+    return [place / name for place in places for name in OWN_NAMES if (place / name).is_file()]
 
 
 def _read_part(path: Path, begin: str) -> tuple[dict[str, Tensor], dict[str, str]]:

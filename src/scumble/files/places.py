@@ -8,6 +8,9 @@ PARTS = ("unet", "text_encoder", "text_encoder_2")
 WEIGHTS, SETTINGS = "adapter_model.safetensors", "adapter_config.json"
 """The files of a PEFT folder."""
 
+OLD_WEIGHTS = "adapter_model.bin"
+"""What PEFT called the weights when they were pickles; still read where the others are not there."""
+
 FILE_SUFFIX = ".safetensors"
 PEFT_SUFFIX = ".peft"
 """How this program ends the names of PEFT folders, so that they are called by the same name as files."""

@@ -7,13 +7,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from scumble.errors import LoraFileError
-from scumble.files.atomic import write_atomically
+from scumble.errors import LoraFileError, NamingError
+from scumble.files.atomic import write_together
 from scumble.files.detect import format_of
-from scumble.files.folder import laid_out, read_files, without_settings
+from scumble.files.folder import laid_out, peft_files, read_files, without_settings
 from scumble.files.guard import refuse_non_finite
 from scumble.files.lorafile import Format, LoraFile
-from scumble.files.places import SETTINGS, WEIGHTS
+from scumble.files.places import SETTINGS
 from scumble.registry import load
 
 IN_FULL = (".dora_scale", ".lora_magnitude_vector", ".lora_magnitude_vector.weight")
@@ -41,31 +41,66 @@ def read_lora(path: str | Path, layer_paths: Mapping[str, Sequence[str]], allow_
 
 
 def write_lora(file: LoraFile, path: str | Path, format: str = "kohya", dtype: torch.dtype | None = None) -> None:
-    """Write a LoRA file: whole or not at all, the same bytes for the same content; of a PEFT folder, each file so.
+    """Write a LoRA file: whole or not at all, the same bytes for the same content.
 
     Args:
         file: the LoRA.
-        path: where to; its folder must exist; an older file is replaced. For PEFT a folder, which need not exist.
+        path: where to; its folder must exist; an older file is replaced. For PEFT a folder, which need not exist: all of
+            PEFT's files in it and in its folders for model parts are replaced, others stay.
         format: a format's name in the registry.
         dtype: how numbers are stored; none = as they are.
     Raises:
         ConfigError: unknown format.
+        NamingError: the format cannot say it.
         LoraFileError: no layers, a number is not finite in this dtype, or the disk refuses.
     """
+    tensors, metadata = _written(file, path, format, dtype)
+    contents = laid_out(Path(path), tensors, metadata)
+    is_folder = any(each.name == SETTINGS for each in contents)
+    outdated = [each for each in peft_files(Path(path)) if each not in contents] if is_folder else []
+    try:
+        for each in contents if is_folder else ():
+            each.parent.mkdir(parents=True, exist_ok=True)
+        write_together(contents, outdated)
+    except OSError as error:
+        raise LoraFileError(f"{path}: cannot be written ({error}); an older file there is untouched") from error
+
+
+def read_back(
+    file: LoraFile,
+    path: str | Path,
+    layer_paths: Mapping[str, Sequence[str]],
+    format: str = "kohya",
+    dtype: torch.dtype | None = None,
+) -> LoraFile:
+    """What `write_lora` would make of a LoRA, as it is read again; nothing is written.
+
+    Args:
+        file, path, format, dtype: see `write_lora`.
+        layer_paths: see `read_lora`.
+    Raises:
+        ConfigError, NamingError, LoraFileError: see `write_lora` and `read_lora`.
+    """
+    tensors, metadata = _written(file, path, format, dtype)
+    plugin: Format = load("format", format_of(tensors))
+    return plugin.read(tensors, metadata, layer_paths)
+
+
+def _written(
+    file: LoraFile, path: str | Path, format: str, dtype: torch.dtype | None
+) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and metadata as they go into files."""
     if not file.layers:
         raise LoraFileError(f"{path}: there is no layer to write")
     plugin: Format = load("format", format)
-    tensors, metadata = plugin.write(replace(file, metadata=without_settings(file.metadata)))
+    try:
+        tensors, metadata = plugin.write(replace(file, metadata=without_settings(file.metadata)))
+    except LoraFileError as error:
+        raise NamingError(str(error)) from error
     stored = dtype or _common_dtype(file)
     tensors = {name: _stored_as(name, tensor, stored) for name, tensor in tensors.items()}
     refuse_non_finite(tensors, f"{path} (not written, in {str(stored).removeprefix('torch.')})")
-    try:
-        for each, content in laid_out(Path(path), tensors, metadata).items():
-            if each.name in (WEIGHTS, SETTINGS):
-                each.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(each, content)
-    except OSError as error:
-        raise LoraFileError(f"{path}: cannot be written ({error}); an older file there is untouched") from error
+    return tensors, metadata
 
 
 def _common_dtype(file: LoraFile) -> torch.dtype:
