@@ -1,10 +1,11 @@
 """The settings of the pictures and their captions."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from scumble.config.section import Also, Place, Section
+from scumble.errors import ConfigError
 
 TOKENS_OF_A_CHUNK, MOST_TOKENS = 75, 225
 
@@ -30,6 +31,23 @@ class DataConfig(Section):
             description="folder of pictures: flat, nested, kohya's 10_words, an imagefolder with metadata.jsonl or .csv; or kohya's dataset .toml"
         ),
     ] = None
+    dataset_name: Annotated[
+        str | None,
+        Field(
+            description="in place of a folder: dataset of the hub (owner/name), or a folder or file of parquet, arrow or WebDataset tar here"
+        ),
+    ] = None
+    dataset_config_name: Annotated[
+        str | None, Field(description="configuration of the dataset; none = the usual or only one")
+    ] = None
+    dataset_split: Annotated[str | None, Field(description="split of the dataset; none = train")] = None
+    dataset_revision: Annotated[
+        str | None, Field(description="branch, tag or commit of the dataset on the hub; none = the newest")
+    ] = None
+    image_column: Annotated[
+        str | None,
+        Field(description="column of the dataset with the pictures; none = image, img, picture or the only one"),
+    ] = None
     trigger: Annotated[
         str | None,
         Field(description="the word that calls what is learnt; pictures without a caption get 'a photo of TRIGGER'"),
@@ -40,7 +58,7 @@ class DataConfig(Section):
     caption_column: Annotated[
         str | None,
         Field(
-            description="column of metadata.jsonl or .csv with the captions; none = text, caption, prompt or the only one"
+            description="column with the captions, of metadata.jsonl or .csv or of the dataset; none = text, caption, prompt or the only one"
         ),
     ] = None
     caption_per_line: Annotated[
@@ -101,8 +119,20 @@ class DataConfig(Section):
         bool, Field(description="take the first frame of an animation; otherwise animations are left out")
     ] = False
     cache_dir: Annotated[
-        Place | None, Field(description="where latents and text states are kept; none = the user's cache folder")
+        Place | None,
+        Field(description="where latents, text states and exported datasets are kept; none = the user's cache folder"),
     ] = None
+
+    @model_validator(mode="after")
+    def _refuse_idle_dataset(self) -> Self:
+        if self.dataset_name is not None and self.folder is not None:
+            raise ConfigError("folder and dataset_name both say which pictures: give one of them")
+        for name in ("dataset_config_name", "dataset_split", "dataset_revision", "image_column"):
+            if self.dataset_name is None and getattr(self, name) is not None:
+                raise ConfigError(
+                    f"{name} would have no effect: it needs dataset_name; change that or leave {name} out"
+                )
+        return self
 
     @property
     def num_chunks(self) -> int:

@@ -10,9 +10,11 @@ from scumble.train.plan import Plan
 
 WITHOUT_WEIGHT: dict[str, Any] = {
     "output": True,
-    "data": {"folder", "cache_dir"},
+    "data": {
+        "folder", "cache_dir", "dataset_name", "dataset_config_name", "dataset_split", "dataset_revision", "image_column",
+    },
     "validation": {"validation_prompt", "num_validation_images", "sample_steps"},
-}
+}  # fmt: skip
 """Settings that change where things go and what is drawn, but no number of the LoRA."""
 
 

@@ -23,6 +23,7 @@ from scumble.train.cuts import Cut, bucket_rule, cuts_of
 from scumble.train.going_on import notes_on, read_init
 from scumble.train.lint_remarks import lint_remarks
 from scumble.train.naming import planned_layers, refuse_unsayable
+from scumble.train.pictures import scan_pictures
 from scumble.train.recipes import find_layers, refuse_idle_patterns
 from scumble.train.remarks import prompt_remarks, remarks
 from scumble.train.resolve import TrainingSize, resolve
@@ -118,10 +119,9 @@ def make_plan(config: TrainConfig, scan: Scan | None = None) -> Plan:
         BaseModelError, DataError, TargetError, LoraFileError: the base, the data, the targets or the LoRA to start
             from cannot be used.
     """
-    data = config.data
-    if data.folder is None:
-        raise ConfigError("no folder of pictures: scumble train FOLDER (or --train_data_dir FOLDER)")
-    scan = scan or scan_folder(data.folder, scan_rule(data))
+    if scan is None:
+        scan, data = scan_pictures(config.data, scan_rule(config.data))
+        config = config.model_copy(update={"data": data})
     classes = _scan_classes(config, scan)
     base = _open_base(config.model)
     modules = {"unet": base.empty_denoiser(), **base.empty_text_encoders()}

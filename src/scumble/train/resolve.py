@@ -11,6 +11,7 @@ from scumble.errors import ConfigError
 from scumble.families.base import BaseModel
 from scumble.families.find import is_local
 from scumble.files.lorafile import LoraFile
+from scumble.train.pictures import place_of
 
 RANK_FOR = {"style": 4, "person": 16, "object": 8}
 DEFAULT_RANK = 16
@@ -50,7 +51,7 @@ def resolve(
     _refuse_idle_rate(optimizer.text_encoder_lr, init)
     rate = optimizer.learning_rate or base.advice.learning_rate or DEFAULT_RATE
     rate *= per_step if optimizer.scale_lr else 1
-    assert config.data.folder is not None
+    place = place_of(config.data)
     chosen: dict[str, Mapping[str, object]] = {
         "model": {
             "base": _from_anywhere(base.name),
@@ -60,7 +61,7 @@ def resolve(
             "zero_terminal_snr": base.zero_terminal_snr,
         },
         "data": {
-            "folder": config.data.folder.resolve(),
+            **({"dataset_name": place.as_posix()} if config.data.folder is None else {"folder": place}),
             "cache_dir": config.data.cache_dir and config.data.cache_dir.resolve(),
             "resolution": _resolution(config.data.resolution, base),
         },
@@ -75,7 +76,7 @@ def resolve(
         },
         "validation": _resolved_validation(val, steps),
         "output": {
-            "name": output.name or config.data.folder.resolve().name,
+            "name": output.name or place.name,
             "output_dir": output.output_dir.resolve(),
             "init_lora": output.init_lora and output.init_lora.resolve(),
             "checkpointing_steps": output.checkpointing_steps or max(1, -(-steps // 4)),
