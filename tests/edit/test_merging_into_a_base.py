@@ -134,11 +134,16 @@ def test_every_precision_of_a_folder_is_merged_and_pickles_are_left_out(lora_fil
     half = {name: tensor.half() for name, tensor in load_file(base / UNET).items()}
     save_file(half, base / "unet" / "diffusion_pytorch_model.fp16.safetensors", {"format": "pt"})
     (base / "unet" / "diffusion_pytorch_model.bin").write_bytes(b"old")
-    (base / "whole.safetensors").write_bytes(b"old")
+    save_file({"model.diffusion_model.out.2.weight": torch.ones(2)}, base / "whole.safetensors")
+    (base / "torn.safetensors").write_bytes(b"old")
+    save_file({"head.weight": torch.ones(2)}, base / "judge.safetensors")
     path = lora_file()
     done = merged([path], base, tmp_path / "out")
     assert done.num_tensors == 8 + 4
-    assert len(done.notes) == 2
+    assert [note.partition(" ")[0] for note in done.notes] == [
+        "torn.safetensors", "unet/diffusion_pytorch_model.bin", "whole.safetensors",
+    ]  # fmt: skip
+    assert (tmp_path / "out/judge.safetensors").read_bytes() == (base / "judge.safetensors").read_bytes()
     assert all("is left out: these weights are not merged in" in note for note in done.notes)
     assert not (tmp_path / "out/unet/diffusion_pytorch_model.bin").exists()
     full, halved = (

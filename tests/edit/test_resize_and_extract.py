@@ -10,13 +10,15 @@ from safetensors.torch import load_file, save_file
 from tests.files.kinds import change_of
 
 from scumble.config import from_values
-from scumble.config.edit import ExtractConfig, MergeConfig, ResizeConfig
+from scumble.config.edit import ExtractConfig, MergeConfig, ResizeConfig, VerifyConfig
 from scumble.edit.extract import extract
 from scumble.edit.merge import merge
 from scumble.edit.reduce import Size, as_layer, fitted
 from scumble.edit.resize import resize
+from scumble.edit.verify import verify
 from scumble.errors import BaseModelError, ConfigError, LoraFileError
 from scumble.files.guard import read_metadata
+from scumble.files.kinship import SAME
 from scumble.files.read import read_lora
 
 UNET = "unet/diffusion_pytorch_model.safetensors"
@@ -157,6 +159,13 @@ def test_an_extracted_file_names_its_models_and_no_path(tiny_base, tuned, extrac
     assert json.loads(metadata["scumble.extracted_from"]) == {"base": "tiny", "tuned": "tuned"}
     assert metadata["ss_base_model_version"] == "sd_v1"
     assert not any(str(tmp_path) in text for text in metadata.values())
+
+
+def test_an_extracted_file_knows_its_base_by_the_layers_that_change(tiny_base, tuned, extracted, tmp_path):
+    extracted(tiny_base, tuned, rank=2)
+    kinship = verify(VerifyConfig(file=tmp_path / "out.safetensors", base=str(tiny_base))).kinship
+    assert (kinship.verdict, kinship.distance) == (SAME, 0.0)
+    assert verify(VerifyConfig(file=tmp_path / "out.safetensors", base=str(tuned))).kinship.distance > 0
 
 
 def test_equal_models_and_other_architectures_are_errors(tiny_base, narrow_base, extracted):

@@ -1,9 +1,13 @@
 """`verify`: whose base it is, and what other programs apply."""
 
+import json
+from dataclasses import asdict
+
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from scumble.cli.results import lines_of
 from scumble.config.edit import VerifyConfig
 from scumble.edit.verify import verify
 from scumble.errors import LoraFileError
@@ -79,3 +83,16 @@ def test_a_file_that_the_webui_would_hide_is_told(lora_file, tiny_base):
     assert "A1111 hides it in its LoRA tab" in note
     shown = lora_file(metadata={"ss_base_model_version": "sd_v1", "ss_v2": "False"})
     assert verify(VerifyConfig(file=shown, base=str(tiny_base))).notes == ()
+
+
+def test_what_is_applied_though_nothing_was_trained_is_infinitely_far(lora_file, tiny_base):
+    found = verify(VerifyConfig(file=lora_file(alpha=0.0), base=str(tiny_base)))
+    programs = {each.program: each for each in found.programs}
+    assert (programs["ComfyUI"].words, programs["ComfyUI"].distance) == ("as trained", 0.0)
+    assert (programs["LyCORIS"].words, programs["LyCORIS"].distance) == (
+        "at full strength, taking alpha 0 for no alpha",
+        None,
+    )
+    assert json.loads(json.dumps(asdict(found), allow_nan=False))["programs"][4]["distance"] is None
+    (line,) = [line for line in lines_of(found) if "LyCORIS" in line]
+    assert line.split()[4] == "∞"

@@ -43,7 +43,7 @@ def _of_inspection(found: Any) -> list[str]:
 
 def _of_verified(found: Any) -> list[str]:
     programs = [
-        (each.program, f"{each.num_layers} of {found.num_layers}", f"{each.distance:.2g}", each.words)
+        (each.program, f"{each.num_layers} of {found.num_layers}", _distance(each.distance), each.words)
         for each in found.programs
     ]
     return [
@@ -136,6 +136,10 @@ def _error(error: Any) -> str:
 def _range(ends: tuple[int, int]) -> str:
     first, last = ends
     return f"{first}" if first == last else f"{first} to {last}"
+
+
+def _distance(apart: float | None) -> str:
+    return "∞" if apart is None else f"{apart:.2g}"
 
 
 def _norm(norm: float | None) -> str:

@@ -17,6 +17,7 @@ from scumble.errors import BaseModelError
 from scumble.families.checkpoint import opened
 from scumble.families.find import is_local, open_base
 from scumble.families.layers import LayerTable, table_of
+from scumble.files.fingerprint import fingerprint
 from scumble.files.lorafile import LoraFile, LoraLayer
 from scumble.files.read import write_lora
 
@@ -63,10 +64,17 @@ def extract(config: ExtractConfig) -> Extracted:
     dtype = PRECISIONS[config.save_precision] if config.save_precision else _stored_dtype(tuned)
     layers, error = _as_layers(changes, base, tuned, dtype)
     metadata = after_extraction(_named(config.base), _named(config.tuned), base.identity, config.out.stem)
+    metadata |= _fingerprint(base, layers)
     write_lora(LoraFile(layers, metadata), config.out, dtype=dtype)
     beyond = _others_that_differ(base, tuned)
     num_equal = len(base.shapes) - len(layers)
     return Extracted(config.out, config.base, len(layers), num_equal, ranks_of(layers), error, beyond)
+
+
+def _fingerprint(base: LayerTable, layers: Mapping[str, LoraLayer]) -> dict[str, str]:
+    """Of the base's layers in the denoiser that change, as training writes it, for `kinship`."""
+    paths = LoraFile(layers).part("unet")
+    return {"scumble.fingerprint": fingerprint({path: base.weight(f"unet.{path}") for path in paths})} if paths else {}
 
 
 def _refuse_other_architecture(base: LayerTable, tuned: LayerTable) -> None:

@@ -1,7 +1,6 @@
 """LoRAs added to the weights of a base, a tensor at a time: the result has the base's layout, names and precision."""
 
 import json
-import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,12 +14,14 @@ from scumble.edit.figures import Error, ErrorSum
 from scumble.edit.given import GivenLora, kinship_of, left_out_of, read_given
 from scumble.edit.output import check_file
 from scumble.edit.stream import Entry, bytes_of_tensor, contents, write_streamed
-from scumble.errors import ConfigError, LoraFileError
-from scumble.families.checkpoint import opened
-from scumble.families.convert import EMA_PREFIX
+from scumble.errors import BaseModelError, ConfigError, LoraFileError
+from scumble.families.checkpoint import opened, read_header
+from scumble.families.convert import EMA_PREFIX, UNET
 from scumble.families.find import open_base
 from scumble.families.layers import LayerTable, table_of
 from scumble.families.stored import StoredWeight
+from scumble.files.atomic import whole_folder
+from scumble.files.places import FILE_SUFFIX
 
 INDEX = "model_index.json"
 STALE = (".bin", ".ckpt", ".pt", ".pth", ".msgpack", ".onnx", ".h5")
@@ -190,32 +191,38 @@ def _notes_on_averages(path: Path) -> tuple[str, ...]:
 def _merged_folder(merging: _Merging, base: Path, out: Path) -> tuple[str, ...]:
     """A pipeline folder beside its place, then in it; what could not be merged is not in it, and named."""
     parts = {key.partition(".")[0] for key in merging.keys}
-    beside = out.with_name(f".scumble-{secrets.token_hex(8)}")
     left_out = []
-    try:
+    with whole_folder(out) as beside:
         for source in sorted(path for path in base.rglob("*") if path.is_file()):
             inside = source.relative_to(base)
             target = beside / inside
             if source in merging.places:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 merging.rewrite(source, target)
-            elif _is_stale(inside, parts):
+            elif _is_stale(source, inside, parts):
                 left_out.append(inside.as_posix())
             else:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(source, target)
-        if out.is_dir():
-            shutil.rmtree(out)
-        beside.replace(out)
-    except BaseException:
-        shutil.rmtree(beside, ignore_errors=True)
-        raise
     return tuple(f"{name} is left out: these weights are not merged in" for name in left_out)
 
 
-def _is_stale(inside: Path, parts: set[str]) -> bool:
-    """Whether a file holds weights that are now other ones: of a changed part, or of the whole base in one file."""
+def _is_stale(source: Path, inside: Path, parts: set[str]) -> bool:
+    """Whether a file holds weights that are now other ones: of a changed part, or of the whole base in one file.
+
+    Args:
+        source: the file.
+        inside: its path in the base's folder.
+        parts: the model parts that change.
+    """
     suffix = inside.suffix.lower()
     if len(inside.parts) == 1:
-        return suffix in (*STALE, ".safetensors")
+        return suffix in STALE or (suffix == FILE_SUFFIX and _may_be_whole_base(source))
     return inside.parts[0] in parts and suffix in STALE
+
+
+def _may_be_whole_base(file: Path) -> bool:
+    try:
+        return read_header(file, file.name).has(UNET.prefix)
+    except BaseModelError:
+        return True  # what cannot be read is not said to be of the merged base

@@ -1,11 +1,9 @@
 """A LoRA file as a folder that is ready to share: previews, cards and a workflow beside it; whole or not at all."""
 
 import json
-import secrets
 import shutil
 import tempfile
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,7 @@ from scumble.edit.push import check_repository, push_folder
 from scumble.edit.shared_file import shared_file
 from scumble.edit.workflow import workflow
 from scumble.errors import ConfigError
-from scumble.files.atomic import sync_folder
+from scumble.files.atomic import whole_folder
 from scumble.files.folder import metadata_in, weight_files
 from scumble.files.guard import read_metadata
 from scumble.files.kinship import trained_on
@@ -69,7 +67,7 @@ def publish(config: PublishConfig, api: Any = None) -> Generator[Noted, None, No
             pictures = yield from draw_previews(config, use, prompts, sampler)
         recipe = pictures[0].recipe if pictures else usual_recipe(config, use, metadata, prompts[0], sampler)
         shared = _shared(config, name, file, trigger, recipe, pictures)
-        with _whole(out) as folder:
+        with whole_folder(out) as folder:
             _fill(folder, config.file, file, shared, pictures)
     yield Noted(f"published: {out}")
     if shared.license is None:
@@ -174,24 +172,3 @@ def _workflow(source: Path, shared: Shared) -> dict[str, Any]:
 
 def _write_json(path: Path, values: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(values, ensure_ascii=False, indent=1), encoding="utf-8")
-
-
-@contextmanager
-def _whole(out: Path) -> Iterator[Path]:
-    """A folder to fill that takes the name `out` at the end, in place of what is there; on an error it is gone."""
-    token = secrets.token_hex(8)
-    folder, old = out.parent / f".scumble-{token}.tmp", out.parent / f".scumble-{token}.old"
-    folder.mkdir()
-    try:
-        yield folder
-        if out.exists():
-            out.rename(old)
-        folder.rename(out)
-    except BaseException:
-        if old.exists() and not out.exists():
-            old.rename(out)
-        raise
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    shutil.rmtree(old, ignore_errors=True)
-    sync_folder(out.parent)

@@ -4,17 +4,14 @@ A file is 8 bytes of header length, a JSON header that says where each tensor li
 """
 
 import json
-import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import torch
 from torch import Tensor
 
-from scumble.files.atomic import sync_folder
+from scumble.files.atomic import written_atomically
 from scumble.files.encode import ALIGNMENT, NAMES
 
 CHUNK_BYTES = 2**24
@@ -100,7 +97,7 @@ def write_streamed(
         position = end
     text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
     text += b" " * (-len(text) % ALIGNMENT)
-    with _whole_or_not(path) as stream:
+    with written_atomically(path) as stream:
         stream.write(len(text).to_bytes(8, "little") + text)
         for entry in entries:
             written = sum(stream.write(chunk) for chunk in bytes_of(entry))
@@ -110,16 +107,3 @@ def write_streamed(
 def bytes_of_tensor(tensor: Tensor) -> Iterator[bytes]:
     """A tensor's bytes as they lie in a file."""
     yield tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
-
-
-@contextmanager
-def _whole_or_not(path: Path) -> Iterator[BinaryIO]:
-    temporary = path.with_name(f".scumble-{secrets.token_hex(8)}.tmp")
-    try:
-        with temporary.open("xb") as stream:
-            yield stream
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)

@@ -1,5 +1,6 @@
 """Is a LoRA file right for a base, and what do other programs apply of it?"""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -19,13 +20,13 @@ class Applied:
         words: what becomes of the layers.
         num_layers: how many layers it changes at all.
         distance: |change as applied - trained change| / |trained change| over all layers: 0 = as trained, 1 = as far
-            as no change at all.
+            as no change at all; None = infinitely far, because nothing was trained and something is applied.
     """
 
     program: str
     words: str
     num_layers: int
-    distance: float
+    distance: float | None
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,8 @@ def verify(config: VerifyConfig) -> Verified:
 
 def _applied(program: str, reading: Reading, given: GivenLora) -> Applied:
     num_layers = sum(effect.is_applied for effect in reading.effects.values())
-    return Applied(program, reading.words, num_layers, distance(reading, given.file, given.table))
+    apart = distance(reading, given.file, given.table)
+    return Applied(program, reading.words, num_layers, apart if math.isfinite(apart) else None)
 
 
 def _notes(given: GivenLora, readings: Mapping[str, Reading]) -> tuple[str, ...]:

@@ -64,7 +64,8 @@ def readings_of(path: Path, file: LoraFile, table: LayerTable) -> dict[str, Read
 
 
 def distance(reading: Reading, file: LoraFile, table: LayerTable) -> float:
-    """|change as applied - trained change| / |trained change| over all layers of a file; 0 = as trained.
+    """|change as applied - trained change| / |trained change| over all layers of a file; 0 = as trained, and
+    infinite where something is applied though nothing was trained.
 
     Args:
         reading: of the file.
@@ -80,7 +81,9 @@ def distance(reading: Reading, file: LoraFile, table: LayerTable) -> float:
         trained = whole_change(key, layer, table).double()
         size += float(trained.square().sum())
         apart += float((change(key, layer, table).double() - trained).square().sum())
-    return math.sqrt(apart / size) if size > 0 else 0.0
+    if size > 0:
+        return math.sqrt(apart / size)
+    return math.inf if apart > 0 else 0.0
 
 
 def in_words(readings: Mapping[str, Reading]) -> str:
