@@ -139,10 +139,27 @@ def test_a_page_of_somebody_elses_is_not_replaced(capsys, phone, tmp_path, monke
     assert (tmp_path / "mine.html").read_text() == "<h1>mine</h1>"
 
 
-def test_a_setting_that_training_would_refuse_makes_it_unusable(check, photos, tiny_base):
-    code, found = check(photos, "--base", tiny_base, "--caption", "a dog", "--no-probe")
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--caption", "a dog"], "caption would have no effect"),
+        (["--init-lora", "nowhere.safetensors"], "nowhere.safetensors"),
+        (["--resolution", "33"], "needs a multiple"),
+    ],
+)
+def test_what_training_would_refuse_makes_it_unusable(check, photos, tiny_base, flags, said):
+    code, found = check(photos, "--base", tiny_base, "--no-probe", *flags)
     assert code == 1
-    assert "training would refuse it: caption would have no effect" in found["problems"][0]
+    (problem,) = found["problems"]
+    assert problem.startswith("training would refuse it: ")
+    assert said in problem
+    assert said in found["plan"]["missing"]
+
+
+def test_a_base_that_is_not_there_leaves_the_pictures_usable(check, photos):
+    code, found = check(photos, "--base", "nowhere.safetensors")
+    assert code == 0
+    assert "there is no such file" in found["plan"]["missing"]
 
 
 def test_without_a_base_nothing_is_fetched_and_the_plan_says_why(check, photos):

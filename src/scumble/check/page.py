@@ -29,7 +29,7 @@ header { display: flex; gap: 1rem; align-items: baseline; flex-wrap: wrap; }
   overflow-wrap: anywhere; }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(9rem, 1fr)); gap: .8rem; margin: 1.2rem 0; }
 .tiles div { background: var(--card); border: 1px solid var(--line); border-radius: .4rem; padding: .6rem .9rem; }
-.tiles b { display: block; font-size: 1.5rem; line-height: 1.2; font-variant-numeric: tabular-nums; }
+.tiles b { display: block; font-size: 1.35rem; line-height: 1.3; white-space: nowrap; font-variant-numeric: tabular-nums; }
 table { border-collapse: collapse; max-width: 100%; } th { font-weight: normal; color: var(--faint); text-align: left; }
 th, td { padding: .25rem 1.2rem .25rem 0; border-bottom: 1px solid var(--line); vertical-align: middle;
   overflow-wrap: anywhere; }
@@ -47,8 +47,9 @@ figcaption .words { display: block; max-height: 4.1em; overflow: hidden; }
 .group { display: flex; flex-wrap: wrap; gap: .6rem; padding: .6rem 0; border-bottom: 1px solid var(--line);
   break-inside: avoid; } .group figure { width: 8.5rem; }
 .caption { margin: .5rem 0; overflow-wrap: anywhere; } del { color: var(--bad); }
-.frequencies { columns: 12rem; padding: 0; list-style: none; } .frequencies li { break-inside: avoid; }
-.frequencies b { display: inline-block; min-width: 2.6rem; text-align: right; margin-right: .7rem; font-weight: normal;
+.frequencies { columns: 12rem; padding: 0; list-style: none; } .frequencies li { break-inside: avoid; padding-left: 3.3rem;
+  text-indent: -3.3rem; }
+.frequencies b { display: inline-block; min-width: 2.6rem; text-indent: 0; text-align: right; margin-right: .7rem; font-weight: normal;
   color: var(--faint); font-variant-numeric: tabular-nums; }
 @media print { :root { --ink: #262626; --faint: #605e5a; --paper: white; --card: white; --line: #dddad2; --good: #1b6e3c;
   --bad: #a3271b; --warn: #8a5a00; --bar: #b9c9bf; } body { max-width: none; margin: 0; font-size: 11pt; }

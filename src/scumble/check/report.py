@@ -66,7 +66,7 @@ def _facts(findings: Findings) -> Iterator[tuple[str, str]]:
     yield f"{len(findings.seen):,}", "pictures"
     yield f"{len(findings.rejected):,}", "left out"
     if sides:
-        yield f"{min(sides)}–{max(sides)}", "pixels a side"
+        yield f"{min(sides)}–{max(sides)}" if min(sides) < max(sides) else f"{sides[0]}", "pixels a side"
     yield f"{sum(bool(seen.hints) for seen in findings.seen):,}", "to look at again"
     yield f"{len(findings.equal) + len(findings.alike):,}", "groups of duplicates"
     yield f"{len(findings.captions.missing):,}", "without caption"

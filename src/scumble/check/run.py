@@ -12,7 +12,7 @@ from scumble.check.probe import probe
 from scumble.check.report import check_page, write_page
 from scumble.config import CheckConfig
 from scumble.data.scan import Scan, survey
-from scumble.errors import BaseModelError, ConfigError, DataError
+from scumble.errors import BaseModelError, ConfigError, DataError, ScumbleError
 from scumble.generate.events import Noted
 from scumble.train.events import Prepared
 from scumble.train.plan import Plan, make_plan, scan_rule
@@ -98,7 +98,7 @@ def _checked(
     plan, why = _planned(config, scan)
     findings = find(scan, config.data, plan.base if plan is not None else None, config.report.near_duplicate)
     problems, no_forecast = list(findings.problems), ""
-    if isinstance(why, ConfigError | DataError):
+    if isinstance(why, ScumbleError) and not isinstance(why, BaseModelError):
         problems.append(f"training would refuse it: {why}")
     if plan is None:
         no_forecast = str(why)
@@ -107,8 +107,8 @@ def _checked(
     return Checked(folder, findings, looked_ahead, no_forecast, acts, problems, findings.warnings, is_usable, page)
 
 
-def _planned(config: CheckConfig, scan: Scan) -> tuple[Plan | None, Exception | str]:
-    """The plan of a training, or why there is none: an error if that would stop training too."""
+def _planned(config: CheckConfig, scan: Scan) -> tuple[Plan | None, ScumbleError | str]:
+    """The plan of a training, or why there is none: the error that training would end with, or words."""
     if scan.uncaptioned or scan.unread or not scan.examples:
         return None, "the pictures are not ready for training"
     base = None
@@ -118,7 +118,7 @@ def _planned(config: CheckConfig, scan: Scan) -> tuple[Plan | None, Exception | 
             return None, "no base is named, and the usual one is not on this machine: --base NAME looks ahead"
     try:
         return make_plan(train_config(config, base), scan), ""
-    except (BaseModelError, ConfigError, DataError) as error:
+    except ScumbleError as error:
         return None, error
 
 
