@@ -1,6 +1,7 @@
 """A folder, checked: what is found in it, what is said of it, and whether it can be trained on."""
 
 import json
+import tarfile
 
 import pytest
 from PIL import Image
@@ -191,3 +192,26 @@ def test_a_page_of_many_pictures_shows_some_and_counts_the_rest(check, tmp_path,
     assert found["kept"] == 260
     assert "20 more pictures are not shown here; --json lists all." in page
     assert page.count("<img ") < 600
+
+
+def test_a_dataset_is_checked_as_the_folder_that_it_becomes(check, tmp_path, tiny_base, photographs):
+    with tarfile.open(tmp_path / "flowers.tar", "w") as archive:
+        for index, image in enumerate(photographs):
+            path = tmp_path / f"{index}.png"
+            image.save(path)
+            path.with_suffix(".txt").write_text(f"sks number {index}")
+            for each in (path, path.with_suffix(".txt")):
+                archive.add(each, each.name)
+    code, found = check("--dataset-name", tmp_path / "flowers.tar", "--base", tiny_base, "--no-probe")
+    assert (code, found["kept"], found["problems"]) == (0, 2, [])
+    assert found["folder"] == str(tmp_path / "flowers.tar")
+    assert found["plan"]["training"] == 2
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [([], "no folder of pictures"), (["--dataset-name", "x.tar", "--fix"], "a dataset stays as it is")],
+)
+def test_pictures_must_be_named_and_a_dataset_is_not_put_in_order(capsys, flags, said):
+    assert exit_code(["check", *flags]) == 2
+    assert said in capsys.readouterr().err

@@ -16,7 +16,7 @@ class Checked:
     """A folder, checked.
 
     Attributes:
-        folder: as it was named.
+        folder: as it was named; of a dataset of the hub its name.
         findings: None where not even its layout is understood.
         forecast: of a training on it, or None.
         no_forecast: why there is none; "" = there is one.

@@ -1,7 +1,7 @@
 """Check: from settings to what a folder of pictures is like and what training on it will cost, told as events."""
 
 from collections.abc import Generator, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from scumble.check.events import Checked, Event
@@ -11,10 +11,12 @@ from scumble.check.forecast import Forecast, base_here, forecast, train_config
 from scumble.check.probe import probe
 from scumble.check.report import check_page, write_page
 from scumble.config import CheckConfig
-from scumble.data.scan import Scan, survey
+from scumble.data.datasets.open import OpenedDataset
+from scumble.data.scan import Scan, ScanRule, survey
 from scumble.errors import BaseModelError, ConfigError, DataError, ScumbleError
 from scumble.generate.events import Noted
 from scumble.train.events import Prepared
+from scumble.train.pictures import dataset_of, place_of
 from scumble.train.plan import Plan, make_plan, scan_rule
 
 PAGE = "scumble-check.html"
@@ -33,29 +35,56 @@ def check(config: CheckConfig) -> Iterator[Event]:
         ConfigError: settings that do not fit each other, or a place for the page that is not free.
         DataError: no such folder; or what was fixed cannot be taken back.
     """
-    folder, report = config.data.folder, config.report
-    if folder is None:
-        raise ConfigError("no folder of pictures: scumble check FOLDER")
-    if not folder.exists():
-        raise DataError(f"{folder}: no such folder")
-    page = _page(folder, report.report)
+    report = config.report
+    place = _place(config)
+    page = _page(place.folder, report.report)
     acts: list[Act] = []
     if report.undo:
-        for act in undo(folder, aside_of(folder, report.fix_dir)):
+        for act in undo(place.folder, aside_of(place.folder, report.fix_dir)):
             acts.append(act)
             yield Noted(f"{act.path.name} is as it was")
-    scan = yield from _survey(config, folder)
+    scan = yield from _survey(place)
     if report.fix and not isinstance(scan, DataError):
-        aside = aside_of(folder, report.fix_dir)
+        aside = aside_of(place.folder, report.fix_dir)
         findings = find(scan, config.data, None, report.near_duplicate)
         for act in fix(findings, aside, by_line=config.data.caption_per_line):
             acts.append(act)
             yield Noted(_said(act))
         if acts:
-            scan = yield from _survey(config, folder)
-    checked = yield from _checked(config, folder, scan, acts, page)
+            scan = yield from _survey(place)
+    checked = yield from _checked(config, scan, acts, page)
     write_page(checked)
     yield checked
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the pictures are, and how they are read.
+
+    Attributes:
+        folder: of pictures, or a dataset file.
+        rule: how it is read.
+        dataset: whose folder it is, if it is one's.
+    """
+
+    folder: Path
+    rule: ScanRule
+    dataset: OpenedDataset | None = None
+
+
+def _place(config: CheckConfig) -> Place:
+    rule = replace(scan_rule(config.data), thumbnail_px=THUMBNAIL_PX)
+    folder = config.data.folder
+    if config.data.dataset_name is not None:
+        if config.report.fix or config.report.undo:
+            raise ConfigError("fix and undo are for folders of pictures; a dataset stays as it is: leave them out")
+        dataset = dataset_of(config.data)
+        return Place(dataset.folder, replace(rule, caption_column=dataset.caption_column), dataset)
+    if folder is None:
+        raise ConfigError("no folder of pictures: scumble check FOLDER, or --dataset_name OWNER/NAME")
+    if not folder.exists():
+        raise DataError(f"{folder}: no such folder")
+    return Place(folder, rule)
 
 
 def _said(act: Act) -> str:
@@ -76,23 +105,25 @@ def _page(folder: Path, chosen: Path | None) -> Path:
     return page
 
 
-def _survey(config: CheckConfig, folder: Path) -> Generator[Event, None, Scan | DataError]:
+def _survey(place: Place) -> Generator[Event, None, Scan | DataError]:
     """The folder, or why it is not understood."""
-    steps = survey(folder, replace(scan_rule(config.data), thumbnail_px=THUMBNAIL_PX))
+    steps = survey(place.folder, place.rule)
     while True:
         try:
             done, total = next(steps)
         except StopIteration as end:
             scan: Scan = end.value
-            return scan
+            dataset = place.dataset
+            return scan if dataset is None else replace(scan, said=dataset.said, notes=(*dataset.notes, *scan.notes))
         except DataError as error:
             return error
         yield Prepared("pictures", done, total)
 
 
 def _checked(
-    config: CheckConfig, folder: Path, scan: Scan | DataError, acts: list[Act], page: Path
+    config: CheckConfig, scan: Scan | DataError, acts: list[Act], page: Path
 ) -> Generator[Event, None, Checked]:
+    folder = config.data.folder or place_of(config.data)
     if isinstance(scan, DataError):
         return Checked(folder, None, None, "the folder is not understood", acts, [str(scan)], [], False, page)
     plan, why = _planned(config, scan)

@@ -21,9 +21,9 @@ CheckFlags = flags_model(CheckConfig, without=frozenset({"folder"}))
 
 def check(
     folder: Annotated[
-        Path,
+        Path | None,
         Parameter(name=["--folder", "--train-data-dir"], help="folder of pictures, or kohya's dataset .toml"),
-    ],
+    ] = None,
     *,
     config: Annotated[Path | None, Parameter(help="TOML file of the training's settings; flags win over it")] = None,
     flags: Annotated[CheckFlags, Parameter(name="*")] = CheckFlags(),  # type: ignore[valid-type]  # noqa: B008
@@ -33,7 +33,9 @@ def check(
     scumble check ./photos --trigger "sks dog"
     """
     values = merged(read_toml(config) if config is not None else {}, nested(CheckConfig, flags))
-    settings = from_values(CheckConfig, merged(values, {"data": {"folder": folder}}))
+    if folder is not None:
+        values = merged(values, {"data": {"folder": folder}})
+    settings = from_values(CheckConfig, values)
     from scumble.check.as_data import as_data
     from scumble.check.events import Checked
     from scumble.check.run import check as run
@@ -54,7 +56,7 @@ def check(
     if settings.report.as_json:
         sys.stdout.write(json.dumps(as_data(checked), ensure_ascii=False, indent=2) + "\n")
     if not checked.is_usable:
-        raise DataError(f"{folder} is not usable as it is: {_why(checked)}")
+        raise DataError(f"{checked.folder} is not usable as it is: {_why(checked)}")
 
 
 def _why(checked: "Checked") -> str:
