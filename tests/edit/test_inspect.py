@@ -1,5 +1,6 @@
 """What a LoRA file is said to hold is what is in it."""
 
+import json
 import math
 from dataclasses import asdict
 
@@ -69,3 +70,31 @@ def test_what_the_metadata_tell_is_said(lora_file, inspected):
     assert found.said == {"base": "v1-5.ckpt", "trigger": "sks dog", "steps": "100"}
     assert found.metadata["other"] == "x"
     assert asdict(found)["said"] == found.said
+
+
+def test_layers_outside_attention_have_names_of_their_own(layers_of, table, inspected, tmp_path):
+    places = [key for key in table.shapes if any(piece in key for piece in ("samplers", "time_embedding", "conv_in"))]
+    places.append("unet.conv_out")
+    write_lora(LoraFile(layers_of(places=places)), tmp_path / "outside.safetensors")
+    assert inspected(tmp_path / "outside.safetensors").targets == {
+        "unet: time embedding": 2,
+        "unet: first convolution": 1,
+        "unet: downsampler": 1,
+        "unet: upsampler": 1,
+        "unet: last convolution": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("merged_from", [{"name": "a", "sshs_model_hash": "ff", "weight": 0.5}, {"name": "b"}], "a (weight 0.5), b (weight 1)"),
+        ("resized_from", {"name": "dog", "sshs_model_hash": "ff"}, "dog"),
+        ("fitted_from", {"name": "dog"}, "dog"),
+        ("extracted_from", {"base": "sd15", "tuned": "anime"}, "anime, as it differs from sd15"),
+        ("merged_from", 7, "7"),
+    ],
+)  # fmt: skip
+def test_sources_are_told_in_words(name, value, said, lora_file, inspected):
+    found = inspected(lora_file(metadata={f"scumble.{name}": json.dumps(value)}))
+    assert found.said == {name.replace("_", " "): said}

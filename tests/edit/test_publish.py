@@ -19,7 +19,7 @@ from scumble.edit.publish import publish
 from scumble.edit.workflow import SAMPLERS, workflow
 from scumble.errors import ConfigError, LoraFileError, ScumbleError
 from scumble.families.find import open_base
-from scumble.families.layers import known_tables
+from scumble.families.layers import known_tables, table_of
 from scumble.files.guard import read_metadata
 from scumble.files.lorafile import LoraFile, LoraLayer
 from scumble.files.metadata import TrainingFacts, metadata_of
@@ -119,7 +119,7 @@ def test_without_a_prompt_the_trigger_is_shown_and_without_previews_nothing_is_d
     folder, said = published(n=1)
     assert read_infotext(folder / "previews/01.png").prompt == "a photo of sks dog"
     assert any("no licence" in text for text in said)
-    folder, said = published(previews=False, base="not/there", overwrite=True)
+    folder, said = published(previews=False, overwrite=True)
     assert not [name for name in files_in(folder) if name.endswith(".png") and name != "curves.png"]
     assert "widget" not in front_matter(folder)
 
@@ -327,7 +327,7 @@ def test_a_peft_folder_is_published_with_a_file_that_every_program_reads(publish
         assert shared.layers[key].alpha == layer.alpha
         assert all(torch.equal(tensor, shared.layers[key].tensors[name]) for name, tensor in layer.tensors.items())
     card = (folder / "README.md").read_text(encoding="utf-8")
-    assert "- **PEFT**: `dog.peft` is the same LoRA as PEFT saves it.\n- **diffusers**" in card
+    assert "- **PEFT**: `dog.peft` is the same LoRA as PEFT saves it.\n- **diffusers**: in Python:\n\n```python" in card
     assert tensor_hash(folder / "dog.safetensors")[:12].upper() in card
 
 
@@ -382,10 +382,104 @@ def test_a_file_that_does_not_say_its_family_is_shared_with_it_and_in_names_that
     shared = folder / "xl.safetensors"
     assert read_metadata(shared)["ss_base_model_version"] == "sdxl_base_v1-0"
     assert all(name.startswith("lora_unet_middle_block_1_") for name in load_file(shared))
-    assert said[0] == "shared is xl.safetensors in kohya's naming, which every program reads, with its family named"
+    assert said[:2] == [
+        "shared is xl.safetensors in kohya's naming, with its family named",
+        "what programs apply of it: A1111, ComfyUI, diffusers, sd-scripts and LyCORIS: as trained",
+    ]
     assert "stable-diffusion-xl" in front_matter(folder)["tags"]
     paths = {table.name: table for table in known_tables()}["sdxl"].paths()
     given, again = read_lora(silent_sdxl, paths), read_lora(shared, paths)
     assert given.layers.keys() == again.layers.keys()
     for key, layer in given.layers.items():
         assert all(torch.equal(tensor, again.layers[key].tensors[name]) for name, tensor in layer.tensors.items())
+
+
+def nan(tensors):
+    next(iter(tensors.values())).fill_(float("nan"))
+
+
+def without_a_matrix(tensors):
+    del tensors[next(name for name in tensors if "lora_up" in name)]
+
+
+def with_an_unknown_layer(tensors):
+    tensors |= {f"lora_unet_other.lora_{side}.weight": torch.ones(2, 2) for side in ("up", "down")}
+
+
+@pytest.mark.parametrize("spoil", [nan, without_a_matrix, with_an_unknown_layer])
+def test_a_broken_file_is_not_published_without_previews_either(spoil, published, lora):
+    tensors, metadata = load_file(lora), read_metadata(lora)
+    spoil(tensors)
+    save_file(tensors, lora, metadata)
+    with pytest.raises(LoraFileError):
+        published(previews=False)
+    assert not (lora.parent / "dog-published").exists()
+
+
+def test_the_part_of_a_kohya_file_that_is_for_the_base_is_shared_where_that_is_allowed(published, lora):
+    whole = load_file(lora)
+    tensors = dict(whole)
+    with_an_unknown_layer(tensors)
+    save_file(tensors, lora, read_metadata(lora))
+    folder, said = published(previews=False, allow_partial=True)
+    assert load_file(folder / "dog.safetensors").keys() == whole.keys()
+    assert said[1].endswith("left out 1 of its layers or tensors: lora_unet_other")
+
+
+@pytest.fixture
+def shared_as(published, tmp_path, tiny_base):
+    """Publish a LoRA of one kind in one naming: the source, the folder, what was said, and the card."""
+
+    def run(format="kohya", metadata=None, **kind):
+        table = table_of(open_base(str(tiny_base)))
+        keys = [key for key in table.shapes if ".attn1." in key]
+        layers = {key: random_layer(shape=table.shapes[key], rank=2, alpha=2.0, seed=0, **kind) for key in keys}
+        file = tmp_path / "kind.safetensors"
+        write_lora(LoraFile(layers, metadata or {}), file, format)
+        folder, said = published(file=file, previews=False, out=tmp_path / "out")
+        return file, folder, said, (folder / "README.md").read_text(encoding="utf-8")
+
+    return run
+
+
+@pytest.mark.parametrize("kind", ["loha", "lokr"])
+def test_of_a_lora_that_a_program_refuses_the_card_gives_no_instructions_for_it(kind, shared_as):
+    _, folder, said, card = shared_as(kind=kind)
+    assert "- **WebUI**: put `kind.safetensors`" in card
+    assert "- **ComfyUI**: put `kind.safetensors`" in card
+    assert "- **diffusers** does not apply it as it was trained, but: not applied, it refuses the file." in card
+    assert "load_lora_weights" not in card
+    assert "diffusers" not in front_matter(folder)["tags"]
+    assert "library_name" not in front_matter(folder)
+    assert "sd-scripts: not applied, unless it is told to use LyCORIS; LyCORIS: as trained." in card
+    assert said[1].startswith(
+        "what programs apply of it: A1111, ComfyUI and LyCORIS: as trained; diffusers: not applied"
+    )
+
+
+def test_a_dora_in_diffusers_naming_stays_in_it_because_diffusers_would_lose_its_lengths(shared_as):
+    file, folder, said, card = shared_as("diffusers", kind="lora", dora="output")
+    assert said[0] == "shared is kind.safetensors in its own naming: in kohya's diffusers would apply it otherwise"
+    assert (folder / "kind.safetensors").read_bytes() == file.read_bytes()
+    assert "- **WebUI** does not apply it as it was trained, but: not applied, it does not know these names." in card
+    assert "load_lora_weights" in card
+
+
+@pytest.mark.parametrize(
+    ("metadata", "says"),
+    [
+        ({}, "The file does not say a trigger word."),
+        ({"scumble.targets": '["attention"]'}, "It has no trigger word."),
+        ({"scumble.trigger": "sks"}, "Write `sks` in the prompt."),
+    ],
+)
+def test_that_there_is_no_trigger_is_said_only_where_it_is_known(metadata, says, shared_as):
+    assert says in shared_as(kind="lora", metadata=metadata)[3]
+
+
+def test_the_card_names_sources_and_layers_in_words(shared_as):
+    merged = [{"name": "dog", "sshs_model_hash": "ab" * 32, "weight": 0.7}, {"name": "oil", "weight": 0.4}]
+    metadata = {"scumble.targets": '["attention", "conv"]', "scumble.merged_from": json.dumps(merged)}
+    card = shared_as(kind="lora", metadata=metadata)[3]
+    assert "| layers | attention, conv |" in card
+    assert "| merged from | dog (weight 0.7), oil (weight 0.4) |" in card

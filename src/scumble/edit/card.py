@@ -6,15 +6,26 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from scumble.edit.programs.readings import Reading, in_words
+from scumble.edit.provenance import made_from_words
 from scumble.files.places import PEFT_SUFFIX
 from scumble.generate.recipe import Recipe, plain_number
 
 MARK = "<!-- made by scumble publish -->"
 """By this a folder is known as one that may be replaced."""
 
-TAGS = ("text-to-image", "stable-diffusion", "lora", "diffusers", "template:sd-lora")
+DIFFUSERS = "diffusers"
+TAGS = ("text-to-image", "stable-diffusion", "lora", DIFFUSERS, "template:sd-lora")
 """What the hub shows LoRAs under; the last one gives the page its gallery."""
 TAG_OF_XL = "stable-diffusion-xl"
+
+TRAINED_HERE = "scumble.targets"
+"""Metadata by which files are known that `train` wrote."""
+
+PROGRAMS = {"A1111": "WebUI"}
+"""How the card calls a program where `readings` calls it otherwise."""
+DRAW = ("A1111", "ComfyUI", DIFFUSERS)
+"""Programs that people draw with; the other ones train and merge."""
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 SETTINGS = {
@@ -37,6 +48,7 @@ SETTINGS = {
     "clip skip": ("ss_clip_skip",),
     "merged from": ("scumble.merged_from", "modelspec.merged_from"),
     "resized from": ("scumble.resized_from",),
+    "fitted from": ("scumble.fitted_from",),
     "extracted from": ("scumble.extracted_from",),
 }
 """What people ask -> the metadata that say it, the most telling first."""
@@ -59,6 +71,7 @@ class Shared:
         tensor_hash: SHA-256 of its numbers, by which the WebUI knows it.
         has_curves: whether the folder holds curves.png.
         has_peft_folder: whether the LoRA is there in PEFT's form too.
+        readings: program -> what it makes of the file.
     """
 
     name: str
@@ -73,6 +86,7 @@ class Shared:
     tensor_hash: str
     has_curves: bool
     has_peft_folder: bool
+    readings: Mapping[str, Reading]
 
     @property
     def weight(self) -> float:
@@ -104,18 +118,24 @@ def model_card(shared: Shared) -> str:
 
 def _front_matter(shared: Shared) -> Iterator[tuple[str, Any]]:
     family = first_of(shared.metadata, ("modelspec.architecture", "ss_base_model_version")) or ""
-    yield "tags", [*TAGS, *([TAG_OF_XL] if "xl" in family else [])]
+    tags = [tag for tag in TAGS if tag != DIFFUSERS or _is_for_diffusers(shared)]
+    yield "tags", [*tags, *([TAG_OF_XL] if "xl" in family else [])]
     if shared.base and HUB_ID.fullmatch(shared.base):
         yield "base_model", shared.base
         yield "base_model_relation", "adapter"
     yield "pipeline_tag", "text-to-image"
-    yield "library_name", "diffusers"
+    if _is_for_diffusers(shared):
+        yield "library_name", DIFFUSERS
     if shared.license:
         yield "license", shared.license
     if shared.trigger:
         yield "instance_prompt", shared.trigger
     if shared.previews:
         yield "widget", [_widget(path, recipe) for path, recipe in shared.previews.items()]
+
+
+def _is_for_diffusers(shared: Shared) -> bool:
+    return shared.readings[DIFFUSERS].is_as_trained
 
 
 def _widget(path: str, recipe: Recipe) -> dict[str, Any]:
@@ -134,8 +154,7 @@ def _sections(shared: Shared) -> Iterator[str]:
         yield shared.description
     if shared.previews:
         yield "<Gallery />"
-    words = f"Write `{shared.trigger}` in the prompt." if shared.trigger else "It has no trigger word."
-    yield f"## Trigger\n\n{words} Strength {plain_number(shared.weight)} is a good start."
+    yield f"## Trigger\n\n{_trigger(shared)} Strength {plain_number(shared.weight)} is a good start."
     yield _use(shared)
     yield f"## Training\n\n{_table(dict(_settings(shared)))}"
     if shared.has_curves:
@@ -144,35 +163,71 @@ def _sections(shared: Shared) -> Iterator[str]:
     yield f"## Licence\n\n{_plain(shared.license) if shared.license else 'Not stated: ask the author before use.'}"
 
 
+def _trigger(shared: Shared) -> str:
+    if shared.trigger:
+        return f"Write `{shared.trigger}` in the prompt."
+    if TRAINED_HERE in shared.metadata:  # such a file names the trigger if there is one
+        return "It has no trigger word."
+    return "The file does not say a trigger word."
+
+
 def _use(shared: Shared) -> str:
-    file = f"{shared.name}.safetensors"
     recipe = shared.recipe
     how = f"{recipe.sampler}, {recipe.steps} steps, guidance {plain_number(recipe.guidance_scale)}"
     drawn = f"The pictures were drawn with {how}" if shared.previews else f"Start with {how}"
-    picture = f", `{shared.name}.png`" if shared.previews else ""
     also = "; each picture carries its recipe" if shared.previews else ""
     peft = (
         f"- **PEFT**: `{shared.name}{PEFT_SUFFIX}` is the same LoRA as PEFT saves it.\n"
         if shared.has_peft_folder
         else ""
     )
-    base = shared.base if shared.base and HUB_ID.fullmatch(shared.base) else "folder of the base"
+    others = {program: reading for program, reading in shared.readings.items() if program not in DRAW}
     return f"""## Use
 
 {drawn}, {recipe.width} x {recipe.height} px{also}.
 
-- **WebUI**: put `{file}`{picture} and `{shared.name}.json` into `models/Lora`, and `{recipe.loras[0].tag}` into the
-  prompt.
-- **ComfyUI**: put `{file}` into `models/loras` and drop `{shared.name}-comfyui.json` on the canvas; choose your
-  checkpoint in its first node.
-{peft}- **diffusers**:
+{_in_program(shared, "A1111", _in_webui(shared))}
+{_in_program(shared, "ComfyUI", _in_comfyui(shared))}
+{peft}{_in_program(shared, "diffusers", _in_diffusers(shared))}
+
+For training on and merging: {in_words(others)}."""
+
+
+def _in_program(shared: Shared, program: str, how: str) -> str:
+    """How to use the file in a program that applies it as trained; of another, what it does."""
+    reading = shared.readings[program]
+    shown = PROGRAMS.get(program, program)
+    if reading.is_as_trained:
+        return f"- **{shown}**: {how}"
+    return f"- **{shown}** does not apply it as it was trained, but: {reading.words}."
+
+
+def _in_webui(shared: Shared) -> str:
+    picture = f", `{shared.name}.png`" if shared.previews else ""
+    tag = shared.recipe.loras[0].tag
+    return (
+        f"put `{shared.name}.safetensors`{picture} and `{shared.name}.json` into `models/Lora`, and `{tag}` into the\n"
+        "  prompt."
+    )
+
+
+def _in_comfyui(shared: Shared) -> str:
+    return (
+        f"put `{shared.name}.safetensors` into `models/loras` and drop `{shared.name}-comfyui.json` on the canvas; choose"
+        " your\n  checkpoint in its first node."
+    )
+
+
+def _in_diffusers(shared: Shared) -> str:
+    base = shared.base if shared.base and HUB_ID.fullmatch(shared.base) else "folder of the base"
+    return f"""in Python:
 
 ```python
 from diffusers import DiffusionPipeline
 
 pipeline = DiffusionPipeline.from_pretrained({json.dumps(base)})
-pipeline.load_lora_weights(".", weight_name={json.dumps(file)})
-image = pipeline({json.dumps(recipe.prompt, ensure_ascii=False)}).images[0]
+pipeline.load_lora_weights(".", weight_name={json.dumps(f"{shared.name}.safetensors")})
+image = pipeline({json.dumps(shared.recipe.prompt, ensure_ascii=False)}).images[0]
 ```"""
 
 
@@ -182,7 +237,7 @@ def _settings(shared: Shared) -> Iterator[tuple[str, str]]:
     for what, names in SETTINGS.items():
         value = first_of(shared.metadata, names)
         if value is not None:
-            yield what, value
+            yield what, made_from_words(value)
     dataset = shared.metadata.get("scumble.dataset")
     if dataset:
         yield "pictures and captions, SHA-256", dataset

@@ -9,6 +9,7 @@ from typing import TypeVar
 from scumble.config.edit import InspectConfig
 from scumble.edit.change import MAGNITUDE, change_square
 from scumble.edit.given import GivenLora, read_given
+from scumble.edit.provenance import made_from_words
 from scumble.files.lorafile import LoraLayer
 
 Item = TypeVar("Item")
@@ -20,6 +21,12 @@ KINDS = {
     "resnets": "resnet",
     "self_attn": "text attention",
     "mlp": "text feed-forward",
+    "downsamplers": "downsampler",
+    "upsamplers": "upsampler",
+    "time_embedding": "time embedding",
+    "add_embedding": "size embedding",
+    "conv_in": "first convolution",
+    "conv_out": "last convolution",
 }
 """A piece of a layer's path -> what kind of layer it is."""
 
@@ -34,6 +41,7 @@ SAID = {
     "resolution": ("modelspec.resolution", "ss_resolution"),
     "merged from": ("scumble.merged_from", "modelspec.merged_from"),
     "resized from": ("scumble.resized_from",),
+    "fitted from": ("scumble.fitted_from",),
     "extracted from": ("scumble.extracted_from",),
 }
 """What people ask -> the metadata that say it, the most telling first."""
@@ -112,7 +120,7 @@ def inspect(config: InspectConfig) -> Inspection:
         alphas=_counted(layer.alpha for layer in layers.values()),
         targets=_counted(map(_kind, layers)),
         blocks=_blocks(given),
-        said={what: text for what, names in SAID.items() if (text := _first(metadata, names))},
+        said={what: made_from_words(text) for what, names in SAID.items() if (text := _first(metadata, names))},
         metadata=metadata,
         left_out=given.file.left_out,
     )

@@ -119,6 +119,28 @@ def after_extraction(base: str, tuned: str, identity: FileIdentity, title: str) 
     }
 
 
+def made_from_words(text: str) -> str:
+    """What a field says of sources, for a person: names and weights, without hashes; other texts as they are.
+
+    Args:
+        text: of a field such as scumble.merged_from, in JSON; or a list of names.
+    """
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    match value:
+        case {"base": str(base), "tuned": str(tuned)}:
+            return f"{tuned}, as it differs from {base}"
+        case {"name": str(name)}:
+            return name
+        case [*items] if items and all(isinstance(item, str) for item in items):
+            return ", ".join(items)
+        case [*items] if items and all(isinstance(item, dict) and "name" in item for item in items):
+            return ", ".join(f"{item['name']} (weight {item.get('weight', 1)})" for item in items)
+    return text
+
+
 def _described(name: str, metadata: Mapping[str, str]) -> dict[str, object]:
     tensor_hash = metadata.get("sshs_model_hash")
     return {"name": name, **({"sshs_model_hash": tensor_hash} if tensor_hash else {})}

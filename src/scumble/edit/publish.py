@@ -11,8 +11,9 @@ from scumble.config.publish import PublishConfig
 from scumble.data.scan import hash_file
 from scumble.edit.card import MARK, Shared, first_of, model_card, sidecar
 from scumble.edit.previews import draw_previews, prompts_for, usual_recipe
+from scumble.edit.programs.readings import in_words
 from scumble.edit.push import check_repository, push_folder
-from scumble.edit.shared_file import shared_file
+from scumble.edit.shared_file import SharedFile, shared_file
 from scumble.edit.workflow import workflow
 from scumble.errors import ConfigError
 from scumble.files.atomic import whole_folder
@@ -55,18 +56,19 @@ def publish(config: PublishConfig, api: Any = None) -> Generator[Noted, None, No
         api = api or _own_api()
         check_repository(api, config.push, config.overwrite)
     with tempfile.TemporaryDirectory(prefix="scumble-") as temporary:
-        file, left_out = shared_file(config, Path(temporary) / f"{name}{FILE_SUFFIX}")
-        if file != config.file:
-            text = f"shared is {config.file.name} in kohya's naming, which every program reads, with its family named"
-            yield Noted(text)
-        if left_out:
-            yield Noted(f"{config.file}: {left_out_words(left_out)}", warning=True)
+        found = shared_file(config, Path(temporary) / f"{name}{FILE_SUFFIX}")
+        file = found.path
+        yield Noted(found.words)
+        if found.left_out:
+            yield Noted(f"{config.file}: {left_out_words(found.left_out)}", warning=True)
+        is_lost = not any(reading.is_as_trained for reading in found.readings.values())
+        yield Noted(f"what programs apply of it: {in_words(found.readings)}", warning=is_lost)
         use = LoraUse(name, config.weight, tensor_hash(file))
         pictures: list[Picture] = []
         if config.previews:
             pictures = yield from draw_previews(config, use, prompts, sampler)
         recipe = pictures[0].recipe if pictures else usual_recipe(config, use, metadata, prompts[0], sampler)
-        shared = _shared(config, name, file, trigger, recipe, pictures)
+        shared = _shared(config, name, found, trigger, recipe, pictures)
         with whole_folder(out) as folder:
             _fill(folder, config.file, file, shared, pictures)
     yield Noted(f"published: {out}")
@@ -105,12 +107,12 @@ def _place(config: PublishConfig) -> tuple[str, Path]:
 def _shared(
     config: PublishConfig,
     name: str,
-    file: Path,
+    file: SharedFile,
     trigger: str | None,
     recipe: Recipe,
     pictures: Sequence[Picture],
 ) -> Shared:
-    metadata = read_metadata(file)
+    metadata = read_metadata(file.path)
     base = trained_on(metadata) or recipe.base or None
     return Shared(
         name=name,
@@ -121,10 +123,11 @@ def _shared(
         trigger=trigger,
         license=config.license or first_of(metadata, ("modelspec.license",)),
         description=config.description or first_of(metadata, ("modelspec.description",)),
-        file_hash=hash_file(file),
+        file_hash=hash_file(file.path),
         tensor_hash=recipe.loras[0].hash,
         has_curves=_curves_of(config.file).is_file(),
         has_peft_folder=config.file.is_dir(),
+        readings=file.readings,
     )
 
 
@@ -139,7 +142,7 @@ def _fill(folder: Path, source: Path, file: Path, shared: Shared, pictures: Sequ
     Args:
         folder: to fill.
         source: the LoRA as it was given, with its run around it.
-        file: the file that every program reads: the same, or made of it.
+        file: the one file that is shared: the same, or made of it.
         shared: what is said of it.
         pictures: the previews.
     """

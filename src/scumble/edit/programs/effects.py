@@ -34,6 +34,11 @@ class Effect:
         """Whether the layer changes at all."""
         return self.change is not _nothing
 
+    @property
+    def is_as_trained(self) -> bool:
+        """Whether the change is the trained one, to the rounding of the program."""
+        return self.change is None or self.change is _in_half
+
 
 def _nothing(key: str, layer: LoraLayer, table: LayerTable) -> Tensor:
     return torch.zeros(table.shapes[key])

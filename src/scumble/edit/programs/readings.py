@@ -39,6 +39,11 @@ class Reading:
     effects: Mapping[str, Effect]
 
     @property
+    def is_as_trained(self) -> bool:
+        """Whether all layers are applied as trained, to the rounding of the program."""
+        return all(effect.is_as_trained for effect in self.effects.values())
+
+    @property
     def words(self) -> str:
         """In words, with counts where layers differ."""
         counts = Counter(effect.words for effect in self.effects.values()).most_common()
