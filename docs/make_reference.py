@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 
 from scumble.cli.flags import flag_names
 from scumble.config import CaptionConfig, CheckConfig, CompareConfig, GenerateConfig, Section, TrainConfig
+from scumble.config.cache import CacheConfig, PruneConfig
 from scumble.config.edit import ConvertConfig, ExtractConfig, InspectConfig, MergeConfig, ResizeConfig, VerifyConfig
 from scumble.config.publish import ImportConfig, PublishConfig
 from scumble.mini.config import DemoConfig, PretrainConfig
@@ -30,6 +31,8 @@ COMMANDS: dict[str, type[Section]] = {
     "resize": ResizeConfig,
     "publish": PublishConfig,
     "import": ImportConfig,
+    "cache": CacheConfig,
+    "cache prune": PruneConfig,
     "demo": DemoConfig,
     "pretrain": PretrainConfig,
 }

@@ -167,14 +167,15 @@ def test_a_damaged_entry_is_computed_again_and_mended(encode_folder, photos, tmp
 def test_every_ingredient_is_part_of_the_key():
     ingredients = {"picture": "ab", "size_px": 512}
     keys = {
-        content_key(ingredients),
-        content_key({**ingredients, "size_px": 513}),
-        content_key({**ingredients, "picture": "abc"}),
-        content_key({"picture": "ab"}),
-        content_key({**ingredients, "vae": ""}),
+        content_key("latents", ingredients),
+        content_key("text", ingredients),
+        content_key("latents", {**ingredients, "size_px": 513}),
+        content_key("latents", {**ingredients, "picture": "abc"}),
+        content_key("latents", {"picture": "ab"}),
+        content_key("latents", {**ingredients, "vae": ""}),
     }
-    assert len(keys) == 5
-    assert content_key({"size_px": 512, "picture": "ab"}) in keys
+    assert len({key.digest for key in keys}) == 6
+    assert content_key("latents", {"size_px": 512, "picture": "ab"}) in keys
 
 
 def test_the_cache_lies_in_the_users_cache_folder_by_default(tmp_path):

@@ -10,6 +10,7 @@ import cyclopts
 from cyclopts import App, Parameter
 from pydantic import ValidationError
 
+from scumble.cli.cache import COMMANDS as CACHE_COMMANDS
 from scumble.cli.check import COMMANDS as CHECK_COMMANDS
 from scumble.cli.data import COMMANDS as DATA_COMMANDS
 from scumble.cli.edit import COMMANDS as EDIT_COMMANDS
@@ -126,7 +127,7 @@ def pretrain(
     play(run(settings), "what was done is saved: the same command goes on")
 
 
-for command in (*CHECK_COMMANDS, *DATA_COMMANDS, *EDIT_COMMANDS, *SHARE_COMMANDS):
+for command in (*CACHE_COMMANDS, *CHECK_COMMANDS, *DATA_COMMANDS, *EDIT_COMMANDS, *SHARE_COMMANDS):
     app.command(command)
 
 

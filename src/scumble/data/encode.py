@@ -15,6 +15,9 @@ from scumble.data.cache import TensorCache, content_key
 from scumble.data.pictures import fit, read_picture
 from scumble.data.scan import Example
 
+COMPUTED_IN = "float32"
+"""Precision of the autoencoder and the text encoder, whatever the denoiser's is."""
+
 
 class EncodesPixels(Protocol):
     """The half of an autoencoder that is needed here."""
@@ -86,9 +89,11 @@ class PictureEncoder:
             "picture": example.content,
             "size_px": f"{size_px[0]}x{size_px[1]}",
             "background": "#{:02x}{:02x}{:02x}".format(*example.rule.background),
+            "first_frame": example.rule.first_frame,
             "fit": "middle",
             "mirrored": is_mirrored,
             "vae": self.autoencoder_hash,
+            "computed_in": COMPUTED_IN,
         }
 
         def make() -> dict[str, Tensor]:
@@ -100,7 +105,7 @@ class PictureEncoder:
 
         width, height = (side // self.pixels_per_latent for side in size_px)
         shapes = dict.fromkeys(("mean", "std"), (self.channels, height, width))
-        return Moments(**self.cache.get_or_make(content_key(ingredients), shapes, make))
+        return Moments(**self.cache.get_or_make(content_key("latents", ingredients), shapes, make))
 
 
 def encode_captions(
@@ -127,7 +132,14 @@ def encode_captions(
     states: dict[str, dict[str, Tensor]] = {}
     for caption in dict.fromkeys(captions):
         key = content_key(
-            {"caption": caption, "clip_skip": clip_skip, "num_chunks": num_chunks, "text_encoder": encoder_hash}
+            "text",
+            {
+                "caption": caption,
+                "clip_skip": clip_skip,
+                "num_chunks": num_chunks,
+                "text_encoder": encoder_hash,
+                "computed_in": COMPUTED_IN,
+            },
         )
 
         def make(caption: str = caption) -> Mapping[str, Tensor]:

@@ -5,6 +5,8 @@ from pathlib import Path
 from time import monotonic
 
 from scumble.config import TrainConfig, write_toml
+from scumble.data.cache import default_cache_dir
+from scumble.data.cache_use import cache_in_use
 from scumble.edit.programs.readings import in_words, readings_of
 from scumble.errors import DivergedError
 from scumble.families.layers import table_of
@@ -57,7 +59,8 @@ def train(config: TrainConfig) -> Iterator[Event]:
     if not (output.resume or output.overwrite) and holds_run(run):
         yield Noted(another_run_in(plan.folder), warning=True)
     yield planned(plan)
-    with memory_advice(MEMORY_ADVICE), open_run(run, output.resume, output.overwrite):
+    cache = cache_in_use(plan.config.data.cache_dir or default_cache_dir())
+    with memory_advice(MEMORY_ADVICE), open_run(run, output.resume, output.overwrite), cache:
         yield from _run(plan, run)
 
 
