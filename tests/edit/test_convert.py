@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tests.edit.conftest import LINEAR, TEXT
+from tests.edit.conftest import CONV, LINEAR, TEXT
 from tests.files.kinds import change_of, random_layer, weight_of
 
 from scumble.config import from_values
@@ -160,7 +160,7 @@ def test_as_lora_says_what_it_was_fitted_from(lora_file, converted, tmp_path):
     assert metadata["ss_steps"] == "120"
 
 
-@pytest.mark.parametrize("suffix", [".pt", ".ckpt", ".bin"])
+@pytest.mark.parametrize("suffix", [".pt", ".ckpt", ".bin", ".pkl"])
 def test_a_pickled_lora_is_converted_in_another_process(suffix, lora_file, converted, table, tmp_path):
     path = lora_file()
     torch.save({"state_dict": load_file(path), "epoch": 3}, tmp_path / f"old{suffix}")
@@ -194,8 +194,12 @@ class Dangerous:
 
 def test_a_pickle_that_runs_something_is_refused_and_runs_nothing(tmp_path):
     torch.save({"a": torch.ones(2), "b": Dangerous(tmp_path / "ran")}, tmp_path / "bad.pt")
-    with pytest.raises(LoraFileError, match=r"bad\.pt: it is not read, because it is damaged or holds more than plain"):
+    with pytest.raises(
+        LoraFileError, match=r"bad\.pt: it is not read, because it is damaged or holds more than plain"
+    ) as refusal:
         convert(from_values(ConvertConfig, {"file": tmp_path / "bad.pt", "out": tmp_path / "out.safetensors"}))
+    assert str(refusal.value).endswith("(it asks for io.open)")
+    assert "weights_only" not in str(refusal.value)
     assert not (tmp_path / "ran").exists()
     assert not (tmp_path / "out.safetensors").exists()
 
@@ -365,3 +369,11 @@ def test_a_name_that_cannot_be_a_peft_folder_is_refused_before_the_source_is_rea
     (tmp_path / "taken").write_text("a file")
     with pytest.raises(ConfigError, match="name a folder"):
         converted(tmp_path / "not there.safetensors", tmp_path / out, to="peft")
+
+
+def test_as_lora_of_plain_layers_that_are_small_enough_is_refused_as_without_effect(lora_file, converted, tmp_path):
+    with pytest.raises(ConfigError, match=r"as_lora=64 would have no effect: .*plain LoRA of rank 3 or less"):
+        converted(lora_file(rank=3), tmp_path / "out.safetensors", as_lora=64)
+    assert converted(lora_file(rank=3), tmp_path / "out.safetensors", as_lora=2).error.relative > 0.01
+    tucker = lora_file(kind="tucker", places=[CONV])
+    assert converted(tucker, tmp_path / "plain.safetensors", as_lora=64).error.relative < 1e-6

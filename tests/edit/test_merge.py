@@ -186,3 +186,12 @@ def test_peft_makes_the_same_sum(how, rank):
     their_error = float((theirs.double() - exact).norm() / exact.norm())
     assert error.relative <= their_error + 1e-6
     assert replace(error, worst=0.0).worst_layer == "unet.a"
+
+
+def test_a_lora_that_changes_nothing_is_told(lora_file, merged, tiny_base, tmp_path):
+    idle = lora_file("idle", alpha=0.0)
+    said = ("idle.safetensors changes nothing: all its changes are zero (was it saved before training?)",)
+    assert merged(idle, lora_file("one")).notes == said
+    values = {"lora": (idle,), "into": str(tiny_base), "out": tmp_path / "folder"}
+    assert said[0] in merge(from_values(MergeConfig, values)).notes
+    assert merged(lora_file("one"), overwrite=True).notes == ()

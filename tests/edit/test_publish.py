@@ -227,6 +227,10 @@ def test_a_failure_half_way_leaves_the_old_folder_and_nothing_else(published, lo
         ({"prompt": ("a <lora:cat:1>",)}, "names a LoRA"),
         ({"sampler": "Eular"}, "did you mean 'Euler'"),
         ({"push": "no repository"}, "USER/NAME"),
+        ({"private": True}, "private would have no effect: nothing is sent without push"),
+        ({"previews": False, "n": 2}, "n would have no effect: no preview is drawn"),
+        ({"previews": False, "device": "cpu"}, "device would have no effect"),
+        ({"previews": False, "prompt": ("a", "b")}, "prompt: found several"),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_is_written(published, lora, settings, complaint):

@@ -81,9 +81,14 @@ def test_resizing_to_an_energy_keeps_it_at_every_layer_and_no_rank_more(energy, 
     assert done.error.relative**2 <= 1 - energy
 
 
-def test_resizing_to_a_rank_that_is_there_changes_nothing_but_rounding(lora_file, resized):
-    done = resized(lora_file(rank=4, alpha=4.0), rank=8)
-    assert (done.ranks, done.error.relative) == ((4, 4), 0.0)
+def test_a_rank_that_is_no_lower_is_refused_as_without_effect(lora_file, resized, tmp_path):
+    for rank in (3, 64):
+        with pytest.raises(
+            ConfigError, match=rf"rank={rank} would have no effect: .*a larger rank than 3; give a smaller"
+        ):
+            resized(lora_file(rank=3), rank=rank)
+    assert not (tmp_path / "out.safetensors").exists()
+    assert resized(lora_file(rank=3), rank=3, energy=0.5).ranks[1] < 3
 
 
 def test_a_resized_file_says_where_it_comes_from_and_keeps_how_it_was_trained(lora_file, resized, tmp_path):

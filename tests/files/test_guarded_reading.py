@@ -135,9 +135,9 @@ def test_too_many_tensors_are_refused(tmp_path, monkeypatch):
         read_safetensors(tmp_path / "a.safetensors")
 
 
-@pytest.mark.parametrize("suffix", [".pt", ".ckpt", ".bin", ".PTH"])
+@pytest.mark.parametrize("suffix", [".pt", ".ckpt", ".bin", ".PTH", ".pkl"])
 def test_a_pickle_is_not_opened(suffix, tmp_path):
-    with pytest.raises(LoraFileError, match="can run any program"):
+    with pytest.raises(LoraFileError, match=r"can run any program.*'scumble convert .* --out a\.safetensors' makes it"):
         read_safetensors(tmp_path / f"a{suffix}")
 
 
@@ -184,3 +184,20 @@ def test_metadata_is_read_without_the_numbers(tmp_path):
     path.write_bytes(MALFORMED["cut in the data"])
     with pytest.raises(LoraFileError):
         read_metadata(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        ("not found", "a text"),
+        ("hi", "a text"),
+        ("Größe und Übermaß " * 9, "a text"),
+        ("<!DOCTYPE html>", "a web page"),
+        ("\n  <html>", "a web page"),
+        ('{"error": "login"}', "a JSON text"),
+    ],
+)
+def test_a_text_under_the_name_of_a_lora_is_said_to_be_one(content, kind, tmp_path):
+    (tmp_path / "a.safetensors").write_text(content, encoding="utf-8")
+    with pytest.raises(LoraFileError, match=f"found {kind}.*expected a safetensors file"):
+        read_safetensors(tmp_path / "a.safetensors")

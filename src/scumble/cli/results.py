@@ -77,6 +77,7 @@ def _of_merged(done: Any) -> list[str]:
         f"{done.path}: {done.num_layers} layers of rank {_range(done.ranks)}, for {done.made_for}",
         _error(done.error),
         *_left_out_of_each(done),
+        *(f"! {note}" for note in done.notes),
     ]
 
 

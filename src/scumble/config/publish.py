@@ -1,12 +1,13 @@
 """The settings of sharing: publishing a LoRA, and importing another program's settings."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from scumble.config.base import AllowPartial
 from scumble.config.section import Place, Section, file_name
+from scumble.errors import ConfigError
 
 
 class ImportConfig(Section):
@@ -62,3 +63,16 @@ class PublishConfig(Section):
         None
     )
     private: Annotated[bool, Field(description="make the repository private where --push makes it")] = False
+
+    @model_validator(mode="after")
+    def _refuse_settings_without_effect(self) -> Self:
+        if self.private and self.push is None:
+            raise ConfigError("private would have no effect: nothing is sent without push; leave private out")
+        if self.previews:
+            return self
+        for name in ("n", "device"):
+            if name in self.model_fields_set:
+                raise ConfigError(f"{name} would have no effect: no preview is drawn; leave {name} out")
+        if len(self.prompt) > 1:
+            raise ConfigError("prompt: found several, and no preview is drawn; give one for the workflow and the card")
+        return self

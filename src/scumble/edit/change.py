@@ -45,6 +45,13 @@ def change_square(key: str, layer: LoraLayer, table: LayerTable) -> float:
     return float(whole_change(key, layer, table).double().square().sum())
 
 
+def changes_nothing(file: LoraFile, table: LayerTable) -> bool:
+    """Whether every change of a LoRA is known to be zero: not of a DoRA without the base's weights."""
+    if any(MAGNITUDE in layer.tensors for layer in file.layers.values()) and not table.stored:
+        return False
+    return all(change_square(key, layer, table) == 0 for key, layer in file.layers.items())
+
+
 def refuse_misfits(file: LoraFile, table: LayerTable) -> None:
     """Raise if a layer of a LoRA is not made for the weight of its name.
 

@@ -23,7 +23,7 @@ from scumble.edit.unpickle import is_pickle, unpickle
 from scumble.errors import ConfigError, LoraFileError, NamingError
 from scumble.families.checkpoint import read_header
 from scumble.files.detect import format_of
-from scumble.files.lorafile import LoraFile
+from scumble.files.lorafile import LoraFile, LoraLayer
 from scumble.files.read import read_back, read_lora, write_lora
 
 ROUNDINGS = 16
@@ -113,11 +113,25 @@ def _converted(config: ConvertConfig, given: GivenLora) -> Converted:
     dtype = PRECISIONS[config.save_precision] if config.save_precision else given.dtype
     file = replace(given.file, metadata=as_one_for(given.file.metadata, given.table.identity))
     if config.as_lora is not None:
+        _refuse_idle_fit(config.as_lora, file)
         layers, _ = refitted([(1.0, file)], given.table, Size(rank=config.as_lora), dtype)
         file = LoraFile(layers, after_change(file.metadata, "fitted_from", given.name))
     written, error = _written(config, given, file, dtype)
     applied = in_words(readings_of(config.out, written, given.table))
     return Converted(config.out, given.table.name, len(file.layers), error, given.file.left_out, applied=applied)
+
+
+def _refuse_idle_fit(rank: int, file: LoraFile) -> None:
+    largest = max(layer.rank for layer in file.layers.values())
+    if largest <= rank and all(_is_product(layer) for layer in file.layers.values()):
+        raise ConfigError(
+            f"as_lora={rank} would have no effect: every layer is a plain LoRA of rank {largest} or less; leave as_lora out"
+        )
+
+
+def _is_product(layer: LoraLayer) -> bool:
+    """Whether a layer is a product of two factors, which every naming can say."""
+    return is_plain(layer) and "mid" not in layer.tensors
 
 
 def _written(config: ConvertConfig, given: GivenLora, file: LoraFile, dtype: torch.dtype) -> tuple[LoraFile, Error]:
@@ -132,7 +146,7 @@ def _written(config: ConvertConfig, given: GivenLora, file: LoraFile, dtype: tor
     try:
         expected = read_back(file, config.out, paths, format, dtype)
     except NamingError as refusal:
-        if all(is_plain(layer) and "mid" not in layer.tensors for layer in file.layers.values()):
+        if all(_is_product(layer) for layer in file.layers.values()):
             raise
         reason = f"{refusal}; or --as-lora RANK makes a plain LoRA of it, which every naming can say"
         raise NamingError(reason) from refusal

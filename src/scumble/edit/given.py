@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from scumble.edit.change import MAGNITUDE, refuse_misfits
+from scumble.edit.change import MAGNITUDE, changes_nothing, refuse_misfits
 from scumble.edit.provenance import as_one_for
 from scumble.errors import LoraFileError
 from scumble.families.find import open_base
@@ -94,6 +94,12 @@ def kinship_of(given: GivenLora) -> Kinship:
     paths = given.file.part("unet")
     table = given.table
     return kinship(given.file.metadata, table.name, lambda: {path: table.weight(f"unet.{path}") for path in paths})
+
+
+def idle_words(given: Sequence[GivenLora]) -> tuple[str, ...]:
+    """What to say of those LoRAs that change nothing."""
+    idle = [one.path.name for one in given if changes_nothing(one.file, one.table)]
+    return tuple(f"{name} changes nothing: all its changes are zero (was it saved before training?)" for name in idle)
 
 
 def read_alike(paths: Sequence[Path], base: str | None = None, allow_partial: bool = False) -> list[GivenLora]:

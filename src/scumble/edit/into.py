@@ -11,7 +11,7 @@ from torch import Tensor
 
 from scumble.edit.change import MAGNITUDE, whole_change
 from scumble.edit.figures import Error, ErrorSum
-from scumble.edit.given import GivenLora, kinship_of, left_out_of, read_given
+from scumble.edit.given import GivenLora, idle_words, kinship_of, left_out_of, read_given
 from scumble.edit.output import check_file
 from scumble.edit.stream import Entry, bytes_of_tensor, contents, write_streamed
 from scumble.errors import BaseModelError, ConfigError, LoraFileError
@@ -41,7 +41,7 @@ class MergedBase:
         num_tensors: tensors that were changed; a folder may hold a layer in several precisions.
         error: what rounding to the base's precision takes of the change: |result - (base + change)| / |change|.
         left_out: path of a LoRA -> names there of the layers and tensors that were not read; only where that was allowed.
-        notes: what the person should know: a LoRA of another base, what of the base was left out or left as it was.
+        notes: what the person should know: a LoRA that changes nothing or is of another base, what of the base was left out or left as it was.
     """
 
     path: Path
@@ -89,7 +89,7 @@ def merge_into(
         num_tensors=merging.num_tensors,
         error=merging.total.error(),
         left_out=left_out_of(given),
-        notes=(*strangers, *notes),
+        notes=(*idle_words(given), *strangers, *notes),
     )
 
 

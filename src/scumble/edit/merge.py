@@ -9,7 +9,7 @@ import torch
 
 from scumble.config.edit import MergeConfig
 from scumble.edit.figures import Error
-from scumble.edit.given import GivenLora, left_out_of, read_alike
+from scumble.edit.given import GivenLora, idle_words, left_out_of, read_alike
 from scumble.edit.into import MergedBase, merge_into
 from scumble.edit.output import PRECISIONS, check_file, check_out
 from scumble.edit.provenance import after_merge, as_one_for
@@ -31,6 +31,7 @@ class Merged:
         ranks: smallest and largest rank of a layer.
         error: of the sum of the changes.
         left_out: path of a LoRA -> names there of the layers and tensors that were not read; only where that was allowed.
+        notes: what else the person should know: a LoRA that changes nothing.
     """
 
     path: Path
@@ -39,6 +40,7 @@ class Merged:
     ranks: tuple[int, int]
     error: Error
     left_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def merge(config: MergeConfig) -> Merged | MergedBase:
@@ -61,7 +63,7 @@ def merge(config: MergeConfig) -> Merged | MergedBase:
     layers, error = refitted(weighted, table, Size(config.rank), dtype)
     metadata = after_merge(named_apart(given), config.strengths, config.out.stem)
     write_lora(LoraFile(layers, as_one_for(metadata, table.identity)), config.out, dtype=dtype)
-    return Merged(config.out, table.name, len(layers), ranks_of(layers), error, left_out_of(given))
+    return Merged(config.out, table.name, len(layers), ranks_of(layers), error, left_out_of(given), idle_words(given))
 
 
 def named_apart(given: Sequence[GivenLora]) -> dict[str, LoraFile]:

@@ -12,7 +12,7 @@ from scumble.edit.output import PRECISIONS, check_file, check_out
 from scumble.edit.provenance import after_change, as_one_for
 from scumble.edit.reduce import Size
 from scumble.edit.refit import refitted
-from scumble.errors import LoraFileError
+from scumble.errors import ConfigError, LoraFileError
 from scumble.files.lorafile import LoraFile, LoraLayer
 from scumble.files.read import write_lora
 
@@ -43,7 +43,7 @@ def resize(config: ResizeConfig) -> Resized:
     """Write a LoRA whose layers have a lower rank.
 
     Raises:
-        ConfigError: the result is there already.
+        ConfigError: the result is there already, or the rank is no lower.
         LoraFileError: the file is damaged, not plain LoRA, or not wholly for its base.
         BaseModelError: the base that was named cannot be opened.
     """
@@ -51,18 +51,27 @@ def resize(config: ResizeConfig) -> Resized:
     check_file(config.out)
     given = read_given(config.file, config.base, allow_partial=config.allow_partial)
     _refuse_others(config.file, given.file.layers)
+    before = ranks_of(given.file.layers)
+    _refuse_no_less(config, before[1])
     dtype = PRECISIONS[config.save_precision] if config.save_precision else given.dtype
     layers, error = refitted([(1.0, given.file)], given.table, Size(config.rank, config.energy), dtype)
     metadata = after_change(as_one_for(given.file.metadata, given.table.identity), "resized_from", given.name)
     write_lora(LoraFile(layers, metadata), config.out, dtype=dtype)
-    before, after = ranks_of(given.file.layers), ranks_of(layers)
-    return Resized(config.out, given.table.name, len(layers), before, after, error, given.file.left_out)
+    return Resized(config.out, given.table.name, len(layers), before, ranks_of(layers), error, given.file.left_out)
 
 
 def ranks_of(layers: Mapping[str, LoraLayer]) -> tuple[int, int]:
     """The smallest and the largest rank."""
     ranks = [layer.rank for layer in layers.values()]
     return min(ranks), max(ranks)
+
+
+def _refuse_no_less(config: ResizeConfig, largest: int) -> None:
+    if config.rank is not None and config.energy is None and config.rank >= largest:
+        raise ConfigError(
+            f"rank={config.rank} would have no effect: no layer of {config.file} has a larger rank than {largest}; give a "
+            "smaller one, or --energy; convert --save-precision changes the precision alone"
+        )
 
 
 def _refuse_others(path: Path, layers: Mapping[str, LoraLayer]) -> None:

@@ -1,10 +1,11 @@
-"""Pickles (.pt, .pth, .ckpt, .bin) as safetensors: read in a process of its own, and only as plain tensors.
+"""Pickles (.pt, .pth, .ckpt, .bin, .pkl) as safetensors: read in a process of its own, and only as plain tensors.
 
 A pickle can run any program when it is opened. PyTorch's `weights_only` reader knows tensors, numbers and containers and
 refuses everything else; should it ever be fooled, the process has nothing of ours in its memory.
 """
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -12,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from scumble.errors import LoraFileError
+from scumble.files.guard import PICKLES
 
-PICKLES = (".pt", ".pth", ".ckpt", ".bin")
 INSIDE = ("state_dict", "module")
 """Names under which programs put the tensors, beside notes of their training."""
 
@@ -82,7 +83,9 @@ def main(source: str, target: str) -> None:
     except LoraFileError as error:
         sys.exit(str(error))
     except Exception as error:  # noqa: BLE001 - whatever a pickle does to its reader, it is not read
-        reason = " ".join(str(error).split())[:200]
+        # not PyTorch's own words, which advise to read it as a program all the same
+        asked = re.search(r"GLOBAL (\S+)", str(error))
+        reason = f"it asks for {asked[1]:.200}" if asked else type(error).__name__
         sys.exit(f"it is not read, because it is damaged or holds more than plain tensors ({reason})")
     odd = [name for name, tensor in tensors.items() if tensor.dtype not in NAMES]
     if odd:

@@ -6,12 +6,12 @@ from importlib import resources
 from pathlib import Path
 
 from scumble.errors import BaseModelError, ConfigError
+from scumble.files.guard import PICKLES
 from scumble.files.hub import Asked, fetch_folder
 
 IN_THE_BOX = {"mini": "mini/weights"}
 """Bases that ship with the package -> their folder in it."""
 
-PICKLES = (".ckpt", ".pt", ".pth", ".bin")
 ASKED = Asked(
     what="base",
     otherwise="or give --base a pipeline folder or a .safetensors checkpoint. --base mini is in the box and needs no download.",

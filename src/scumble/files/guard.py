@@ -4,6 +4,7 @@ A file is 8 bytes of header length, a JSON header that says where each tensor li
 memory for these bytes once, and less than 100 MB more, whatever the file says.
 """
 
+import codecs
 import math
 import os
 from collections.abc import Mapping
@@ -37,10 +38,12 @@ DTYPES = {
 MAX_HEADER_BYTES = 8 * 2**20  # the longest seen, with a cover picture in the metadata, are a few MiB
 MAX_TENSORS = 20_000  # a LoHa with DoRA of every layer of SDXL has 8,000
 MAX_DIMS = 8
+TEXT_BYTES = 64  # enough to tell a text from numbers
 CHUNK = 2**20
 """How many numbers are looked at in one go."""
 
 PICKLES = (".pt", ".pth", ".ckpt", ".bin", ".pkl")
+"""How the names of pickles end."""
 NOT_SAFETENSORS = {
     b"PK\x03\x04": "a zip archive or a PyTorch pickle",
     b"\x80\x02": "a Python pickle",
@@ -137,7 +140,7 @@ def _opened(path: Path) -> BufferedReader:
     if path.suffix.lower() in PICKLES:
         raise LoraFileError(
             f"{path}: found a pickle ({path.suffix}), which can run any program when it is opened, so it is not read; "
-            "expected .safetensors: ask for the file in that format"
+            f"expected .safetensors: 'scumble convert {path} --out {path.stem}.safetensors' makes it, in a process of its own"
         )
     if path.is_dir():
         raise LoraFileError(f"{path}: found a folder, expected a .safetensors file in it: name the file")
@@ -157,7 +160,7 @@ def _read_header(stream: BufferedReader, path: Path) -> Header:
         start = stream.read(8)
         length = int.from_bytes(start, "little")
         if len(start) < 8 or not 2 <= length <= min(total - 8, MAX_HEADER_BYTES):
-            raise _not_safetensors(path, start, total)
+            raise _not_safetensors(path, start + stream.read(TEXT_BYTES), total)
         text = stream.read(length)
     except OSError as error:
         raise LoraFileError(f"{path}: cannot be read: {error}") from error
@@ -171,13 +174,24 @@ def _read_header(stream: BufferedReader, path: Path) -> Header:
 
 
 def _not_safetensors(path: Path, start: bytes, total: int) -> LoraFileError:
-    kind = next((what for first, what in NOT_SAFETENSORS.items() if start.startswith(first)), None)
+    kind = next((what for first, what in NOT_SAFETENSORS.items() if start.lstrip().startswith(first)), None)
     if total == 0:
         kind = "an empty file"
+    elif kind is None and _is_text(start):
+        kind = "a text"
     if kind is not None:
         return LoraFileError(f"{path}: found {kind}, expected a safetensors file: get the file again")
-    length = int.from_bytes(start, "little")
+    length = int.from_bytes(start[:8], "little")
     return _damaged(path, f"it begins with a header length of {length} bytes and is {total} bytes long")
+
+
+def _is_text(start: bytes) -> bool:
+    # the last character may be cut
+    text = codecs.getincrementaldecoder("utf-8")
+    try:
+        return all(character.isprintable() or character.isspace() for character in text().decode(start))
+    except UnicodeDecodeError:
+        return False
 
 
 def _damaged(path: Path, why: str) -> LoraFileError:
