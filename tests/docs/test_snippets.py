@@ -38,7 +38,9 @@ def command_lines():
 def test_command_lines_are_understood(page, line):
     arguments = translate(shlex.split(line, comments=True)[1:])
     command, bound, _ = app.parse_args(arguments, exit_on_error=False, print_error=False)
-    assert command.__name__.rstrip("_") == arguments[0]  # a command that is called like a word of Python ends in _
+    named, _, _ = app.parse_commands(arguments)
+    assert named[0] == arguments[0]
+    assert command.__name__.rstrip("_") == named[-1]  # a command that is called like a word of Python ends in _
     if arguments[0] == "train":
         assert from_values(TrainConfig, nested(TrainConfig, bound.arguments.get("flags")))
 

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 CacheFlags = flags_model(CacheConfig)
 PruneFlags = flags_model(PruneConfig)
 
-cache = App(
+app = App(
     name="cache", help="Show what is kept of pictures, captions and datasets; scumble cache prune clears it away."
 )
 
 
-@cache.default
-def show(
+@app.default
+def cache(
     *,
     flags: Annotated[CacheFlags, Parameter(name="*")] = CacheFlags(),  # type: ignore[valid-type]  # noqa: B008
 ) -> None:
@@ -42,7 +42,7 @@ def show(
         print(line)
 
 
-@cache.command
+@app.command
 def prune(
     *,
     flags: Annotated[PruneFlags, Parameter(name="*")] = PruneFlags(),  # type: ignore[valid-type]  # noqa: B008
@@ -107,4 +107,4 @@ def _age(seconds: float) -> str:
     return duration(seconds) if days == 0 else "1 day" if days == 1 else f"{days} days"
 
 
-COMMANDS = (cache,)
+COMMANDS = (app,)
