@@ -26,7 +26,9 @@ class Asked:
     kind: Literal["model", "dataset"] = "model"
 
 
-def fetch_folder(name: str, revision: str | None, wanted: Sequence[str], asked: Asked) -> Path:
+def fetch_folder(
+    name: str, revision: str | None, wanted: Sequence[str], asked: Asked, only_cached: bool = False
+) -> Path:
     """The folder of a repository of the hub; offline, or where the hub does not answer, the one in its cache.
 
     Args:
@@ -34,13 +36,21 @@ def fetch_folder(name: str, revision: str | None, wanted: Sequence[str], asked: 
         revision: revision on the hub; None = the newest.
         wanted: patterns of what is fetched.
         asked: who asks.
+        only_cached: the hub is not asked, as after it did not answer.
     Raises:
         ScumbleError: of the kind `asked.error`, in one line: it is not to be had.
     """
     from huggingface_hub import snapshot_download
 
     with _in_one_line(name, asked):
-        return Path(snapshot_download(name, repo_type=asked.kind, revision=revision, allow_patterns=list(wanted)))
+        folder = snapshot_download(
+            name,
+            repo_type=asked.kind,
+            revision=revision,
+            allow_patterns=list(wanted),
+            local_files_only=only_cached,
+        )
+        return Path(folder)
 
 
 def files_on_hub(name: str, revision: str | None, asked: Asked) -> list[str] | None:
@@ -58,7 +68,8 @@ def files_on_hub(name: str, revision: str | None, asked: Asked) -> list[str] | N
 
     try:
         with _in_one_line(name, asked):
-            return list(HfApi().list_repo_files(name, repo_type=asked.kind, revision=revision))
+            ask = HfApi().dataset_info if asked.kind == "dataset" else HfApi().model_info
+            return [file.rfilename for file in ask(name, revision=revision).siblings or []]
     except asked.error as error:
         if error.__cause__ is None or isinstance(error.__cause__, HfHubHTTPError):
             raise  # the name is none, or the hub has answered

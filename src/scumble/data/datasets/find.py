@@ -72,13 +72,15 @@ def _from_hub(name: str, config: str | None, split: str, revision: str | None) -
     if not HUB_ID.fullmatch(name):
         raise DataError(f"dataset {name}: no such folder, and not a hub id (owner/name)")
     on_hub = files_on_hub(name, revision, ASKED)
-    if on_hub is None:  # offline: what the cache has
-        folder = fetch_folder(name, revision, ["*"], ASKED)
-        names = _chosen(name, folder, _names_in(folder), config, split)
+    folder = fetch_folder(name, revision, [CARD], ASKED, only_cached=on_hub is None)
+    if on_hub is None:
+        try:
+            names = _chosen(name, folder, _names_in(folder), config, split)
+        except DataError as error:
+            raise DataError(f"{error} (the hub was not asked: these are the files that its cache has)") from None
     else:
-        folder = fetch_folder(name, revision, [CARD], ASKED) if CARD in on_hub else Path()
         names = _chosen(name, folder, on_hub, config, split)
-        folder = fetch_folder(name, revision, names, ASKED)
+    folder = fetch_folder(name, revision, names, ASKED, only_cached=on_hub is None)
     commit = folder.name if COMMIT.fullmatch(folder.name) else None
     return FoundDataset(folder, names, commit)
 
