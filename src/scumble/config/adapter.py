@@ -149,8 +149,6 @@ def idle_adapter_settings(adapter: AdapterConfig, has_init: bool) -> list[tuple[
     return [
         *rules,
         ("init" in given and adapter.algorithm != "lora", "init", "algorithm = 'lora'"),
-        (adapter.lokr_full_matrix and adapter.rank is not None, "rank", "lokr_full_matrix left out"),
-        (adapter.lokr_full_matrix and adapter.alpha is not None, "alpha", "lokr_full_matrix left out"),
         (
             adapter.lokr_full_matrix and adapter.lokr_decompose_both,
             "lokr_decompose_both",

@@ -51,8 +51,12 @@ def _new_adapter(plan: Plan) -> str:
     also += ["rank-stabilised"] if adapter.rank_stabilized else []
     also += [f"{adapter.init} start"] if adapter.init != plain.init else []
     also += ["other ranks or alphas by pattern"] if adapter.rank_pattern or adapter.alpha_pattern else []
-    size = [f"rank {adapter.rank}", f"alpha {adapter.alpha:g}", f"on {len(plan.layers)} layers"]
-    return ", ".join([adapter.algorithm, *also, *_dropout(adapter), *size])
+    size = (
+        ["both factors whole (rank and alpha have no effect)"]
+        if adapter.lokr_full_matrix
+        else [f"rank {adapter.rank}", f"alpha {adapter.alpha:g}"]
+    )
+    return ", ".join([adapter.algorithm, *also, *_dropout(adapter), *size, f"on {len(plan.layers)} layers"])
 
 
 def _adapter_of(init: LoraFile, plan: Plan) -> str:
