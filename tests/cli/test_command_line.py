@@ -162,7 +162,9 @@ def test_what_is_not_there_yet_or_called_otherwise_says_so(scumble, words, said)
 def test_all_that_is_not_there_yet_is_said_at_once(scumble):
     code, _, errors = scumble("train", "--max_train_samples", "9", "--push_to_hub", "--report_to=wandb", "--rank", "4")
     assert code == 2
-    assert [flag for flag in ("--max_train_samples:", "--push_to_hub:", "--report_to=wandb") if flag not in errors] == []
+    assert [
+        flag for flag in ("--max_train_samples:", "--push_to_hub:", "--report_to=wandb") if flag not in errors
+    ] == []
 
 
 def test_a_flag_that_means_something_else_here_says_so(dry_run, scumble, photos, tiny_base, tmp_path):

@@ -43,7 +43,9 @@ class ConvertConfig(Section):
 
     file: Annotated[
         Place,
-        Field(description="LoRA file or PEFT folder; also a .pt, .pth, .ckpt, .bin or .pkl pickle, of a checkpoint too"),
+        Field(
+            description="LoRA file or PEFT folder; also a .pt, .pth, .ckpt, .bin or .pkl pickle, of a checkpoint too"
+        ),
     ]
     out: Annotated[Place, Field(description="file to write; for PEFT a folder")]
     to: Annotated[
