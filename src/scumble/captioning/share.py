@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
@@ -74,6 +74,8 @@ def meeting(share: Share) -> Iterator[None]:
     distributed.init_process_group("gloo", rank=share.index, world_size=share.count, timeout=PATIENCE)
     try:
         yield
+        with suppress(RuntimeError):  # the one that failed says why
+            distributed.barrier()  # a process that leaves while another still talks to it may take it down
     finally:
         distributed.destroy_process_group()
 
