@@ -70,10 +70,10 @@ def _pictures(
     return pictures, rejected, used
 
 
-def _rows(table: Path) -> list[Row]:
+def _rows(table: Path) -> Sequence[Row]:
     text = read_text(table)
     if table.suffix == ".csv":
-        return [row for row in csv.DictReader(io.StringIO(text))]  # noqa: C416 - a list of mappings
+        return list(csv.DictReader(io.StringIO(text)))
     rows: list[Row] = []
     for number, line in enumerate(text.splitlines(), 1):
         if line.strip():

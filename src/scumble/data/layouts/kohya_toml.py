@@ -9,13 +9,7 @@ from scumble.data.layouts.found import FoundPicture, Layout, Rejected, folders_i
 from scumble.data.text_files import read_text
 from scumble.errors import DataError
 
-ASSUMED: Mapping[str, tuple[Any, ...]] = {
-    "caption_extension": (),
-    "num_repeats": (),
-    "class_tokens": (),
-    "is_reg": (),
-    "image_dir": (),
-}
+UNDERSTOOD = frozenset({"caption_extension", "num_repeats", "class_tokens", "is_reg", "image_dir"})
 """Keys of a subset that are understood."""
 
 
@@ -75,7 +69,7 @@ def _tables(values: Mapping[str, Any], name: str, path: Path) -> list[Mapping[st
 
 def _others(values: Mapping[str, Any], *known: str) -> dict[str, Any]:
     """What is said that is a setting here, not a property of a folder."""
-    return {key: value for key, value in values.items() if key not in ASSUMED and key not in known}
+    return {key: value for key, value in values.items() if key not in UNDERSTOOD and key not in known}
 
 
 def _folder(said: Mapping[str, Any], path: Path) -> Path:

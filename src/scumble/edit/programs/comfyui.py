@@ -1,7 +1,5 @@
 """How ComfyUI reads LoRA files: comfy/lora.py and comfy/weight_adapter."""
 
-import torch
-
 from scumble.edit.programs.effects import (
     BY_ROWS_OF_THE_BASE,
     UNSCALED,
@@ -15,7 +13,6 @@ from scumble.edit.programs.seen import Seen, SeenFile
 from scumble.files.namings import DIFFUSERS, SGM
 
 UNKNOWN = not_applied("it does not know these names")
-NO_CORE = torch.empty(0)
 LOKR_CORE = not_applied("it fails at the third factor of a LoKr, and goes on")
 KNOWN: dict[str, dict[str, tuple[str, ...]]] = {
     "unet": {
@@ -49,7 +46,8 @@ def effects(file: SeenFile) -> dict[str, Effect]:
 def _effect(layer: Seen) -> Effect:
     if layer.path not in KNOWN[layer.part].get(layer.begin, ()) or not _spells_attention(layer):
         return UNKNOWN
-    if layer.layer.algorithm == "lokr" and layer.layer.tensors.get("t2", NO_CORE).shape[2:].numel() > 1:
+    core = layer.layer.tensors.get("t2") if layer.layer.algorithm == "lokr" else None
+    if core is not None and core.shape[2:].numel() > 1:
         return LOKR_CORE
     is_scaled = layer.states_alpha or layer.layer.scale == 1  # it does not look into the metadata
     if layer.written.has(".lora_magnitude_vector", ".lora_magnitude_vector.weight"):
