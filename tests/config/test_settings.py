@@ -111,10 +111,6 @@ def test_steps_and_epochs_together_are_refused():
     assert "give one of them" in refusal(training={"max_train_steps": 5, "num_train_epochs": 5})
 
 
-def test_a_random_crop_is_not_there_yet_and_says_so():
-    assert "not there yet" in refusal(data={"center_crop": False})
-
-
 def test_a_run_that_started_from_a_lora_may_be_resumed_with_the_same_settings():
     values = {"output": {"init_lora": "a.safetensors", "resume": True}}
     assert from_values(TrainConfig, values).output.resume

@@ -9,7 +9,7 @@ from diffusers import StableDiffusionXLPipeline, UNet2DConditionModel
 
 from scumble.adapters.targets import find_targets
 from scumble.errors import BaseModelError, ConfigError
-from scumble.families.base import Frame, check_clip_skip, middle_frame
+from scumble.families.base import Frame, check_clip_skip, frame_at
 from scumble.families.checkpoint import shipped_configs
 from scumble.families.find import open_base
 
@@ -84,10 +84,10 @@ def test_a_frame_is_told_as_diffusers_tells_it(base, pipeline):
     assert torch.equal(base.frame_state(frame)["time_ids"], theirs[0])
 
 
-def test_the_middle_frame_is_the_crop_of_the_resized_picture():
-    assert middle_frame((1000, 500), (512, 512)) == Frame((1000, 500), (256, 0), (512, 512))
-    assert middle_frame((300, 600), (512, 256)) == Frame((300, 600), (0, 384), (512, 256))
-    assert middle_frame((640, 480), (640, 480)) == Frame.whole(640, 480)
+def test_the_frame_at_is_the_crop_of_the_resized_picture():
+    assert frame_at((1000, 500), (512, 512)) == Frame((1000, 500), (256, 0), (512, 512))
+    assert frame_at((300, 600), (512, 256)) == Frame((300, 600), (0, 384), (512, 256))
+    assert frame_at((640, 480), (640, 480)) == Frame.whole(640, 480)
 
 
 @pytest.mark.parametrize("is_framed", [True, False], ids=["framed", "whole"])

@@ -8,6 +8,7 @@ import torch
 from scumble.data.encode import Latents, Moments
 from scumble.train import draws
 from scumble.train.batches import Mixture, Pool
+from scumble.train.views import EncodedViews
 
 
 def pool(count, size, name):
@@ -18,7 +19,7 @@ def pool(count, size, name):
     ]
     captions = [(f"{name} {i}",) for i in range(count)]
     states = {caption: {"hidden": torch.zeros(77, 8)} for (caption,) in captions} | {"": {"hidden": torch.zeros(77, 8)}}
-    return Pool(latents, captions, states, [{}] * count)
+    return Pool(EncodedViews(latents, [{}] * count), captions, states)
 
 
 def mixture(own, classes=(), share=0.0):

@@ -125,7 +125,8 @@ def _buckets(plan: Plan) -> list[BucketPlan]:
 def _cache_bytes(plan: Plan) -> int:
     base, data = plan.base, plan.config.data
     unit, moments = base.pixels_per_latent, 4 if data.random_flip else 2
-    latents = sum((width // unit) * (height // unit) for _, (width, height) in plan.cuts)
+    sizes = [plan.cuts[index][1] for index in plan.encoded]
+    latents = sum((width // unit) * (height // unit) for width, height in sizes)
     captions = {caption for example, _ in plan.cuts for caption in example.captions} | {""}
     state = sum(math.prod(shape) for shape in base.text_shapes(data.num_chunks).values())
     return BYTES_OF_A_NUMBER * (moments * base.latent_channels * latents + len(captions) * state)

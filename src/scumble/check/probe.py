@@ -24,9 +24,11 @@ from scumble.train import draws
 from scumble.train.batches import Mixture, Pool
 from scumble.train.cuts import Cut
 from scumble.train.loop import MEMORY_ADVICE
+from scumble.train.material import random_views
 from scumble.train.plan import Plan
 from scumble.train.session import Session
 from scumble.train.start import start_session
+from scumble.train.views import EncodedViews, Views
 
 MOST_STEPS, ENOUGH_SECONDS = 10, 2.0
 """The first step warms up, the second is timed; where they are quick, more are, because other programs disturb them."""
@@ -120,7 +122,10 @@ def _random_mixture(plan: Plan, size: Size) -> Mixture:
     shapes = base.text_shapes(config.data.num_chunks)
     state = {name: torch.randn(tuple(shape), generator=source) for name, shape in shapes.items()}
     count = config.training.train_batch_size
-    pool = Pool([latents] * count, [("",)] * count, {"": state}, [base.frame_state(Frame.whole(*size))] * count)
+    views: Views = EncodedViews([latents] * count, [base.frame_state(Frame.whole(*size))] * count)
+    if not config.data.center_crop:
+        views = random_views(plan, plan.cuts * count, base.load_autoencoder(plan.device))
+    pool = Pool(views, [("",)] * count, {"": state})
     return Mixture(
         own=[pool],
         classes=[],

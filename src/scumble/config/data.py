@@ -106,7 +106,10 @@ class DataConfig(Section):
         Field(description="cut a picture that is smaller than its shape to its own size; otherwise it is enlarged"),
     ] = True
     center_crop: Annotated[
-        bool, Field(description="crop the middle of each picture (a random crop is not there yet)")
+        bool,
+        Field(
+            description="crop the middle of each picture; otherwise another place each time, for which the autoencoder stays loaded and no latents are kept"
+        ),
     ] = True
     mask_dir: Annotated[
         Place | None,

@@ -183,8 +183,6 @@ def refuse_idle_settings(config: TrainConfig) -> None:
     ):
         name = "bucket_no_upscale" if config.data.bucket_reso_steps is None else "bucket_reso_steps"
         raise ConfigError(f"{name} would have no effect: it needs enable_bucket; change that or leave {name} out")
-    if not config.data.center_crop:
-        raise ConfigError("center_crop = false: a random crop is not there yet; leave center_crop out")
 
 
 def _refuse_idle_wording(data: DataConfig) -> None:

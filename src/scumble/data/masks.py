@@ -82,15 +82,18 @@ def mask_of(picture: Path, size_px: tuple[int, int], rule: MaskRule) -> Mask | N
     return Mask(path, is_alpha, hashlib.sha256(values.tobytes()).hexdigest())
 
 
-def fit_mask(mask: Image.Image, size_px: tuple[int, int], latent_px: int) -> Tensor:
+def fit_mask(
+    mask: Image.Image, size_px: tuple[int, int], latent_px: int, place: tuple[float, float] = (0.5, 0.5)
+) -> Tensor:
     """A mask cut as its picture is, in the size of its latents: float32 [1, height, width], 0..1.
 
     Args:
         mask: grey.
         size_px: width and height that the picture is cut to.
         latent_px: side of a latent in pixels.
+        place: of what is kept; see `fit`.
     """
-    cut = ImageOps.fit(mask, size_px, method=Image.Resampling.BOX)
+    cut = ImageOps.fit(mask, size_px, method=Image.Resampling.BOX, centering=place)
     small = cut.resize((size_px[0] // latent_px, size_px[1] // latent_px), Image.Resampling.BOX)
     return torch.from_numpy(np.array(small)).float()[None] / 255
 

@@ -57,16 +57,20 @@ class Frame:
         return cls((width, height), (0, 0), (width, height))
 
 
-def middle_frame(original_px: tuple[int, int], target_px: tuple[int, int]) -> Frame:
-    """The frame of a picture that was resized until it covers the target, and cropped to its middle.
+def frame_at(
+    original_px: tuple[int, int], target_px: tuple[int, int], place: tuple[float, float] = (0.5, 0.5)
+) -> Frame:
+    """The frame of a picture that was resized until it covers the target, and cropped.
 
     Args:
         original_px: width and height of the picture.
         target_px: width and height of the crop.
+        place: of the crop, 0 = left or top, 1 = right or bottom; the middle if it is not said.
     """
     scale = max(target / original for target, original in zip(target_px, original_px, strict=True))
     left, top = (
-        round((original * scale - target) / 2) for original, target in zip(original_px, target_px, strict=True)
+        round((original * scale - target) * at)
+        for original, target, at in zip(original_px, target_px, place, strict=True)
     )
     return Frame(original_px, (left, top), target_px)
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from scumble.data.encode import Latents
 from scumble.families.base import TextState
 from scumble.train import draws
+from scumble.train.views import View, Views
 from scumble.train.wording import AS_WRITTEN, Wording
 
 
@@ -20,29 +20,21 @@ class Pool:
     """Pictures to draw samples from.
 
     Attributes:
-        latents: of each picture.
+        views: the pictures, as a step sees them.
         captions: of each picture, one or several of which one is drawn.
         states: caption -> text state.
-        frames: of each picture, what its state needs besides.
-        masks: of each picture, what of it counts, [1, H, W] in 0..1; None = all; () = all of all.
     """
 
-    latents: Sequence[Latents]
+    views: Views
     captions: Sequence[tuple[str, ...]]
     states: Mapping[str, TextState]
-    frames: Sequence[TextState]
-    masks: Sequence[Tensor | None] = ()
 
     def __len__(self) -> int:
-        return len(self.latents)
+        return len(self.views)
 
-    def mask_of(self, index: int) -> Tensor | None:
-        """The mask of a picture."""
-        return self.masks[index] if self.masks else None
-
-    def state_of(self, index: int, caption: str) -> TextState:
-        """The text state of a picture under a caption."""
-        return {**self.states[caption], **self.frames[index]}
+    def state_of(self, view: View, caption: str) -> TextState:
+        """The text state of a view under a caption."""
+        return {**self.states[caption], **view.frame}
 
 
 @dataclass(frozen=True)
@@ -136,23 +128,16 @@ class Mixture:
         stream = ("own" if is_own else "class") + (f" {bucket}" if len(self.own) > 1 else "")
         place = (draws.own_position if is_own else draws.class_position)(place, share)
         index = draws.index_at(self.seed, place, len(pool), stream)
-        is_flipped = pool.latents[index].mirrored is not None and draws.is_flipped(self.seed, position)
-        latents = self._draw(pool.latents[index], is_flipped, position)
-        mask = pool.mask_of(index)
-        noise = draws.noise_at(self.seed, position, tuple(latents.shape), self.noise_offset)
+        is_flipped = pool.views.is_mirrored and draws.is_flipped(self.seed, position)
+        view = pool.views.at(index, position, is_flipped)
+        shape = tuple(view.moments.mean.shape)
+        latents = view.moments.mean + view.moments.std * draws.posterior_at(self.seed, position, shape)
+        noise = draws.noise_at(self.seed, position, shape, self.noise_offset)
         is_dropped = is_own and draws.is_caption_dropped(self.seed, position, self.caption_dropout)
         captions = pool.captions[index]
         caption = "" if is_dropped else captions[draws.choice_at(self.seed, position, len(captions))]
         worded = self.wording.of(caption, draws.generator(self.seed, "tags", position)) if is_own else caption
-        return latents, noise, pool.state_of(index, caption), weight, worded, _flipped(mask, is_flipped)
-
-    def _draw(self, latents: Latents, is_flipped: bool, position: int) -> Tensor:
-        moments = latents.mirrored if is_flipped and latents.mirrored is not None else latents.upright
-        return moments.mean + moments.std * draws.posterior_at(self.seed, position, tuple(moments.mean.shape))
-
-
-def _flipped(mask: Tensor | None, is_flipped: bool) -> Tensor | None:
-    return mask.flip(-1) if mask is not None and is_flipped else mask
+        return latents, noise, pool.state_of(view, caption), weight, worded, view.mask
 
 
 def stack_masks(masks: Sequence[Tensor | None], size: Sequence[int]) -> Tensor | None:

@@ -31,7 +31,8 @@ def planned(plan: Plan) -> Planned:
         + (f", {optimizer.lr_warmup_steps} warm-up steps" if optimizer.lr_warmup_steps else ""),
         "steps": f"{plan.num_steps}, {_pictures_a_step(plan)} a step, {_epochs(plan):.1f} epochs",
         "resolution": f"{config.data.resolution} px: {buckets_in_words(plan.cuts)}"
-        + (", mirrored at random" if config.data.random_flip else ""),
+        + (", mirrored at random" if config.data.random_flip else "")
+        + ("" if config.data.center_crop else "; cut at random: encoded anew each time, latents are not kept"),
         "precision": f"{_weights(plan)} weights, fp32 adapter, on {plan.device}",
         "seed": str(train.seed),
         "files": ", ".join(_files(plan)),

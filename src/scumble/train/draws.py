@@ -77,6 +77,18 @@ def is_flipped(seed: int, position: int) -> bool:
     return bool(torch.rand((), generator=generator(seed, "flip", position)) < 0.5)
 
 
+def place_at(seed: int, position: int, attempt: int = 0) -> tuple[float, float]:
+    """Where a picture is cut: uniform, 0 = left or top, 1 = right or bottom.
+
+    Args:
+        seed: the run's seed.
+        position: of the sample.
+        attempt: number of the draw, where the first does not serve.
+    """
+    across, down = torch.rand(2, generator=generator(seed, "place", position, attempt)).tolist()
+    return across, down
+
+
 def is_caption_dropped(seed: int, position: int, rate: float) -> bool:
     """Whether a position is trained on the empty prompt, with probability `rate`."""
     return bool(torch.rand((), generator=generator(seed, "caption", position)) < rate)

@@ -4,16 +4,12 @@ import functools
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from torch import Tensor
-
 from scumble.config.data import MOST_TOKENS, TOKENS_OF_A_CHUNK
 from scumble.data.buckets import Size
 from scumble.data.cache import TensorCache, default_cache_dir
 from scumble.data.encode import Latents, PictureEncoder, encode_captions
-from scumble.data.masks import fit_mask
-from scumble.data.scan import Example, Scan
-from scumble.errors import DataError
-from scumble.families.base import TextEncoder, TextState, middle_frame
+from scumble.data.scan import Scan
+from scumble.families.base import Autoencoder, TextEncoder, TextState, frame_at
 from scumble.families.chunks import COMMA_REACH
 from scumble.generate.events import Noted
 from scumble.generate.prompt import cut_off
@@ -23,13 +19,14 @@ from scumble.train.events import Prepared
 from scumble.train.plan import Plan
 from scumble.train.samples import SampleTexts, sample_texts
 from scumble.train.validation import validation_batches
+from scumble.train.views import EncodedViews, RandomViews, Views, middle_mask
 
 VALIDATION_BATCH = 8
 
 
 @dataclass(frozen=True)
 class Material:
-    """What a run feeds on, once the autoencoder and the text encoder have left memory.
+    """What a run feeds on, once the autoencoder and the text encoder have left memory; random crops keep the former.
 
     Attributes:
         mixture: the training samples.
@@ -56,12 +53,47 @@ def prepare_material(
     assert config.model.clip_skip is not None
     cache = TensorCache(config.data.cache_dir or default_cache_dir())
     cuts = [*plan.cuts, *_class_cuts(plan, classes)]
-    latents: list[Latents] = []
-    for item in _encoder(plan, cache).encode(cuts):
-        latents.append(item)
-        yield Prepared("latents", len(latents), len(cuts))
-    captions = [caption for example, _ in cuts for caption in example.captions]
+    load_autoencoder = functools.cache(lambda: plan.base.load_autoencoder(plan.device))
+    is_random = not config.data.center_crop
+    kept = plan.encoded if is_random else range(len(cuts))
+    latents: dict[int, Latents] = {}
+    for index, item in zip(
+        kept, _encoder(plan, cache, load_autoencoder).encode([cuts[index] for index in kept]), strict=True
+    ):
+        latents[index] = item
+        yield Prepared("latents", len(latents), len(kept))
     load_encoder = functools.cache(lambda: plan.base.load_text_encoder(plan.device))
+    states = yield from _encode_texts(plan, cuts, cache, load_encoder)
+
+    def pools(indices: Iterable[int], is_cut_anew: bool) -> dict[Size, Pool]:
+        by_size: dict[Size, list[int]] = {}
+        for index in indices:
+            by_size.setdefault(cuts[index][1], []).append(index)
+        make = functools.partial(_pool, plan, states)
+        return {
+            size: make([cuts[index] for index in chosen], load_autoencoder())
+            if is_cut_anew
+            else make([cuts[index] for index in chosen], [latents[index] for index in chosen])
+            for size, chosen in sorted(by_size.items())
+        }
+
+    own = pools((index for index in plan.split.training for _ in range(cuts[index][0].repeats)), is_random)
+    of_classes = pools(range(len(plan.cuts), len(cuts)), is_random)
+    mixture = _mixture(plan, list(own.values()), [of_classes[size] for size in own] if of_classes else [])
+    batches = validation_batches(
+        [*pools(plan.validated, False).values()], mixture.num_timesteps, VALIDATION_BATCH, mixture.seed
+    )
+    samples = sample_texts(load_encoder(), prompts, config.model.clip_skip) if prompts else {}
+    return Material(mixture, batches, samples)
+
+
+def _encode_texts(
+    plan: Plan, cuts: Sequence[Cut], cache: TensorCache, load_encoder: Callable[[], TextEncoder]
+) -> Generator[Noted | Prepared, None, Mapping[str, TextState]]:
+    """The state of every caption, and of the empty one."""
+    config = plan.config
+    assert config.model.clip_skip is not None
+    captions = [caption for example, _ in cuts for caption in example.captions]
     yield from _cut_captions(plan, captions, load_encoder)
     states = encode_captions(
         [*captions, ""],
@@ -73,23 +105,7 @@ def prepare_material(
         config.data.num_chunks,
     )
     yield Prepared("text states", len(states), len(states))
-
-    def pools(indices: Iterable[int]) -> dict[Size, Pool]:
-        by_size: dict[Size, list[int]] = {}
-        for index in indices:
-            by_size.setdefault(cuts[index][1], []).append(index)
-        return {
-            size: _pool(plan, [(cuts[index], latents[index]) for index in by_size[size]], states)
-            for size in sorted(by_size)
-        }
-
-    own = pools(index for index in plan.split.training for _ in range(cuts[index][0].repeats))
-    of_classes = pools(range(len(plan.cuts), len(cuts)))
-    mixture = _mixture(plan, list(own.values()), [of_classes[size] for size in own] if of_classes else [])
-    held_out = pools(plan.split.held_out or range(len(plan.cuts)))
-    batches = validation_batches([*held_out.values()], mixture.num_timesteps, VALIDATION_BATCH, mixture.seed)
-    samples = sample_texts(load_encoder(), prompts, config.model.clip_skip) if prompts else {}
-    return Material(mixture, batches, samples)
+    return states
 
 
 def _class_cuts(plan: Plan, classes: Scan | None) -> tuple[Cut, ...]:
@@ -98,24 +114,38 @@ def _class_cuts(plan: Plan, classes: Scan | None) -> tuple[Cut, ...]:
     return class_cuts(classes.examples, [plan.cuts[index][1] for index in plan.split.training])
 
 
-def _pool(plan: Plan, chosen: Sequence[tuple[Cut, Latents]], states: Mapping[str, TextState]) -> Pool:
-    """Pictures of one size."""
-    frames = [plan.base.frame_state(middle_frame(example.size_px, size)) for (example, size), _ in chosen]
-    captions = [example.captions for (example, _), _ in chosen]
-    masks = [_mask(example, size, plan.base.pixels_per_latent) for (example, size), _ in chosen]
-    return Pool([latents for _, latents in chosen], captions, states, frames, masks)
+def _pool(
+    plan: Plan, states: Mapping[str, TextState], cuts: Sequence[Cut], pictures: Sequence[Latents] | Autoencoder
+) -> Pool:
+    """Pictures of one size: their latents, or what encodes them anew each time."""
+    views = (
+        _encoded_views(plan, cuts, pictures) if isinstance(pictures, Sequence) else random_views(plan, cuts, pictures)
+    )
+    return Pool(views, [example.captions for example, _ in cuts], states)
 
 
-def _mask(example: Example, size: Size, latent_px: int) -> Tensor | None:
-    if example.mask is None:
-        return None
-    mask = fit_mask(example.mask.read(), size, latent_px)
-    if not mask.any():
-        raise DataError(
-            f"{example.path}: its mask is black in all that is kept of it, {size[0]} x {size[1]} px around its middle: crop the "
-            "picture beforehand"
-        )
-    return mask
+def _encoded_views(plan: Plan, cuts: Sequence[Cut], latents: Sequence[Latents]) -> Views:
+    frames = [plan.base.frame_state(frame_at(example.size_px, size)) for example, size in cuts]
+    return EncodedViews(latents, frames, [middle_mask(*cut, plan.base.pixels_per_latent) for cut in cuts])
+
+
+def random_views(plan: Plan, cuts: Sequence[Cut], autoencoder: Autoencoder) -> Views:
+    """Pictures that are cut anew at every position.
+
+    Args:
+        plan: the run.
+        cuts: pictures of one size.
+        autoencoder: that of the base.
+    """
+    return RandomViews(
+        cuts=cuts,
+        is_mirrored=plan.config.data.random_flip,
+        autoencoder=autoencoder,
+        device=plan.device,
+        pixels_per_latent=plan.base.pixels_per_latent,
+        frame_state=plan.base.frame_state,
+        seed=plan.config.training.seed,
+    )
 
 
 def _mixture(plan: Plan, own: Sequence[Pool], classes: Sequence[Pool]) -> Mixture:
@@ -133,14 +163,14 @@ def _mixture(plan: Plan, own: Sequence[Pool], classes: Sequence[Pool]) -> Mixtur
     )
 
 
-def _encoder(plan: Plan, cache: TensorCache) -> PictureEncoder:
+def _encoder(plan: Plan, cache: TensorCache, load_autoencoder: Callable[[], Autoencoder]) -> PictureEncoder:
     return PictureEncoder(
         channels=plan.base.latent_channels,
         pixels_per_latent=plan.base.pixels_per_latent,
         is_mirrored=plan.config.data.random_flip,
         cache=cache,
         autoencoder_hash=plan.base.hashes()["vae"],
-        load_autoencoder=lambda: plan.base.load_autoencoder(plan.device),
+        load_autoencoder=load_autoencoder,
         device=plan.device,
     )
 

@@ -1,5 +1,6 @@
 """What a run will do, decided before anything heavy is loaded: every setting that was left open is chosen here."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -75,6 +76,17 @@ class Plan:
     def trains_text(self) -> bool:
         """Whether the text encoder is adapted too."""
         return any(not key.startswith("unet.") for key in self.layers)
+
+    @property
+    def encoded(self) -> Sequence[int]:
+        """The own pictures that are encoded once, in their middle; where crops are random, only those of validation."""
+        pictures = range(len(self.cuts))
+        return pictures if self.config.data.center_crop else self.validated
+
+    @property
+    def validated(self) -> Sequence[int]:
+        """The own pictures of the validation loss: those held out, else all."""
+        return self.split.held_out or range(len(self.cuts))
 
     @property
     def wording(self) -> Wording:

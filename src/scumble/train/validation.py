@@ -54,7 +54,7 @@ def validation_batches(pools: Sequence[Pool], num_timesteps: int, batch_size: in
     """Each picture at timesteps spread evenly over the schedule, each with noise of its own, fixed for the run.
 
     Args:
-        pools: the pictures, by size.
+        pools: the pictures, encoded beforehand, by size.
         num_timesteps: length of the noise schedule.
         batch_size: most samples of a batch.
         seed: the run's seed.
@@ -82,15 +82,16 @@ def _batches_of(pool: Pool, at: Sequence[int], batch_size: int, source: tuple[in
     batches = []
     for start in range(0, len(samples), batch_size):
         part = samples[start : start + batch_size]
-        latents = torch.stack([pool.latents[index].upright.mean for index, _ in part])
+        views = [pool.views.at(index, 0, False) for index, _ in part]
+        latents = torch.stack([view.moments.mean for view in views])
         noise = [
             torch.randn(latents.shape[1:], generator=draws.generator(seed, "validation", before + index, timestep))
             for index, timestep in part
         ]
         captions = tuple(pool.captions[index][0] for index, _ in part)
-        text = stack_states([pool.state_of(index, pool.captions[index][0]) for index, _ in part])
+        text = stack_states([pool.state_of(view, caption) for view, caption in zip(views, captions, strict=True)])
         timesteps = torch.tensor([timestep for _, timestep in part])
-        masks = stack_masks([pool.mask_of(index) for index, _ in part], latents.shape[2:])
+        masks = stack_masks([view.mask for view in views], latents.shape[2:])
         batches.append(Batch(latents, torch.stack(noise), timesteps, text, torch.ones(len(part)), captions, masks))
     return batches
 
