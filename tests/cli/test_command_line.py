@@ -132,7 +132,7 @@ def test_a_whole_diffusers_command_line_is_understood():
     assert (config.training.train_batch_size, config.training.gradient_accumulation_steps) == (1, 4)
     assert (config.training.max_train_steps, config.training.seed) == (15000, 1337)
     assert (config.training.mixed_precision, config.training.gradient_checkpointing) == ("fp16", True)
-    assert (config.training.snr_gamma, config.training.noise_offset) == (5.0, 0.1)
+    assert (config.objective.snr_gamma, config.objective.noise_offset) == (5.0, 0.1)
     assert (config.optimizer.learning_rate, config.optimizer.max_grad_norm) == (1e-4, 1.0)
     assert (config.optimizer.lr_scheduler, config.optimizer.lr_warmup_steps) == ("cosine", 0)
     assert config.optimizer.scale_lr

@@ -132,7 +132,8 @@ FULL = {
     "data": {"folder": "我的 照片", "trigger": 'sks "dog"', "caption": "", "random_flip": True},
     "adapter": {"rank": 4, "alpha": 3.5, "targets": ["*.attn2.to_q", "mid_block.*"]},
     "optimizer": {"learning_rate": 1.2345678901234567e-5, "lr_min": 0.0},
-    "training": {"seed": 2**63 - 1, "snr_gamma": 5.0},
+    "training": {"seed": 2**63 - 1},
+    "objective": {"snr_gamma": 5.0},
     "output": {"name": "a'b", "output_dir": "some where"},
 }
 

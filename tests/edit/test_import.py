@@ -65,7 +65,7 @@ def test_kohyas_settings_become_ours(imported):
     assert (settings.optimizer.lr_scheduler, settings.optimizer.lr_min) == ("cosine", 0.0)
     assert (settings.optimizer.weight_decay, settings.optimizer.beta2) == (0.1, 0.99)
     assert (settings.training.max_train_steps, settings.training.train_batch_size) == (2000, 2)
-    assert (settings.training.snr_gamma, settings.training.noise_offset, settings.training.seed) == (5, 0.05, 42)
+    assert (settings.objective.snr_gamma, settings.objective.noise_offset, settings.training.seed) == (5, 0.05, 42)
     assert (settings.data.resolution, settings.model.clip_skip) == (512, 2)
     assert (settings.output.name, settings.output.save_precision) == ("dog", "fp16")
     assert done.unmatched == ()
@@ -216,7 +216,7 @@ def test_onetrainers_settings_become_ours(imported):
     assert (settings.optimizer.learning_rate, settings.optimizer.lr_min) == (3e-4, pytest.approx(3e-5))
     assert (settings.optimizer.lr_warmup_steps, settings.optimizer.weight_decay) == (50, 0.02)
     assert (settings.training.num_train_epochs, settings.training.train_batch_size) == (20, 4)
-    assert (settings.training.snr_gamma, settings.training.gradient_checkpointing) == (4, False)
+    assert (settings.objective.snr_gamma, settings.training.gradient_checkpointing) == (4, False)
     assert (settings.data.folder.name, settings.data.random_flip) == ("photos", True)
     assert (settings.output.name, settings.output.save_precision) == ("dog", "bf16")
     assert settings.model.clip_skip == 2

@@ -80,7 +80,8 @@ def test_stopping_at_any_event_and_resuming_gives_the_same_run(settings, tmp_pat
     options = {
         "data": {"random_flip": True, "caption_dropout_rate": 0.3},
         "optimizer": {"learning_rate": 0.3},  # overshoots, so that the best is not simply the last
-        "training": {"gradient_accumulation_steps": 2, "train_batch_size": 2, "noise_offset": 0.1},
+        "training": {"gradient_accumulation_steps": 2, "train_batch_size": 2},
+        "objective": {"noise_offset": 0.1},
     }
     list(train(settings(**options)))
     events = train(settings(**options, output={"name": "stopped"}))

@@ -28,6 +28,7 @@ from scumble.train.material import random_views
 from scumble.train.plan import Plan
 from scumble.train.session import Session
 from scumble.train.start import start_session
+from scumble.train.step import advance
 from scumble.train.views import EncodedViews, Views
 
 MOST_STEPS, ENOUGH_SECONDS = 10, 2.0
@@ -81,7 +82,8 @@ def take_steps(plan: Plan) -> Probe:
             seconds: list[float] = []
             while len(seconds) < 2 or (sum(seconds) < ENOUGH_SECONDS and len(seconds) < MOST_STEPS):
                 started = monotonic()
-                session.advance(
+                advance(
+                    session,
                     mixture,
                     train.train_batch_size,
                     train.gradient_accumulation_steps,

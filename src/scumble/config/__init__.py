@@ -6,15 +6,14 @@ from scumble.config.caption import CaptionConfig
 from scumble.config.check import CheckConfig
 from scumble.config.data import DataConfig
 from scumble.config.generate import CompareConfig, GenerateConfig
+from scumble.config.objective import ObjectiveConfig
 from scumble.config.optimizer import OptimizerConfig
+from scumble.config.output import OutputConfig
+from scumble.config.prior import PriorConfig
 from scumble.config.section import Also, Place, Section, from_values, in_words, merged, read_toml, write_toml
-from scumble.config.train import (
-    OutputConfig,
-    PriorConfig,
-    TrainConfig,
-    TrainingConfig,
-    ValidationConfig,
-)
+from scumble.config.train import TrainConfig
+from scumble.config.training import TrainingConfig
+from scumble.config.validation import ValidationConfig
 
 __all__ = [
     "AdapterConfig",
@@ -25,6 +24,7 @@ __all__ = [
     "DataConfig",
     "GenerateConfig",
     "ModelConfig",
+    "ObjectiveConfig",
     "OptimizerConfig",
     "OutputConfig",
     "Place",

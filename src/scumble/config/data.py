@@ -4,7 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from scumble.config.section import Also, Place, Section
+from scumble.config.section import Also, Place, Rule, Section
 from scumble.errors import ConfigError
 
 TOKENS_OF_A_CHUNK, MOST_TOKENS = 75, 225
@@ -141,3 +141,15 @@ class DataConfig(Section):
     def num_chunks(self) -> int:
         """Chunks that each caption's text state has."""
         return self.max_token_length // TOKENS_OF_A_CHUNK
+
+
+def idle_data_settings(data: DataConfig) -> list[Rule]:
+    """Settings of pictures and captions that would do nothing."""
+    varies = data.shuffle_caption or data.caption_tag_dropout_rate > 0
+    tags, buckets = "shuffle_caption or caption_tag_dropout_rate", "enable_bucket"
+    return [
+        (data.keep_tokens > 0 and not varies, "keep_tokens", tags),
+        (data.caption_separator != "," and not varies, "caption_separator", tags),
+        (data.bucket_reso_steps is not None and not data.enable_bucket, "bucket_reso_steps", buckets),
+        (not data.bucket_no_upscale and not data.enable_bucket, "bucket_no_upscale", buckets),
+    ]

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from scumble.config.section import Also, Section
+from scumble.config.section import Also, Rule, Section
 
 
 class OptimizerConfig(Section):
@@ -40,3 +40,22 @@ class OptimizerConfig(Section):
         Field(ge=1, description="LoRA+: the factor that starts at zero learns this many times faster (16 is usual)"),
     ] = None
     max_grad_norm: Annotated[float, Field(ge=0, description="clip the gradient's norm to this; 0 = no clipping")] = 1.0
+
+
+def idle_optimizer_settings(opt: OptimizerConfig, trains_text: bool) -> list[Rule]:
+    """Settings of the optimizer that would do nothing.
+
+    Args:
+        opt: the settings.
+        trains_text: whether a text encoder is adapted.
+    """
+    has_warm_up = opt.lr_scheduler != "constant"
+    return [
+        (opt.lr_min is not None and opt.lr_scheduler != "cosine", "lr_min", "lr_scheduler = 'cosine'"),
+        (
+            opt.lr_warmup_steps > 0 and not has_warm_up,
+            "lr_warmup_steps",
+            "lr_scheduler = 'constant_with_warmup' or 'cosine'",
+        ),
+        (opt.text_encoder_lr is not None and not trains_text, "text_encoder_lr", "train_text_encoder"),
+    ]

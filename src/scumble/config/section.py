@@ -21,6 +21,9 @@ class Also:
         object.__setattr__(self, "flags", flags)
 
 
+Rule = tuple[bool, str, str]
+"""Whether a setting would do nothing, its name, and what it needs."""
+
 Place = Annotated[Path, AfterValidator(Path.expanduser)]
 """A path as people write it: ~ is the home folder, also where no shell expands it."""
 

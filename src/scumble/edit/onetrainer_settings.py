@@ -252,10 +252,10 @@ def _optimizer(account: Account) -> None:
 def _noise(account: Account) -> None:
     weighting, strength = account.take("loss_weight_fn", "CONSTANT"), account.take("loss_weight_strength", 5.0)
     if weighting == "MIN_SNR_GAMMA":
-        account.put("training.snr_gamma", strength)
+        account.put("objective.snr_gamma", strength)
     elif weighting != "CONSTANT":
-        account.refuse("loss_weight_fn", weighting, "min-SNR weighting is there: training.snr_gamma = 5")
-    account.put("training.noise_offset", account.take("offset_noise_weight", 0.0))
+        account.refuse("loss_weight_fn", weighting, "min-SNR weighting is there: objective.snr_gamma = 5")
+    account.put("objective.noise_offset", account.take("offset_noise_weight", 0.0))
 
 
 def _output(account: Account) -> None:

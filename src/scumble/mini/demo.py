@@ -113,10 +113,10 @@ def _train_config(config: DemoConfig, name: str, pictures: Path, steps: int, mor
         "training": {
             "max_train_steps": steps,
             "train_batch_size": BATCH_SIZE,
-            "snr_gamma": 5.0,
             "seed": config.seed,
             "device": "cpu",
         },
+        "objective": {"snr_gamma": 5.0},
         "validation": {"validation_steps": max(1, steps // 4)},
         "output": {"output_dir": config.out, "name": name, "checkpointing_steps": steps},
     }

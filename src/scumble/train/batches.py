@@ -4,7 +4,8 @@ Shapes: B batch, C latent channels, H W latent height and width.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -58,6 +59,17 @@ class Batch:
     weights: Tensor
     captions: tuple[str, ...]
     masks: Tensor | None = None
+
+    def to(self, device: torch.device) -> Self:
+        """The same on a device, but for the text state, which the family casts as it must."""
+        return replace(
+            self,
+            latents=self.latents.to(device),
+            noise=self.noise.to(device),
+            timesteps=self.timesteps.to(device),
+            weights=self.weights.to(device),
+            masks=None if self.masks is None else self.masks.to(device),
+        )
 
 
 @dataclass(frozen=True)

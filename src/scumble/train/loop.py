@@ -30,6 +30,7 @@ from scumble.train.schedule import learning_rate_at
 from scumble.train.session import Session
 from scumble.train.sheet import draw_sheet
 from scumble.train.start import start_session
+from scumble.train.step import advance
 from scumble.train.tracker import Tracker, open_tracker
 from scumble.train.validation import validation_loss
 
@@ -122,8 +123,13 @@ def _steps(
             optimizer.lr_min or 0.0,
         )
         started = monotonic()
-        loss = session.advance(
-            material.mixture, train.train_batch_size, train.gradient_accumulation_steps, rate, optimizer.max_grad_norm
+        loss = advance(
+            session,
+            material.mixture,
+            train.train_batch_size,
+            train.gradient_accumulation_steps,
+            rate,
+            optimizer.max_grad_norm,
         )
         tracker.step(session.step, loss, rate)
         yield Stepped(session.step, plan.num_steps, loss, rate, monotonic() - started)

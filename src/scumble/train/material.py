@@ -157,7 +157,7 @@ def _mixture(plan: Plan, own: Sequence[Pool], classes: Sequence[Pool]) -> Mixtur
         class_weight=config.prior.prior_loss_weight or 1.0,
         caption_dropout=config.data.caption_dropout_rate,
         wording=plan.wording,
-        noise_offset=config.training.noise_offset,
+        noise_offset=config.objective.noise_offset,
         num_timesteps=len(plan.base.noise_schedule()),
         seed=config.training.seed,
     )

@@ -3,11 +3,49 @@
 Shapes: B batch, C latent channels, H W latent height and width. alpha_bar is the schedule's cumulative product.
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from scumble.errors import ConfigError
 from scumble.families.base import PredictionType
+from scumble.train.batches import Batch
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What is minimised, with the schedule it is measured on.
+
+    Attributes:
+        prediction_type: what the denoiser says.
+        alpha_bars: [timesteps], on the training device.
+        snr_gamma: of the min-SNR weight; None = all timesteps weigh the same.
+    """
+
+    prediction_type: PredictionType
+    alpha_bars: Tensor
+    snr_gamma: float | None = None
+
+    def noisy(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+        """What the denoiser is shown, [B, C, H, W]."""
+        return add_noise(latents, noise, self.alpha_bars[timesteps])
+
+    def losses(self, prediction: Tensor, batch: Batch) -> Tensor:
+        """The loss of each sample, unweighted, float32 [B].
+
+        Args:
+            prediction: what the denoiser said, [B, C, H, W].
+            batch: what it was asked, on the same device.
+        """
+        target = target_of(self.prediction_type, batch.latents, batch.noise, self.alpha_bars[batch.timesteps])
+        return sample_losses(prediction, target, batch.masks)
+
+    def weights(self, batch: Batch) -> Tensor:
+        """The weight of each sample's loss in training, [B]."""
+        if self.snr_gamma is None:
+            return batch.weights
+        return batch.weights * snr_weight(self.alpha_bars[batch.timesteps], self.snr_gamma, self.prediction_type)
 
 
 def add_noise(latents: Tensor, noise: Tensor, alpha_bar: Tensor) -> Tensor:

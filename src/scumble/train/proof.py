@@ -7,7 +7,6 @@ import torch
 from scumble.adapters.inject import eject, set_strength
 from scumble.edit.prove import Probe, Proof, ask, prove_file
 from scumble.train.batches import Batch
-from scumble.train.objective import add_noise
 from scumble.train.session import Session
 from scumble.train.start import ADAPTER_NAME
 
@@ -26,8 +25,7 @@ def prove(session: Session, batch: Batch, path: Path, stored: torch.dtype) -> Pr
     device, dtype = session.device, torch.float32
     session.denoiser.float()  # the rounding of 16 bits would hide the effect of a short run
     timesteps = batch.timesteps.to(device)
-    alpha_bar = session.objective.alpha_bars[timesteps]
-    noisy = add_noise(batch.latents.to(device), batch.noise.to(device), alpha_bar).to(dtype)
+    noisy = session.objective.noisy(batch.latents.to(device), batch.noise.to(device), timesteps).to(dtype)
     answers = []
     for strength in (1.0, 0.0):
         for module in session.modules.values():

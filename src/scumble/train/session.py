@@ -1,8 +1,7 @@
-"""The moving parts of a run: denoiser with its adapter, optimizer, loss scaler; one step forward; its state as tensors."""
+"""The moving parts of a run: denoiser with its adapter, optimizer, loss scaler; their state as tensors and JSON."""
 
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -13,20 +12,10 @@ from torch import Tensor, nn
 from scumble.adapters.base import Adapter
 from scumble.adapters.packed import Packing
 from scumble.errors import DivergedError
-from scumble.families.base import BaseModel, PredictionType, TextEncoder, TextState
-from scumble.train import draws
-from scumble.train.batches import Batch, Mixture, stack_states
-from scumble.train.objective import add_noise, sample_losses, snr_weight, target_of
+from scumble.families.base import BaseModel, TextEncoder, TextState
+from scumble.train.batches import Batch, stack_states
+from scumble.train.objective import Objective
 from scumble.train.optimizer import restore_state, state_tensors
-
-
-@dataclass(frozen=True)
-class Objective:
-    """What is minimised, with the schedule it is measured on."""
-
-    prediction_type: PredictionType
-    alpha_bars: Tensor  # [timesteps], on the training device
-    snr_gamma: float | None
 
 
 @dataclass
@@ -91,14 +80,10 @@ class Session:
 
     def losses(self, batch: Batch) -> Tensor:
         """The loss of each sample of a batch, unweighted, float32 [B]."""
-        latents, noise = batch.latents.to(self.device), batch.noise.to(self.device)
-        timesteps = batch.timesteps.to(self.device)
-        alpha_bar = self.objective.alpha_bars[timesteps]
-        text = self.text_of(batch)
-        noisy = add_noise(latents, noise, alpha_bar).to(self.dtype)
-        prediction = self.base.predict(self.denoiser, noisy, timesteps, text)
-        target = target_of(self.objective.prediction_type, latents, noise, alpha_bar)
-        return sample_losses(prediction, target, None if batch.masks is None else batch.masks.to(self.device))
+        batch = batch.to(self.device)
+        noisy = self.objective.noisy(batch.latents, batch.noise, batch.timesteps).to(self.dtype)
+        prediction = self.base.predict(self.denoiser, noisy, batch.timesteps, self.text_of(batch))
+        return self.objective.losses(prediction, batch)
 
     def text_of(self, batch: Batch) -> TextState:
         """The batch's text state: the kept one, or, where the text encoder is trained, made anew."""
@@ -107,64 +92,10 @@ class Session:
             return text
         return {**text, **stack_states(self.text_encoder.encode(batch.captions, self.clip_skip, self.num_chunks))}
 
-    def advance(self, mixture: Mixture, batch_size: int, accumulation: int, learning_rate: float, clip: float) -> float:
-        """One optimizer step over `accumulation` batches.
-
-        Returns:
-            The mean loss of the step's samples.
-        Raises:
-            DivergedError: the loss or the gradient is not finite; the adapter is as it was before the step.
-        """
-        self.optimizer.zero_grad(set_to_none=True)
-        total = torch.zeros((), device=self.device)
-        for micro in range(accumulation):
-            position = (self.step * accumulation + micro) * batch_size
-            batch = mixture.batch_at(position, batch_size)
-            with self._dropping(position):
-                loss = (self._loss_weights(batch) * self.losses(batch)).mean() / accumulation
-            self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-            total = total + loss.detach()
-        value = float(total)
-        if not torch.isfinite(total):
-            raise DivergedError(self._diverged(f"the loss of step {self.step + 1} is {value}"))
-        self._update(learning_rate, clip)
-        self.step += 1
-        self.history.append((self.step, value))
-        return value
-
-    @contextmanager
-    def _dropping(self, position: int) -> Iterator[None]:
-        """Let dropout act, from a source of its own that depends on the seed and the position alone."""
-        torch.manual_seed(draws.seed_of(self.seed, "dropout", position))
-        for adapter in self.adapters.values():
-            adapter.train()
-        try:
-            yield
-        finally:
-            for adapter in self.adapters.values():
-                adapter.eval()
-
-    def _update(self, learning_rate: float, clip: float) -> None:
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate * group["faster"]
-        self.scaler.unscale_(self.optimizer)
-        norm = nn.utils.clip_grad_norm_(list(self.adapter.values()), clip if clip > 0 else float("inf"))
-        if not self.scaler.is_enabled() and not torch.isfinite(norm):
-            raise DivergedError(self._diverged(f"the gradient of step {self.step + 1} has norm {float(norm)}"))
-        self.scaler.step(self.optimizer)  # in float16 it skips a step whose gradient overflowed, and lowers the scale
-        self.scaler.update()
-
-    def _loss_weights(self, batch: Batch) -> Tensor:
-        weights = batch.weights.to(self.device)
-        gamma = self.objective.snr_gamma
-        if gamma is None:
-            return weights
-        alpha_bar = self.objective.alpha_bars[batch.timesteps.to(self.device)]
-        return weights * snr_weight(alpha_bar, gamma, self.objective.prediction_type)
-
-    def _diverged(self, found: str) -> str:
+    def diverged(self, found: str) -> DivergedError:
+        """The error that says what is not finite, and what to try."""
         rate = self.optimizer.param_groups[0]["lr"]
-        return (
+        return DivergedError(
             f"{found}: stopped; nothing that is not finite was saved. "
             f"Try a lower learning rate than {rate:g}, or mixed_precision bf16 or no."
         )
@@ -176,7 +107,7 @@ class Session:
             DivergedError: there is one.
         """
         if not all(torch.isfinite(parameter).all() for parameter in self.adapter.values()):
-            raise DivergedError(self._diverged(f"the adapter after step {self.step} has numbers that are not finite"))
+            raise self.diverged(f"the adapter after step {self.step} has numbers that are not finite")
 
     def keep_best(self, loss: float) -> bool:
         """Record a validation; keep the adapter if it is the best so far.
@@ -185,7 +116,7 @@ class Session:
             DivergedError: the loss is not finite.
         """
         if not math.isfinite(loss):
-            raise DivergedError(self._diverged(f"the held-out loss after step {self.step} is {loss}"))
+            raise self.diverged(f"the held-out loss after step {self.step} is {loss}")
         self.validations.append((self.step, loss))
         if loss >= self.best_loss:
             return False

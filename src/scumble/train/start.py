@@ -14,10 +14,11 @@ from scumble.families.base import TextEncoder
 from scumble.files.fingerprint import fingerprint
 from scumble.generate.events import Noted
 from scumble.train import draws
+from scumble.train.objective import Objective
 from scumble.train.optimizer import adapter_groups, build_adamw
 from scumble.train.plan import Plan
 from scumble.train.recipes import dropout_of, recipe_for
-from scumble.train.session import Objective, Session
+from scumble.train.session import Session
 
 ADAPTER_NAME = "trained"
 
@@ -74,7 +75,7 @@ def _session(
         ),
         scaler=torch.amp.GradScaler(plan.device.type, enabled=plan.dtype == torch.float16),
         objective=Objective(
-            config.model.prediction_type, plan.base.noise_schedule().to(plan.device), config.training.snr_gamma
+            config.model.prediction_type, plan.base.noise_schedule().to(plan.device), config.objective.snr_gamma
         ),
         device=plan.device,
         dtype=plan.dtype,
