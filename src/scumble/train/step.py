@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import nn
 
 from scumble.train import draws
 from scumble.train.batches import Mixture
 from scumble.train.session import Session
+from scumble.train.update import update
 
 
 def advance(
@@ -40,7 +40,7 @@ def advance(
     value = float(total)
     if not torch.isfinite(total):
         raise session.diverged(f"the loss of step {session.step + 1} is {value}")
-    _update(session, learning_rate, clip)
+    update(session, learning_rate, clip)
     session.step += 1
     session.history.append((session.step, value))
     return value
@@ -57,15 +57,3 @@ def _dropping(session: Session, position: int) -> Iterator[None]:
     finally:
         for adapter in session.adapters.values():
             adapter.eval()
-
-
-def _update(session: Session, learning_rate: float, clip: float) -> None:
-    optimizer, scaler = session.optimizer, session.scaler
-    for group in optimizer.param_groups:
-        group["lr"] = learning_rate * group["faster"]
-    scaler.unscale_(optimizer)
-    norm = nn.utils.clip_grad_norm_(list(session.adapter.values()), clip if clip > 0 else float("inf"))
-    if not scaler.is_enabled() and not torch.isfinite(norm):
-        raise session.diverged(f"the gradient of step {session.step + 1} has norm {float(norm)}")
-    scaler.step(optimizer)  # in float16 it skips a step whose gradient overflowed, and lowers the scale
-    scaler.update()
