@@ -48,9 +48,19 @@ class CheckpointError(ScumbleError):
 
 
 class DivergedError(ScumbleError):
-    """Training produced a number that is not finite."""
+    """Training produced a number that is not finite.
+
+    Attributes:
+        found: what is not finite.
+        step: number, from 1, of the optimizer step that is to blame; None where there is none.
+    """
 
     exit_code = 3
+
+    def __init__(self, message: str, found: str = "", step: int | None = None) -> None:
+        super().__init__(message)
+        self.found = found
+        self.step = step
 
 
 class OutOfMemoryError(ScumbleError):

@@ -38,3 +38,10 @@ class TrainingConfig(Section):
     ] = None
     device: Annotated[str | None, Field(description="cuda, mps or cpu; none = the best there is")] = None
     seed: Annotated[int, Field(ge=0, lt=2**63, description="seed of everything random")] = 0
+    on_nan: Annotated[
+        Literal["stop", "skip", "rollback"],
+        Field(
+            description="when a number is not finite: stop; skip = leave the step out; rollback = go back to the newest "
+            "validation and on at half the learning rate"
+        ),
+    ] = "stop"

@@ -57,13 +57,16 @@ def memory_advice(advice: str) -> Iterator[None]:
     """
     try:
         yield
-    except torch.OutOfMemoryError as error:
-        raise OutOfMemoryError(f"not enough memory: {_first_line(error)}; {advice}") from error
     except RuntimeError as error:
-        # a CPU says it in words only
-        if "not enough memory" not in str(error) and "can't allocate memory" not in str(error):
+        if not is_out_of_memory(error):
             raise
         raise OutOfMemoryError(f"not enough memory: {_first_line(error)}; {advice}") from error
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether an error of torch says that the device ran out of memory; a CPU says it in words only."""
+    words = ("not enough memory", "can't allocate memory")
+    return isinstance(error, torch.OutOfMemoryError) or any(each in str(error) for each in words)
 
 
 def _devices_here() -> list[str]:

@@ -7,6 +7,7 @@ holds the hash of every file, so that a damaged checkpoint is found and the one 
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from scumble.files.atomic import sync_folder
 MANIFEST = "manifest.json"
 STATE = "state.json"
 PREFIX = "step-"
+HIDDEN = ".writing-"
+NAME = re.compile(rf"{PREFIX}(\d+)(?:-attempt-(\d+))?")
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,13 @@ class Checkpoint:
 
 
 def write_checkpoint(
-    folder: Path, step: int, tensors: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any], keep: int
+    folder: Path,
+    step: int,
+    tensors: Mapping[str, Mapping[str, Tensor]],
+    state: Mapping[str, Any],
+    keep: int,
+    *,
+    attempt: int = 0,
 ) -> Path:
     """Write a checkpoint so that a power cut at any moment leaves it whole or absent.
 
@@ -54,12 +63,42 @@ def write_checkpoint(
         tensors: group -> name -> tensor; a file a group.
         state: values that JSON holds exactly.
         keep: how many checkpoints stay, the newest; older ones are removed after the new one is safe.
+        attempt: how often the run went back to an earlier step before; what it did after that is newer than all before.
     Returns:
         The checkpoint's folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    final, hidden = folder / f"{PREFIX}{step:08d}", folder / f".writing-{step:08d}"
-    shutil.rmtree(hidden, ignore_errors=True)
+    final = folder / (f"{PREFIX}{step:08d}" + (f"-attempt-{attempt + 1}" if attempt else ""))
+    hidden = folder / f"{HIDDEN}{step:08d}"
+    for left in folder.glob(f"{HIDDEN}*"):  # by a process that was killed while it wrote
+        shutil.rmtree(left)
+    try:
+        _write_hidden(hidden, step, tensors, state)
+    except OSError:
+        shutil.rmtree(hidden, ignore_errors=True)  # on a full disk its room is needed
+        raise
+    if final.exists() and not _is_whole(final):
+        shutil.rmtree(final)
+    if final.exists():  # the same step again: steps are deterministic, what lies there is this checkpoint
+        shutil.rmtree(hidden)
+    else:
+        hidden.rename(final)
+    sync_folder(folder)
+    for old in list_checkpoints(folder)[:-keep]:
+        _remove(old)
+    return final
+
+
+def _remove(path: Path) -> None:
+    """Take a checkpoint's name first: half of it is never seen under it."""
+    hidden = path.with_name(f"{HIDDEN}{path.name}")
+    path.rename(hidden)
+    shutil.rmtree(hidden)
+
+
+def _write_hidden(
+    hidden: Path, step: int, tensors: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]
+) -> None:
     hidden.mkdir()
     contents = {
         f"{group}.safetensors": save({name: tensor.detach().cpu().contiguous() for name, tensor in named.items()})
@@ -74,21 +113,13 @@ def write_checkpoint(
             file.flush()
             os.fsync(file.fileno())
     sync_folder(hidden)
-    if final.exists() and not _is_whole(final):
-        shutil.rmtree(final)
-    if final.exists():  # the same step again: steps are deterministic, what lies there is this checkpoint
-        shutil.rmtree(hidden)
-    else:
-        hidden.rename(final)
-    sync_folder(folder)
-    for old in list_checkpoints(folder)[:-keep]:
-        shutil.rmtree(old)
-    return final
 
 
 def list_checkpoints(folder: Path) -> list[Path]:
     """The committed checkpoints, oldest first."""
-    return sorted(path for path in folder.glob(f"{PREFIX}*") if path.is_dir())
+    matches = [(NAME.fullmatch(path.name), path) for path in folder.glob(f"{PREFIX}*") if path.is_dir()]
+    named = [((int(match[2] or 1), int(match[1])), path) for match, path in matches if match is not None]
+    return [path for _, path in sorted(named)]
 
 
 def read_newest_checkpoint(folder: Path) -> Checkpoint | None:

@@ -24,13 +24,14 @@ from scumble.train.material import Material, prepare_material
 from scumble.train.plan import Plan, make_plan
 from scumble.train.prior import find_classes
 from scumble.train.proof import prove
+from scumble.train.recovery import checkpoint_contents, keep_good, recover, restore_checkpoint
 from scumble.train.runfolder import RunFolder, another_run_in, holds_run, open_run, write_json
 from scumble.train.samples import draw_samples, sample_prompts
 from scumble.train.schedule import learning_rate_at
 from scumble.train.session import Session
 from scumble.train.sheet import draw_sheet
 from scumble.train.start import start_session
-from scumble.train.step import advance
+from scumble.train.step import advance, memory_ran_out
 from scumble.train.tracker import Tracker, open_tracker
 from scumble.train.validation import validation_loss
 
@@ -103,42 +104,58 @@ def _resume(plan: Plan, run: RunFolder, session: Session) -> Iterator[Event]:
     for reason in checkpoint.damaged:
         yield Noted(f"checkpoint passed over: {reason}", warning=True)
     refuse_another_run(plan, checkpoint.state["identity"])
-    session.restore(checkpoint.step, checkpoint.tensors, checkpoint.state)
+    restore_checkpoint(session, checkpoint, plan.config.training.on_nan)
     yield Noted(f"going on from step {checkpoint.step} ({checkpoint.path.name})")
 
 
 def _steps(
     plan: Plan, run: RunFolder, session: Session, material: Material, keeper: Keeper, tracker: Tracker
 ) -> Iterator[Event]:
-    optimizer, train = plan.config.optimizer, plan.config.training
-    assert optimizer.learning_rate is not None
-    yield from _at_intervals(plan, run, session, material, keeper, tracker)  # what a stop may have left undone
-    while session.step < plan.num_steps and not _is_patience_over(plan, session):
-        rate = learning_rate_at(
-            session.step,
-            plan.num_steps,
-            optimizer.learning_rate,
-            optimizer.lr_scheduler,
-            optimizer.lr_warmup_steps,
-            optimizer.lr_min or 0.0,
-        )
-        started = monotonic()
-        loss = advance(
-            session,
-            material.mixture,
-            train.train_batch_size,
-            train.gradient_accumulation_steps,
-            rate,
-            optimizer.max_grad_norm,
-        )
-        tracker.step(session.step, loss, rate)
-        yield Stepped(session.step, plan.num_steps, loss, rate, monotonic() - started)
-        yield from _at_intervals(plan, run, session, material, keeper, tracker)
+    on_nan = plan.config.training.on_nan
+    while True:
+        try:
+            yield from _at_intervals(plan, run, session, material, keeper, tracker)  # or what a stop left undone of it
+            keep_good(session, on_nan)
+            if session.step >= plan.num_steps or _is_patience_over(plan, session):
+                break
+            yield from _step(plan, session, material, tracker)
+        except DivergedError as error:
+            yield recover(session, error, on_nan)
     if _is_patience_over(plan, session):
         yield Noted(
             f"stopped early at step {session.step}: {plan.config.validation.patience} validations in a row were not "
             f"better than {session.best_loss:.4f} of step {session.best_step}"
         )
+
+
+def _step(plan: Plan, session: Session, material: Material, tracker: Tracker) -> Iterator[Event]:
+    """The next step, unless it is left out."""
+    if session.step + 1 in session.faults.skipped:
+        session.step += 1
+        return
+    optimizer, train, parts = plan.config.optimizer, plan.config.training, session.faults.parts
+    assert optimizer.learning_rate is not None
+    rate = session.faults.rate_factor * learning_rate_at(
+        session.step,
+        plan.num_steps,
+        optimizer.learning_rate,
+        optimizer.lr_scheduler,
+        optimizer.lr_warmup_steps,
+        optimizer.lr_min or 0.0,
+    )
+    started = monotonic()
+    loss = advance(
+        session,
+        material.mixture,
+        train.train_batch_size,
+        train.gradient_accumulation_steps,
+        rate,
+        optimizer.max_grad_norm,
+    )
+    tracker.step(session.step, loss, rate)
+    yield Stepped(session.step, plan.num_steps, loss, rate, monotonic() - started)
+    if session.faults.parts != parts:
+        yield Noted(memory_ran_out(session, train.train_batch_size), warning=True)
 
 
 def _at_intervals(
@@ -186,9 +203,10 @@ def _save_lora(plan: Plan, run: RunFolder, session: Session, keeper: Keeper) -> 
 
 def _checkpoint(plan: Plan, run: RunFolder, session: Session) -> Path:
     session.refuse_non_finite()
-    state = {**session.state(), "identity": identity(plan)}
-    keep = plan.config.output.checkpoints_total_limit
-    return write_checkpoint(run.checkpoints, session.step, session.tensors(), state, keep)
+    tensors, state = checkpoint_contents(session, plan.config.training.on_nan)
+    keep, attempt = plan.config.output.checkpoints_total_limit, len(session.faults.returns)
+    state["identity"] = identity(plan)
+    return write_checkpoint(run.checkpoints, session.step, tensors, state, keep, attempt=attempt)
 
 
 def _write_curves(plan: Plan, run: RunFolder, session: Session) -> None:

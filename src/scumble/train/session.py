@@ -14,8 +14,24 @@ from scumble.adapters.packed import Packing
 from scumble.errors import DivergedError
 from scumble.families.base import BaseModel, TextEncoder, TextState
 from scumble.train.batches import Batch, stack_states
+from scumble.train.faults import Faults
 from scumble.train.objective import Objective
-from scumble.train.optimizer import restore_state, state_tensors
+from scumble.train.optimizer_state import restore_state, state_of
+
+
+@dataclass(frozen=True)
+class GoodState:
+    """A state of a session to go back to, on the CPU.
+
+    Attributes:
+        step: optimizer steps done.
+        tensors: group -> name -> tensor.
+        state: the JSON values.
+    """
+
+    step: int
+    tensors: Mapping[str, Mapping[str, Tensor]]
+    state: Mapping[str, Any]
 
 
 @dataclass
@@ -41,6 +57,8 @@ class Session:
         history: (step, loss) of every step done.
         validations: (step, loss) of every validation done.
         best_step, best_loss, best: the lowest held-out loss, and the adapter that had it.
+        faults: what went wrong so far.
+        good: the state to go back to, if there is one.
     """
 
     base: BaseModel
@@ -63,6 +81,8 @@ class Session:
     best_step: int = -1
     best_loss: float = float("inf")
     best: dict[str, Tensor] = field(default_factory=dict)
+    faults: Faults = field(default_factory=Faults)
+    good: GoodState | None = None
 
     @cached_property
     def adapter(self) -> Mapping[str, nn.Parameter]:
@@ -92,13 +112,22 @@ class Session:
             return text
         return {**text, **stack_states(self.text_encoder.encode(batch.captions, self.clip_skip, self.num_chunks))}
 
-    def diverged(self, found: str) -> DivergedError:
-        """The error that says what is not finite, and what to try."""
+    def diverged(self, found: str, step: int | None = None) -> DivergedError:
+        """The error that says what is not finite, and what to try.
+
+        Args:
+            found: what is not finite.
+            step: number of the step that is to blame; None = the one that is being made.
+        """
         rate = self.optimizer.param_groups[0]["lr"]
-        return DivergedError(
-            f"{found}: stopped; nothing that is not finite was saved. "
-            f"Try a lower learning rate than {rate:g}, or mixed_precision bf16 or no."
-        )
+        advice = f"Try a lower learning rate than {rate:g}, or mixed_precision bf16 or no."
+        message = f"{found}: stopped; nothing that is not finite was saved. {advice}"
+        return DivergedError(message, found, self.step + 1 if step is None else step)
+
+    def is_finite(self) -> bool:
+        """Whether every number of the adapter is finite."""
+        largest = nn.utils.get_total_norm(list(self.adapter.values()), float("inf"))
+        return bool(torch.isfinite(largest))
 
     def refuse_non_finite(self) -> None:
         """Raise rather than let the adapter be saved with a number that is not finite.
@@ -106,8 +135,8 @@ class Session:
         Raises:
             DivergedError: there is one.
         """
-        if not all(torch.isfinite(parameter).all() for parameter in self.adapter.values()):
-            raise self.diverged(f"the adapter after step {self.step} has numbers that are not finite")
+        if not self.is_finite():
+            raise self.diverged(f"the adapter after step {self.step} has numbers that are not finite", self.step)
 
     def keep_best(self, loss: float) -> bool:
         """Record a validation; keep the adapter if it is the best so far.
@@ -116,7 +145,7 @@ class Session:
             DivergedError: the loss is not finite.
         """
         if not math.isfinite(loss):
-            raise self.diverged(f"the held-out loss after step {self.step} is {loss}")
+            raise self.diverged(f"the held-out loss after step {self.step} is {loss}", self.step)
         self.validations.append((self.step, loss))
         if loss >= self.best_loss:
             return False
@@ -132,7 +161,7 @@ class Session:
         """Everything with numbers that a checkpoint must hold."""
         groups = {
             "adapter": {name: parameter.detach() for name, parameter in self.adapter.items()},
-            "optimizer": state_tensors(self.optimizer, self.adapter),
+            "optimizer": state_of(self.optimizer, self.adapter).tensors,
             "best": self.best,
             "start": dict(self._starts()),
         }
@@ -153,7 +182,9 @@ class Session:
             "validations": self.validations,
             "best_step": self.best_step,
             "best_loss": self.best_loss if self.best else None,
+            "optimizer": state_of(self.optimizer, self.adapter).values,
             "scaler": self.scaler.state_dict(),
+            "faults": self.faults.state(),
         }
 
     def restore(self, step: int, tensors: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]) -> None:
@@ -163,12 +194,13 @@ class Session:
                 parameter.copy_(tensors["adapter"][name])
             for name, buffer in self._starts():
                 buffer.copy_(tensors["start"][name])
-        restore_state(self.optimizer, self.adapter, tensors.get("optimizer", {}))
+        restore_state(self.optimizer, self.adapter, tensors.get("optimizer", {}), state["optimizer"])
         self.step = step
         self.history = [(int(at), float(loss)) for at, loss in state["history"]]
         self.validations = [(int(at), float(loss)) for at, loss in state["validations"]]
         self.best_step = int(state["best_step"])
         self.best_loss = float("inf") if state["best_loss"] is None else float(state["best_loss"])
         self.best = {name: tensor.to(self.device) for name, tensor in tensors.get("best", {}).items()}
+        self.faults = Faults.from_state(state["faults"])
         if state["scaler"]:
             self.scaler.load_state_dict(dict(state["scaler"]))
