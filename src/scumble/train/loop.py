@@ -19,6 +19,7 @@ from scumble.train.checkpoint import read_newest_checkpoint, write_checkpoint
 from scumble.train.curves import draw_curves
 from scumble.train.events import Event, Finished, Sampled, Saved, Stepped, Validated
 from scumble.train.identity import identity, refuse_another_run
+from scumble.train.journal import facts_of, journaled
 from scumble.train.keep import PRECISIONS, Keeper
 from scumble.train.material import Material, prepare_material
 from scumble.train.plan import Plan, make_plan
@@ -55,15 +56,30 @@ def train(config: TrainConfig) -> Iterator[Event]:
         ScumbleError: of the kind that says what is wrong.
     """
     plan = make_plan(config)
+    yield from announced(plan)
+    yield from run_plan(plan)
+
+
+def announced(plan: Plan) -> Iterator[Event]:
+    """What a person should know of a plan before it is run, and its card."""
     output = plan.config.output
     yield from plan.notes
-    run = RunFolder(plan.folder, plan.name, plan.lora_suffix)
-    if not (output.resume or output.overwrite) and holds_run(run):
+    if not (output.resume or output.overwrite) and holds_run(folder_of(plan)):
         yield Noted(another_run_in(plan.folder), warning=True)
     yield planned(plan)
+
+
+def folder_of(plan: Plan) -> RunFolder:
+    """Where a run writes."""
+    return RunFolder(plan.folder, plan.name, plan.lora_suffix)
+
+
+def run_plan(plan: Plan) -> Iterator[Event]:
+    """Train what was planned; see `train`."""
+    output, run = plan.config.output, folder_of(plan)
     cache = cache_in_use(plan.config.data.cache_dir or default_cache_dir())
     with memory_advice(MEMORY_ADVICE), open_run(run, output.resume, output.overwrite), cache:
-        yield from _run(plan, run)
+        yield from journaled(_run(plan, run), run.journal, facts_of(plan), output.resume)
 
 
 def _run(plan: Plan, run: RunFolder) -> Iterator[Event]:

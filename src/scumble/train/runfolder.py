@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 from scumble.errors import CheckpointError
 from scumble.files.atomic import write_atomically
 from scumble.files.places import SUFFIXES
-from scumble.train.checkpoint import list_checkpoints
+from scumble.train import journal
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,16 @@ class RunFolder:
     def history(self) -> Path:
         """Loss and validation over the steps, as JSON."""
         return self.path / "history.json"
+
+    @property
+    def journal(self) -> Path:
+        """What happened and when, as JSON lines."""
+        return self.path / journal.FILE_NAME
+
+    @property
+    def lock(self) -> Path:
+        """Held by the process that writes here."""
+        return self.path / ".lock"
 
     @property
     def sheet(self) -> Path:
@@ -95,6 +105,10 @@ class RunFolder:
         return self.path / "samples" / f"{step:06d}.png"
 
 
+SECONDS_FOR_A_LOOK = 0.3
+"""`scumble runs` takes the lock of a run for an instant, to see whether another process has it."""
+
+
 @contextmanager
 def open_run(run: RunFolder, resume: bool, overwrite: bool) -> Iterator[None]:
     """Take a run folder for this process, until the with-block ends or the process does.
@@ -107,9 +121,9 @@ def open_run(run: RunFolder, resume: bool, overwrite: bool) -> Iterator[None]:
         CheckpointError: another process is using the folder, or it holds a run.
     """
     run.path.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(run.path / ".lock")
+    lock = FileLock(run.lock)
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=SECONDS_FOR_A_LOOK)
     except Timeout:
         raise CheckpointError(
             f"{run.path} is in use by another process: wait for it, or choose another --name"
@@ -133,6 +147,8 @@ def holds_run(run: RunFolder) -> bool:
 
 
 def _has_results(run: RunFolder) -> bool:
+    from scumble.train.checkpoint import list_checkpoints  # imports torch, which whoever lists runs has no use for
+
     return bool(list_checkpoints(run.checkpoints)) or bool(run.results())
 
 
@@ -155,7 +171,7 @@ def _remove_the_rest(run: RunFolder) -> None:
         return
     for folder in (run.checkpoints, run.class_pictures, run.tensorboard, run.path / "samples"):
         shutil.rmtree(folder, ignore_errors=True)
-    for file in (run.curves, run.history, run.sheet, run.config):
+    for file in (run.curves, run.history, run.journal, run.sheet, run.config):
         file.unlink(missing_ok=True)
 
 
