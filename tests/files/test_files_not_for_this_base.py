@@ -162,7 +162,7 @@ def test_settings_that_mean_nothing_are_errors(settings, says, layer_paths):
     [
         ({}, "found no tensors"),
         ({"model.diffusion_model.out.2.weight": torch.ones(1)}, "whole Stable Diffusion checkpoint"),
-        ({"emb_params": torch.ones(1, 768)}, "textual inversion"),
+        ({"clip_l": torch.ones(1, 768)}, "textual inversion"),
         ({"something": torch.ones(1)}, "tensors named something, expected a LoRA"),
         ({"lora_transformer_x.lora_down.weight": torch.ones(1)}, "a LoRA of another family of models"),
     ],

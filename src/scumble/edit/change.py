@@ -7,6 +7,7 @@ from scumble.adapters.build import adapter_of
 from scumble.edit.svd import Thin
 from scumble.errors import LoraFileError
 from scumble.families.layers import LayerTable, Shape
+from scumble.files.embeddings import refuse_misfits as refuse_misfit_words
 from scumble.files.layouts import may_be_conv, may_be_in_size, out_size, sizes_of
 from scumble.files.lorafile import LoraFile, LoraLayer
 
@@ -49,11 +50,11 @@ def changes_nothing(file: LoraFile, table: LayerTable) -> bool:
     """Whether every change of a LoRA is known to be zero: not of a DoRA without the base's weights."""
     if any(MAGNITUDE in layer.tensors for layer in file.layers.values()) and not table.stored:
         return False
-    return all(change_square(key, layer, table) == 0 for key, layer in file.layers.items())
+    return not file.embeddings and all(change_square(key, layer, table) == 0 for key, layer in file.layers.items())
 
 
 def refuse_misfits(file: LoraFile, table: LayerTable) -> None:
-    """Raise if a layer of a LoRA is not made for the weight of its name.
+    """Raise if a layer of a LoRA is not made for the weight of its name, or a word not for the text encoders.
 
     Raises:
         LoraFileError: says how many are not, and names the first.
@@ -66,6 +67,7 @@ def refuse_misfits(file: LoraFile, table: LayerTable) -> None:
             f"{len(misfits)} of {len(file.layers)} layers do not fit {table.name}: {key}: found {found}, but the layer "
             f"is {list(table.shapes[key])}: the LoRA was made for another base"
         )
+    refuse_misfit_words(file.embeddings, table.text_widths(), table.name)
 
 
 def _fits(key: str, layer: LoraLayer, shape: Shape) -> bool:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from scumble.errors import ConfigError
 from scumble.families.chunks import Prompt
+from scumble.families.new_words import NewWords
 
 PredictionType = Literal["epsilon", "v_prediction"]
 TextState = Mapping[str, Tensor]
@@ -109,9 +110,11 @@ class TextEncoder(Protocol):
 
     Attributes:
         modules: model part -> the loaded text model: what a LoRA's text layers are put on.
+        words: what it reads besides its vocabulary.
     """
 
     modules: Mapping[str, nn.Module]
+    words: NewWords
 
     def encode(self, prompts: Sequence[Prompt], clip_skip: int, num_chunks: int = 1) -> list[TextState]:
         """One state a prompt, with gradients where they are enabled.
@@ -129,6 +132,10 @@ class TextEncoder(Protocol):
 
     def count_chunks(self, prompt: Prompt) -> int:
         """Chunks that the prompt needs, at least one."""
+        ...
+
+    def first_vectors(self, text: str, num_vectors: int) -> Mapping[str, Tensor]:
+        """Vectors for a new word to start from, those of a text's tokens: model part -> [vectors, width], float32."""
         ...
 
 

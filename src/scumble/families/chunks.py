@@ -5,7 +5,7 @@ their states joined.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 COMMA_REACH = 20
@@ -64,12 +64,17 @@ def sections_of(prompt: Prompt) -> tuple[Section, ...]:
 
 
 def chunked(
-    sections: Sequence[Sequence[Token]], room: int, comma: int | None, num_chunks: int | None = None
+    sections: Sequence[Sequence[Token]],
+    room: int,
+    comma: int | None,
+    num_chunks: int | None = None,
+    joined: Collection[int] = (),
 ) -> list[Chunk]:
     """Cut tokens into chunks, by the WebUI's rule.
 
     A section fills chunk after chunk. A chunk that is full ends after its last comma, if that is among its last
-    COMMA_REACH tokens and the next token is no comma itself: what follows it goes into the next chunk.
+    COMMA_REACH tokens and the next token is no comma itself: what follows it goes into the next chunk. A word of several
+    vectors that does not fit goes there as a whole.
 
     Args:
         sections: the tokens of each section of a prompt.
@@ -77,24 +82,27 @@ def chunked(
         comma: number of the comma's token; None = the vocabulary has none.
         num_chunks: exactly so many, >= 1: empty ones follow, what is beyond is cut off, and the last holds as much as it
             can; None = as many as are needed, at least one.
+        joined: numbers of tokens that stay behind the one before them.
     """
     chunks: list[Chunk] = []
     for index, section in enumerate(sections):
         is_last = index == len(sections) - 1
         if section or not is_last or not chunks:  # nothing after the last BREAK needs no chunk
             most = None if num_chunks is None else num_chunks - len(chunks)
-            chunks += _section_chunks(section, room, comma, most)
+            chunks += _section_chunks(section, room, comma, most, joined)
         if len(chunks) == num_chunks:
             return chunks
     return chunks + [Chunk()] * ((num_chunks or 0) - len(chunks))
 
 
-def _section_chunks(section: Sequence[Token], room: int, comma: int | None, most: int | None) -> list[Chunk]:
+def _section_chunks(
+    section: Sequence[Token], room: int, comma: int | None, most: int | None, joined: Collection[int]
+) -> list[Chunk]:
     """The chunks of one section, at least one, at most `most`."""
     chunks: list[list[Token]] = []
     rest = list(section)
     while len(rest) > room and len(chunks) + 1 != most:
-        end = _end_of_chunk(rest, room, comma)
+        end = _end_of_chunk(rest, room, comma, joined)
         chunks.append(rest[:end])
         rest = rest[end:]
     return [
@@ -103,8 +111,11 @@ def _section_chunks(section: Sequence[Token], room: int, comma: int | None, most
     ]
 
 
-def _end_of_chunk(tokens: Sequence[Token], room: int, comma: int | None) -> int:
+def _end_of_chunk(tokens: Sequence[Token], room: int, comma: int | None, joined: Collection[int]) -> int:
     """How many of the tokens, which are more than the room, the first chunk takes."""
+    if tokens[room][0] in joined:
+        whole = next((end for end in range(room, 0, -1) if tokens[end][0] not in joined), 0)
+        return whole or room  # a word of more vectors than the room is cut
     if tokens[room][0] != comma:
         for end in range(room, max(room - COMMA_REACH, 0), -1):
             if tokens[end - 1][0] == comma:

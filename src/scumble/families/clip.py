@@ -4,7 +4,7 @@ Shapes: K chunks, T tokens of all chunks with start and end of each, D text widt
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from scumble.families.base import TextState
 from scumble.families.chunks import Chunk, Prompt, Token, chunked, sections_of
+from scumble.families.new_words import NewWords, first_vectors, with_vectors
 
 LAYERS = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.out_proj", "mlp.fc1", "mlp.fc2")
 PENULTIMATE = 2
@@ -26,11 +27,20 @@ class Clip:
         tokenizer: a CLIPTokenizer.
         model: a CLIPTextModel or CLIPTextModelWithProjection, frozen.
         max_tokens: tokens it sees at once, without start and end.
+        part: the model part that it is.
+        words: what it reads besides its vocabulary.
     """
 
     tokenizer: Any
     model: Any
     max_tokens: int
+    part: str = "text_encoder"
+    words: NewWords = field(default_factory=NewWords)
+
+    @property
+    def width(self) -> int:
+        """D."""
+        return int(self.model.config.hidden_size)
 
     @cached_property
     def comma(self) -> int | None:
@@ -41,7 +51,9 @@ class Clip:
     def run(self, chunks: Sequence[Chunk]) -> Any:
         """The model's output for the chunks of one prompt, with the states of all its layers, batch dimension K."""
         ids = torch.tensor([self.framed(chunk) for chunk in chunks], device=self.model.device)
-        return self.model(ids, output_hidden_states=True, return_dict=True)
+        with self.words.put_in(self.part, self.model.get_input_embeddings(), ids):
+            # "!", the first token, stands in for vectors: the pooled state is looked for at the highest number
+            return self.model(ids.clamp(min=0), output_hidden_states=True, return_dict=True)
 
     def chunks(self, prompt: Prompt, num_chunks: int | None = None) -> list[Chunk]:
         """The prompt's tokens, cut into chunks: exactly so many, or, with None, as many as it needs."""
@@ -49,7 +61,7 @@ class Clip:
             [token for words in section for token in self._tokens(words.text, words.weight)]
             for section in sections_of(prompt)
         ]
-        return chunked(sections, self.max_tokens, self.comma, num_chunks)
+        return chunked(sections, self.max_tokens, self.comma, num_chunks, self.words.continuing())
 
     def framed(self, chunk: Chunk) -> list[int]:
         """Numbers of the chunk's tokens with start and end, filled up to the length that the model sees."""
@@ -72,12 +84,23 @@ class Clip:
         """Tokens of the prompt without start and end."""
         return len(self._tokens(prompt, 1.0))
 
+    def first_vectors(self, text: str, num_vectors: int) -> Tensor:
+        """Vectors for a new word to start from, [V, D], float32: those of a text's tokens."""
+        return first_vectors(self.model.get_input_embeddings().weight, self._ids(text), num_vectors)
+
     def _tokens(self, text: str, weight: float) -> list[Token]:
+        numbers = self.words.numbers()
+        ids = self._ids(text)
+        if numbers:
+            ids = with_vectors(ids, [(self._ids(word), vectors) for word, vectors in numbers.items()])
+        return [(number, weight) for number in ids]
+
+    def _ids(self, text: str) -> list[int]:
         # where "!" fills prompts up, transformers takes a "!" in the prompt for filling; OpenCLIP reads it as a sign
         ids: list[int] = self.tokenizer(
             text, add_special_tokens=False, truncation=False, verbose=False, split_special_tokens=True
         ).input_ids
-        return [(number, weight) for number in ids]
+        return ids
 
 
 def _emphasised(state_TD: Tensor, chunk: Chunk) -> Tensor:
@@ -100,6 +123,8 @@ class ClipText:
 
     def __init__(self, clip: Clip) -> None:
         self.clip = clip
+        self.words = clip.words
+        self.words.widths[clip.part] = clip.width
         self.modules: Mapping[str, nn.Module] = {"text_encoder": clip.model}
 
     def encode(self, prompts: Sequence[Prompt], clip_skip: int, num_chunks: int = 1) -> list[TextState]:
@@ -117,6 +142,10 @@ class ClipText:
         """Chunks that the prompt needs, at least one."""
         return len(self.clip.chunks(prompt))
 
+    def first_vectors(self, text: str, num_vectors: int) -> dict[str, Tensor]:
+        """Vectors for a new word to start from: model part -> [V, D]."""
+        return {self.clip.part: self.clip.first_vectors(text, num_vectors)}
+
     def _hidden(self, chunks: Sequence[Chunk], clip_skip: int) -> Tensor:
         output = self.clip.run(chunks)
         if clip_skip == 1:
@@ -131,11 +160,13 @@ class ClipPair:
 
     Args:
         first: OpenAI's CLIP.
-        second: OpenCLIP, with its projection.
+        second: OpenCLIP, with its projection; it reads the same new words.
     """
 
     def __init__(self, first: Clip, second: Clip) -> None:
         self.first, self.second = first, second
+        self.words = first.words
+        self.words.widths.update({clip.part: clip.width for clip in (first, second)})
         self.modules: Mapping[str, nn.Module] = {"text_encoder": first.model, "text_encoder_2": second.model}
 
     def encode(self, prompts: Sequence[Prompt], clip_skip: int, num_chunks: int = 1) -> list[TextState]:
@@ -155,6 +186,10 @@ class ClipPair:
     def count_chunks(self, prompt: Prompt) -> int:
         """Chunks that the prompt needs, at least one, in the encoder that makes more of them."""
         return max(len(self.first.chunks(prompt)), len(self.second.chunks(prompt)))
+
+    def first_vectors(self, text: str, num_vectors: int) -> dict[str, Tensor]:
+        """Vectors for a new word to start from: model part -> [V, D]."""
+        return {clip.part: clip.first_vectors(text, num_vectors) for clip in (self.first, self.second)}
 
     def _state(self, prompt: Prompt, layer: int, num_chunks: int) -> TextState:
         hidden = []

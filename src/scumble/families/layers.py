@@ -51,6 +51,14 @@ class LayerTable:
             found.setdefault(part, []).append(path)
         return found
 
+    def text_widths(self) -> dict[str, int]:
+        """Model part -> width of each text encoder."""
+        return {
+            key.partition(".")[0]: shape[1]
+            for key, shape in self.shapes.items()
+            if key.endswith("encoder.layers.0.self_attn.q_proj")
+        }
+
     def weight(self, key: str) -> Tensor:
         """A layer's weight as it lies on the disk, in its own precision.
 

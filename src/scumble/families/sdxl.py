@@ -15,6 +15,7 @@ from scumble.families.checkpoint import CheckpointParts, Header, shipped_configs
 from scumble.families.clip import Clip, ClipPair
 from scumble.families.convert import UNET, VAE, Stored, clip_weights, open_clip_weights
 from scumble.families.folder import FolderParts
+from scumble.families.new_words import NewWords
 from scumble.families.opening import Choices, open_unet_checkpoint, open_unet_folder
 from scumble.families.parts import Parts, read_json
 from scumble.families.unet import Configs, stacked
@@ -48,11 +49,11 @@ class TwoEncoders:
         from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
         classes = {"text_encoder": CLIPTextModel, "text_encoder_2": CLIPTextModelWithProjection}
-        clips = []
+        clips, words = [], NewWords()
         for part, tokenizer in self.text_parts.items():
             model = parts.load(part, classes[part], torch.float32, device)
             room = int(model.config.max_position_embeddings) - 2
-            clips.append(Clip(parts.tokenizer(tokenizer, PAD_TOKENS[tokenizer]), model, room))
+            clips.append(Clip(parts.tokenizer(tokenizer, PAD_TOKENS[tokenizer]), model, room, part, words))
         return ClipPair(*clips)
 
     def text_shapes(self, configs: Configs, num_chunks: int) -> Mapping[str, Sequence[int]]:

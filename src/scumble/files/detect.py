@@ -29,6 +29,7 @@ class Sign:
 SIGNS = (
     Sign(r"lora_(unet|te|te1|te2)_", "kohya", "kohya's scripts, LyCORIS, ai-toolkit, OneTrainer"),
     Sign(r"lycoris_", "kohya", "LyCORIS's wrapper, SimpleTuner"),
+    Sign(r"bundle_emb\.", "kohya", "OneTrainer, of words alone"),
     Sign(r"(\w+/)?base_model\.model\.", "peft", "PEFT"),
     Sign(r"(unet|text_encoder|text_encoder_2)\..*(\blora|_lora\.)", "diffusers", "diffusers"),
     Sign(r"(down_blocks|mid_block|up_blocks)\..*(\blora|_lora\.)", "diffusers", "diffusers before 0.17"),

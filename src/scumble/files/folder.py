@@ -10,6 +10,7 @@ from pathlib import Path
 from torch import Tensor
 
 from scumble.errors import LoraFileError
+from scumble.files.embeddings import as_bundle
 from scumble.files.encode import encode, with_hashes
 from scumble.files.guard import read_metadata, read_safetensors
 from scumble.files.namings import PEFT_BEGIN
@@ -78,6 +79,7 @@ def peft_files(path: Path) -> list[Path]:
 
 def _read_part(path: Path, begin: str) -> tuple[dict[str, Tensor], dict[str, str]]:
     tensors, metadata = read_safetensors(path)
+    tensors = as_bundle(tensors, path.stem)
     metadata = without_settings(metadata)
     if path.name == WEIGHTS or any(name.startswith(PEFT_BEGIN) for name in tensors):
         metadata |= {begin + name: text for name, text in _settings(path.parent).items()}

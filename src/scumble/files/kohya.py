@@ -13,6 +13,7 @@ from torch import Tensor
 
 from scumble.errors import LoraFileError
 from scumble.files.assemble import assemble, with_whole_attention
+from scumble.files.embeddings import bundled, taken_apart
 from scumble.files.json_text import parse_json
 from scumble.files.lorafile import LoraFile, LoraLayer
 from scumble.files.namings import UNDERSCORED, known_names
@@ -36,8 +37,11 @@ def read(
     allow_partial: bool = False,
 ) -> LoraFile:
     """kohya's tensors -> canonical form; see `lorafile.Format.read`."""
-    found = assemble(tensors, split, known_names(NAMINGS, layer_paths), allow_partial)
-    return LoraFile(found.layers, dict(metadata), found.left_out)
+    words, of_layers = taken_apart(tensors)
+    if words and not of_layers:
+        return LoraFile({}, dict(metadata), embeddings=words)
+    found = assemble(of_layers, split, known_names(NAMINGS, layer_paths), allow_partial)
+    return LoraFile(found.layers, dict(metadata), found.left_out, words)
 
 
 def write(file: LoraFile) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -57,6 +61,7 @@ def write(file: LoraFile) -> tuple[dict[str, Tensor], dict[str, str]]:
             raise LoraFileError(f"{key} and another layer are both {name} in kohya's naming: write diffusers'")
         for side, tensor in _numbers(layer, alpha).items():
             tensors[f"{name}.{WRITTEN[side]}"] = tensor
+    tensors |= bundled(file.embeddings)
     return tensors, {**file.metadata, **_network_metadata(file.metadata, layers.values(), alpha)}
 
 

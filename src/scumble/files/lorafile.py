@@ -10,6 +10,7 @@ from typing import Protocol
 
 from torch import Tensor
 
+from scumble.files.embeddings import Embeddings
 from scumble.files.namings import Naming
 from scumble.files.tensornames import TensorName
 
@@ -49,11 +50,13 @@ class LoraFile:
         metadata: the file's, as plain strings.
         left_out: layers and tensors of the file that were not read, by their names there: only where the caller allowed
             a part of a file to be read, and to be told to the person.
+        embeddings: words that mean learned vectors where the LoRA is in use.
     """
 
     layers: Mapping[str, LoraLayer]
     metadata: Mapping[str, str] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
+    embeddings: Embeddings = field(default_factory=dict)
 
     def part(self, name: str) -> dict[str, LoraLayer]:
         """The layers of one model part, by dotted path inside that part."""

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from scumble.errors import LoraFileError
 from scumble.files.assemble import assemble
+from scumble.files.embeddings import refuse_words
 from scumble.files.folder import without_settings
 from scumble.files.lorafile import LoraFile, LoraLayer
 from scumble.files.magnitude import to_peft
@@ -51,6 +52,7 @@ def read(
 
 def write(file: LoraFile) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Canonical form -> PEFT's tensors, and as metadata its settings; see `lorafile.Format.write`."""
+    refuse_words(file.embeddings, "PEFT's")
     parts = [part for part in PARTS if file.part(part)]
     tensors: dict[str, Tensor] = {}
     metadata = without_settings(file.metadata)

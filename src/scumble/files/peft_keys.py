@@ -11,6 +11,7 @@ from torch import Tensor
 
 from scumble.errors import LoraFileError
 from scumble.files.assemble import Assembled, assemble, with_whole_attention
+from scumble.files.embeddings import refuse_words, taken_apart
 from scumble.files.lorafile import LoraFile, LoraLayer
 from scumble.files.magnitude import to_peft
 from scumble.files.namings import DOTTED, known_names
@@ -32,12 +33,14 @@ def read(
     allow_partial: bool = False,
 ) -> LoraFile:
     """diffusers' tensors -> canonical form; see `lorafile.Format.read`."""
-    found = assemble(tensors, split, known_names(NAMINGS, layer_paths), allow_partial)
-    return LoraFile(_scaled(found, _scales(metadata)), dict(metadata), found.left_out)
+    words, of_layers = taken_apart(tensors)
+    found = assemble(of_layers, split, known_names(NAMINGS, layer_paths), allow_partial)
+    return LoraFile(_scaled(found, _scales(metadata)), dict(metadata), found.left_out, words)
 
 
 def write(file: LoraFile) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Canonical form -> diffusers' tensors, alpha written into B, in float32; see `lorafile.Format.write`."""
+    refuse_words(file.embeddings, "diffusers'")
     tensors: dict[str, Tensor] = {}
     for key, layer in with_whole_attention(file.layers).items():
         down, up = down_and_up(key, layer)

@@ -10,6 +10,7 @@ from torch import Tensor
 from scumble.errors import LoraFileError, NamingError
 from scumble.files.atomic import write_together
 from scumble.files.detect import format_of
+from scumble.files.embeddings import BUNDLE
 from scumble.files.folder import laid_out, peft_files, read_files, without_settings
 from scumble.files.guard import refuse_non_finite
 from scumble.files.lorafile import Format, LoraFile
@@ -90,8 +91,8 @@ def _written(
     file: LoraFile, path: str | Path, format: str, dtype: torch.dtype | None
 ) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors and metadata as they go into files."""
-    if not file.layers:
-        raise LoraFileError(f"{path}: there is no layer to write")
+    if not file.layers and not file.embeddings:
+        raise LoraFileError(f"{path}: there is no layer to write, and no word")
     plugin: Format = load("format", format)
     try:
         tensors, metadata = plugin.write(replace(file, metadata=without_settings(file.metadata)))
@@ -114,7 +115,7 @@ def _common_dtype(file: LoraFile) -> torch.dtype:
 
 
 def _stored_as(name: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
-    if name.endswith(IN_FULL):
+    if name.endswith(IN_FULL) or name.startswith(BUNDLE):
         return tensor
     stored = tensor.to(dtype)
     # an alpha that would be rounded changes the strength of its layer: a wider number is read just as well

@@ -68,6 +68,7 @@ class Painter:
         """
         assert name not in self._loras, f"there is a LoRA named {name} already"
         self._unfold()
+        self.text_encoder.words.add(name, lora.embeddings)
         attach_lora(self.base, self.modules, lora, name, strength=0.0)
         self._loras.append(name)
         self._layers[name] = {part: list(lora.part(part)) for part in self.modules}
@@ -76,23 +77,26 @@ class Painter:
         """Take a LoRA off; the base is again what it was without it, to the bit."""
         self._loras.remove(name)
         del self._layers[name]
+        self.text_encoder.words.remove(name)
         self._unfold()
         for module in self.modules.values():
             detach(module, name)
 
     def use_loras(self, loras: Sequence[LoraUse], folded: bool = False) -> None:
-        """Set the strength of every LoRA within reach: those not given get none.
+        """Set the strength of every LoRA within reach: those not given get none. A LoRA's words know no strength.
 
         Args:
             loras: names and weights.
             folded: add the changes to the weights, so that drawing costs nothing extra; equal to rounding.
         Raises:
-            ConfigError: a name that is not within reach, or block weights that leave out blocks that the LoRA changes.
+            ConfigError: a name that is not within reach, block weights that leave out blocks that the LoRA changes, or
+                two LoRAs that bring the same word.
         """
         strengths = {lora.name: lora.weight for lora in loras}
         for name in strengths:
             if name not in self._loras:
                 raise ConfigError(f"LoRA '{name}' is not loaded{nearest(name, self._loras)}")
+        self.text_encoder.words.use(strengths)
         self._unfold()
         factors = {lora.name: self._block_factors(lora) for lora in loras if lora.blocks}
         for part, module in self.modules.items():
@@ -169,7 +173,8 @@ class Painter:
         """Chunks of its prompts, and the rest."""
         loras = tuple((lora.name, lora.weight, lora.blocks) for lora in recipe.loras)
         how = (recipe.width, recipe.height, recipe.steps, recipe.guidance_scale, recipe.sampler, recipe.clip_skip)
-        return count_chunks(self.text_encoder, [recipe.prompt, recipe.negative_prompt]), (*how, loras)
+        with self.text_encoder.words.only(lora.name for lora in recipe.loras):
+            return count_chunks(self.text_encoder, [recipe.prompt, recipe.negative_prompt]), (*how, loras)
 
     def _paint_batch(self, recipes: Sequence[Recipe], num_chunks: int, num_moments: int) -> Iterator[Picture]:
         first = recipes[0]
