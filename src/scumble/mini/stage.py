@@ -14,8 +14,10 @@ from scumble.errors import CheckpointError, DivergedError
 from scumble.mini.muon import Muon
 from scumble.train.checkpoint import read_newest_checkpoint, write_checkpoint
 from scumble.train.events import Event, Saved, Stepped
-from scumble.train.optimizer import build_adamw, restore_state, state_tensors
-from scumble.train.schedule import learning_rate_at
+from scumble.train.optimizer import build_optimizer
+from scumble.train.optimizer_state import restore_state, state_of
+from scumble.train.optimizers import find_optimizer
+from scumble.train.schedule import Rates
 
 BETAS = (0.9, 0.99)
 EPSILON = 1e-8
@@ -90,7 +92,7 @@ class _Optimizers:
     """Muon over the inner matrices, AdamW over the rest."""
 
     muon: Muon
-    adamw: torch.optim.AdamW
+    adamw: torch.optim.Optimizer
     rest: dict[str, nn.Parameter]
 
 
@@ -98,13 +100,15 @@ def _build_optimizers(stage: Stage) -> _Optimizers:
     named = dict(stage.module.named_parameters())
     inner = {name: p for name, p in named.items() if p.ndim > 1 and not any(part in name for part in NOT_MATRICES)}
     rest = {name: p for name, p in named.items() if name not in inner}
-    adamw = build_adamw([{"params": list(rest.values())}], stage.learning_rate, BETAS, EPSILON, stage.weight_decay)
+    groups = [{"params": list(rest.values()), "faster": 1.0}]
+    arguments = {"betas": BETAS, "eps": EPSILON, "weight_decay": stage.weight_decay}
+    adamw = build_optimizer(find_optimizer("AdamW"), groups, stage.learning_rate, arguments)
     return _Optimizers(Muon(inner), adamw, rest)
 
 
 def _rate(stage: Stage, step: int) -> float:
     floor = FLOOR * stage.learning_rate
-    return learning_rate_at(step, stage.num_steps, stage.learning_rate, "cosine", WARMUP_STEPS, floor)
+    return Rates(stage.learning_rate, stage.num_steps, "cosine", WARMUP_STEPS, floor).at(step)
 
 
 def _advance(stage: Stage, optimizers: _Optimizers, step: int, rate: float) -> float:
@@ -126,13 +130,14 @@ def _advance(stage: Stage, optimizers: _Optimizers, step: int, rate: float) -> f
 
 
 def _save(stage: Stage, average: nn.Module, optimizers: _Optimizers, folder: Path, step: int) -> Saved:
+    adamw = state_of(optimizers.adamw, optimizers.rest)
     groups = {
         "weights": stage.module.state_dict(),
         "average": average.state_dict(),
-        "adamw": state_tensors(optimizers.adamw, optimizers.rest),
+        "adamw": adamw.tensors,
         "muon": optimizers.muon.state_tensors(),
     }
-    path = write_checkpoint(folder, step, groups, {"recipe": stage.recipe}, keep=2)
+    path = write_checkpoint(folder, step, groups, {"recipe": stage.recipe, "adamw": adamw.values}, keep=2)
     return Saved(step, path, f"checkpoint of {stage.name}")
 
 
@@ -145,6 +150,6 @@ def _restore(stage: Stage, average: nn.Module, optimizers: _Optimizers, folder: 
         raise CheckpointError(f"{checkpoint.path} was made with other settings: use those, or another folder")
     stage.module.load_state_dict(dict(checkpoint.tensors["weights"]))
     average.load_state_dict(dict(checkpoint.tensors["average"]))
-    restore_state(optimizers.adamw, optimizers.rest, checkpoint.tensors["adamw"])
+    restore_state(optimizers.adamw, optimizers.rest, checkpoint.tensors["adamw"], checkpoint.state["adamw"])
     optimizers.muon.restore(checkpoint.tensors["muon"])
     return checkpoint.step

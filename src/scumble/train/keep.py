@@ -12,6 +12,7 @@ from scumble.families.find import is_local
 from scumble.files.lorafile import LoraFile, LoraLayer
 from scumble.files.metadata import TrainingFacts, metadata_of
 from scumble.train.going_on import targets_of
+from scumble.train.optimizer_choice import in_metadata
 from scumble.train.plan import Plan
 from scumble.train.session import Session
 
@@ -70,8 +71,8 @@ class Keeper:
             max_steps=plan.num_steps,
             epochs=step * per_step // len(plan.split.training),
             learning_rate=config.optimizer.learning_rate,
-            lr_scheduler=config.optimizer.lr_scheduler,
-            optimizer="AdamW",
+            lr_scheduler=plan.rates.schedule,
+            optimizer=in_metadata(config.optimizer),
             seed=train.seed,
             resolution=(config.data.resolution, config.data.resolution),
             clip_skip=config.model.clip_skip,

@@ -28,7 +28,6 @@ from scumble.train.proof import prove
 from scumble.train.recovery import checkpoint_contents, keep_good, recover, restore_checkpoint
 from scumble.train.runfolder import RunFolder, another_run_in, holds_run, open_run, write_json
 from scumble.train.samples import draw_samples, sample_prompts
-from scumble.train.schedule import learning_rate_at
 from scumble.train.session import Session
 from scumble.train.sheet import draw_sheet
 from scumble.train.start import start_session
@@ -150,15 +149,7 @@ def _step(plan: Plan, session: Session, material: Material, tracker: Tracker) ->
         session.step += 1
         return
     optimizer, train, parts = plan.config.optimizer, plan.config.training, session.faults.parts
-    assert optimizer.learning_rate is not None
-    rate = session.faults.rate_factor * learning_rate_at(
-        session.step,
-        plan.num_steps,
-        optimizer.learning_rate,
-        optimizer.lr_scheduler,
-        optimizer.lr_warmup_steps,
-        optimizer.lr_min or 0.0,
-    )
+    rate = session.faults.rate_factor * plan.rates.at(session.step)
     started = monotonic()
     loss = advance(
         session,

@@ -1,15 +1,20 @@
-"""AdamW over the adapter's tensors, and its state as named tensors that a checkpoint can hold."""
+"""The optimizer over the adapter's tensors."""
 
+import io
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from scumble.adapters.base import Adapter
-from scumble.errors import CheckpointError
+from scumble.errors import ConfigError
+from scumble.train.optimizers import Found, is_averaging
 
-STATE = ("exp_avg", "exp_avg_sq", "step")
+FUSED_ON = {"cpu", "cuda"}
+ONE_OF = {"fused", "foreach", "capturable", "differentiable"}
+"""Arguments of torch's optimizers that decide how they work: given one, none is chosen."""
 
 
 def adapter_groups(adapters: Mapping[str, Adapter], ratio: float | None, text_ratio: float) -> list[dict[str, Any]]:
@@ -30,49 +35,28 @@ def adapter_groups(adapters: Mapping[str, Adapter], ratio: float | None, text_ra
     return [{"params": parameters, "faster": faster} for faster, parameters in groups.items()]
 
 
-def build_adamw(
-    groups: Sequence[dict[str, Any]],
-    learning_rate: float,
-    betas: tuple[float, float],
-    epsilon: float,
-    decay: float,
-) -> torch.optim.AdamW:
-    """AdamW (Loshchilov & Hutter 2017, arXiv:1711.05101), fused where the device has it."""
-    devices = {parameter.device.type for group in groups for parameter in group["params"]}
-    fused = devices <= {"cpu", "cuda"}
-    return torch.optim.AdamW(list(groups), lr=learning_rate, betas=betas, eps=epsilon, weight_decay=decay, fused=fused)
+def build_optimizer(
+    found: Found, groups: Sequence[dict[str, Any]], learning_rate: float, arguments: Mapping[str, Any]
+) -> torch.optim.Optimizer:
+    """An optimizer, ready to train; fused where class and device have it.
 
-
-def state_tensors(optimizer: torch.optim.Optimizer, parameters: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
-    """The optimizer's state, "<parameter>/<state>" -> tensor; empty before the first step."""
-    return {
-        f"{name}/{key}": optimizer.state[parameter][key]
-        for name, parameter in parameters.items()
-        if parameter in optimizer.state
-        for key in STATE
-    }
-
-
-def restore_state(
-    optimizer: torch.optim.Optimizer, parameters: Mapping[str, nn.Parameter], tensors: Mapping[str, Tensor]
-) -> None:
-    """Give the optimizer back the state that `state_tensors` took.
-
+    Args:
+        found: its class.
+        groups: parameters, each group with "faster": how many times the rate it learns at.
+        learning_rate: the highest.
+        arguments: further ones of the constructor.
     Raises:
-        CheckpointError: a tensor is missing, or one belongs to no parameter.
+        ConfigError: the class refuses them.
     """
-    moved = {
-        name for name in parameters if f"{name}/{STATE[0]}" in tensors
-    }  # module dropout may have spared some so far
-    expected = {f"{name}/{key}" for name in moved for key in STATE}
-    if expected != set(tensors):
-        odd = sorted(expected ^ set(tensors))
-        raise CheckpointError(
-            f"the optimizer's state does not fit the adapter: {len(odd)} tensors differ, first {odd[0]}"
-        )
-    for name in sorted(moved):
-        parameter = parameters[name]
-        for key in STATE:
-            stored = tensors[f"{name}/{key}"]
-            like = stored if key == "step" and parameter.device.type == "cpu" else stored.to(parameter.device)
-            optimizer.state[parameter][key] = like.clone()
+    devices = {parameter.device.type for group in groups for parameter in group["params"]}
+    is_fused = found.kind.is_fused and devices <= FUSED_ON and not ONE_OF & arguments.keys()
+    chosen = {**arguments, "fused": True} if is_fused else arguments
+    rated = [{**group, "lr": learning_rate * group["faster"]} for group in groups]
+    try:
+        with redirect_stdout(io.StringIO()):  # some say there what they were told
+            optimizer = found.type(rated, lr=learning_rate, **chosen)  # type: ignore[call-arg]
+    except (TypeError, ValueError, RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ConfigError(f"optimizer={found.name} refuses its arguments: {error or type(error).__name__}") from None
+    if is_averaging(optimizer):
+        optimizer.train()  # type: ignore[attr-defined]
+    return optimizer

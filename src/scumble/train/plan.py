@@ -28,6 +28,7 @@ from scumble.train.pictures import scan_pictures
 from scumble.train.recipes import find_layers, refuse_idle_patterns
 from scumble.train.remarks import prompt_remarks, remarks
 from scumble.train.resolve import TrainingSize, resolve
+from scumble.train.schedule import Rates
 from scumble.train.validation import Split, split_pictures
 from scumble.train.wording import Wording
 
@@ -112,6 +113,22 @@ class Plan:
     def lora_suffix(self) -> str:
         """How the names of the run's LoRAs end."""
         return PEFT_SUFFIX if self.config.output.format == "peft" else FILE_SUFFIX
+
+    @property
+    def rates(self) -> Rates:
+        """How the learning rate moves."""
+        opt = self.config.optimizer
+        assert opt.learning_rate is not None
+        assert opt.lr_scheduler is not None
+        return Rates(
+            opt.learning_rate,
+            self.num_steps,
+            opt.lr_scheduler,
+            opt.lr_warmup_steps,
+            opt.lr_min or 0.0,
+            opt.lr_scheduler_num_cycles or 1,
+            opt.lr_scheduler_power or 1.0,
+        )
 
     @property
     def num_steps(self) -> int:

@@ -11,6 +11,7 @@ from scumble.errors import ConfigError
 from scumble.families.base import BaseModel
 from scumble.families.find import is_local
 from scumble.files.lorafile import LoraFile
+from scumble.train.optimizer_choice import choose_optimizer, try_chosen
 from scumble.train.pictures import place_of
 
 RANK_FOR = {"style": 4, "person": 16, "object": 8}
@@ -49,8 +50,6 @@ def resolve(
     steps = train.max_train_steps or _default_steps(train.num_train_epochs, size, per_step)
     rank, alpha = _rank_and_alpha(config, init)
     _refuse_idle_rate(optimizer.text_encoder_lr, init)
-    rate = optimizer.learning_rate or base.advice.learning_rate or DEFAULT_RATE
-    rate *= per_step if optimizer.scale_lr else 1
     place = place_of(config.data)
     chosen: dict[str, Mapping[str, object]] = {
         "model": {
@@ -66,7 +65,7 @@ def resolve(
             "resolution": _resolution(config.data.resolution, base),
         },
         "adapter": {"rank": rank, "alpha": alpha, "dora": _axis(config)},
-        "optimizer": {"learning_rate": rate, "scale_lr": False},
+        "optimizer": choose_optimizer(optimizer, base.advice.learning_rate or DEFAULT_RATE, steps, per_step),
         "training": {
             "purpose": None,  # it has said its word: the rank
             "max_train_steps": steps,
@@ -82,12 +81,11 @@ def resolve(
             "checkpointing_steps": output.checkpointing_steps or max(1, -(-steps // 4)),
         },
     }
-    if optimizer.lr_scheduler == "cosine":
-        floor = rate / 100 if optimizer.lr_min is None else optimizer.lr_min
-        chosen["optimizer"] = {**chosen["optimizer"], "lr_min": floor}
     if prior.class_prompt is not None or size.has_classes:
         chosen["prior"] = _resolved_prior(prior, size.has_classes)
-    return from_values(TrainConfig, merged(config.model_dump(), chosen))
+    resolved = from_values(TrainConfig, merged(config.model_dump(), chosen))
+    try_chosen(resolved.optimizer, device)
+    return resolved
 
 
 def _axis(config: TrainConfig) -> str | None:

@@ -100,10 +100,3 @@ def usual_warmup(schedule: Schedule, num_steps: int) -> int:
 
 def _half_cosine(done: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * done))
-
-
-def learning_rate_at(
-    step: int, num_steps: int, peak: float, schedule: Schedule, warmup_steps: int = 0, floor: float = 0.0
-) -> float:
-    """The rate that step `step` (from 0) uses; see `Rates`."""
-    return Rates(peak, num_steps, schedule, warmup_steps, floor).at(step)

@@ -15,7 +15,8 @@ from scumble.files.fingerprint import fingerprint
 from scumble.generate.events import Noted
 from scumble.train import draws
 from scumble.train.objective import Objective
-from scumble.train.optimizer import adapter_groups, build_adamw
+from scumble.train.optimizer import adapter_groups
+from scumble.train.optimizer_choice import build_chosen, text_ratio_of
 from scumble.train.plan import Plan
 from scumble.train.recipes import dropout_of, recipe_for
 from scumble.train.session import Session
@@ -57,21 +58,15 @@ def _session(
     base_fingerprint: str,
 ) -> Session:
     config, optimizer = plan.config, plan.config.optimizer
-    assert optimizer.learning_rate is not None
     assert config.model.prediction_type is not None
     assert config.model.clip_skip is not None
-    text_ratio = (optimizer.text_encoder_lr or optimizer.learning_rate) / optimizer.learning_rate
     return Session(
         base=plan.base,
         base_fingerprint=base_fingerprint,
         denoiser=denoiser,
         adapters=adapters,
-        optimizer=build_adamw(
-            adapter_groups(adapters, optimizer.loraplus_lr_ratio, text_ratio),
-            optimizer.learning_rate,
-            (optimizer.beta1, optimizer.beta2),
-            optimizer.epsilon,
-            optimizer.weight_decay,
+        optimizer=build_chosen(
+            optimizer, adapter_groups(adapters, optimizer.loraplus_lr_ratio, text_ratio_of(optimizer))
         ),
         scaler=torch.amp.GradScaler(plan.device.type, enabled=plan.dtype == torch.float16),
         objective=Objective(
