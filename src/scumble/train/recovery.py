@@ -48,8 +48,10 @@ def recover(session: Session, error: DivergedError, on_nan: OnNan) -> Noted:
 def _leave_out(session: Session, error: DivergedError) -> Noted:
     step, faults = error.step, session.faults
     assert step is not None
-    if step in faults.skipped or faults.skipped_in_a_row(step) >= MOST_IN_A_ROW:
-        raise _given_up(error, f"on_nan skip left out {faults.skipped_in_a_row(step + 1)} steps in a row", "rollback")
+    if step in faults.skipped:
+        raise _given_up(error, f"step {step} was left out already", "rollback")
+    if faults.skipped_in_a_row(step) >= MOST_IN_A_ROW:
+        raise _given_up(error, f"{MOST_IN_A_ROW} steps in a row were left out before", "rollback")
     faults.skipped.add(step)
     if session.step < step and session.is_finite():  # noticed before the adapter moved
         return Noted(f"{error.found}: step {step} is left out", warning=True)
@@ -63,7 +65,7 @@ def _go_back(session: Session, error: DivergedError) -> Noted:
     assert good is not None
     assert error.step is not None
     if faults.returns_to(good.step) >= MOST_IN_A_ROW:
-        raise _given_up(error, f"on_nan rollback went back to step {good.step} {MOST_IN_A_ROW} times in a row", "skip")
+        raise _given_up(error, f"the run went back to step {good.step} {MOST_IN_A_ROW} times in a row", "skip")
     _restore_good(session)
     faults.returns.append((error.step, good.step))
     faults.rate_factor /= 2
@@ -73,7 +75,8 @@ def _go_back(session: Session, error: DivergedError) -> Noted:
 
 
 def _given_up(error: DivergedError, done: str, other: str) -> DivergedError:
-    return DivergedError(f"{error}; {done}; on_nan {other} may help", error.found, error.step)
+    message = f"{error.found}, and {done}: stopped; a lower learning rate or on_nan {other} may help"
+    return DivergedError(message, error.found, error.step)
 
 
 def _state_of(session: Session) -> GoodState:
