@@ -13,7 +13,7 @@ from scumble.families.find import open_base
 from scumble.families.noising import scheduler_for
 from scumble.generate.draw import Settings, draw_latents
 from scumble.generate.samplers import SAMPLERS
-from scumble.train.objective import snr_weight
+from scumble.train.weighting import Weighting
 
 CPU = torch.device("cpu")
 
@@ -119,7 +119,7 @@ def test_the_schedule_of_zero_terminal_snr_ends_in_pure_noise_as_diffusers_has_i
     assert torch.equal(schedule, theirs.alphas_cumprod)
     assert schedule[-1] == 0 < plain[-1]
     torch.testing.assert_close(schedule[0], plain[0])
-    assert torch.isfinite(snr_weight(schedule, 5.0, "v_prediction")).all()
+    assert torch.isfinite(Weighting("snr_gamma", 5.0).weights(schedule, "v_prediction")).all()
 
 
 def test_epsilon_on_a_schedule_that_ends_in_pure_noise_is_refused(sdxl_base):

@@ -6,11 +6,13 @@ from scumble.data.encode import Latents, Moments
 from scumble.families.base import Frame
 from scumble.families.find import open_base
 from scumble.train.batches import Mixture, Pool
+from scumble.train.noise import Noise
+from scumble.train.timesteps import Timesteps
 from scumble.train.views import EncodedViews
 
 
 def mixture_of(pool, caption_dropout):
-    return Mixture([pool], [], 0.0, 1.0, caption_dropout, 0.0, num_timesteps=1000, seed=0)
+    return Mixture([pool], [], 0.0, 1.0, caption_dropout, Noise(), Timesteps(torch.rand(1000), 0, 1000), seed=0)
 
 
 def test_each_sample_has_the_frame_of_its_own_picture_also_under_the_empty_prompt(sdxl_base):

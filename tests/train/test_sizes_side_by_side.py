@@ -8,6 +8,8 @@ import torch
 from scumble.data.encode import Latents, Moments
 from scumble.train import draws
 from scumble.train.batches import Mixture, Pool
+from scumble.train.noise import Noise
+from scumble.train.timesteps import Timesteps
 from scumble.train.views import EncodedViews
 
 
@@ -23,7 +25,7 @@ def pool(count, size, name):
 
 
 def mixture(own, classes=(), share=0.0):
-    return Mixture(own, classes, share, 1.0, 0.0, 0.0, num_timesteps=1000, seed=3)
+    return Mixture(own, classes, share, 1.0, 0.0, Noise(), Timesteps(torch.rand(1000), 0, 1000), seed=3)
 
 
 SIZES = [(8, 8), (6, 10), (10, 6)]

@@ -25,10 +25,12 @@ from scumble.train.batches import Mixture, Pool
 from scumble.train.cuts import Cut
 from scumble.train.loop import MEMORY_ADVICE
 from scumble.train.material import random_views
+from scumble.train.noise import noise_of
 from scumble.train.plan import Plan
 from scumble.train.session import Session
 from scumble.train.start import start_session
 from scumble.train.step import advance
+from scumble.train.timesteps import timesteps_of
 from scumble.train.views import EncodedViews, Views
 
 MOST_STEPS, ENOUGH_SECONDS = 10, 2.0
@@ -134,8 +136,8 @@ def _random_mixture(plan: Plan, size: Size) -> Mixture:
         class_share=0.0,
         class_weight=1.0,
         caption_dropout=0.0,
-        noise_offset=0.0,
-        num_timesteps=len(base.noise_schedule()),
+        noise=noise_of(config.objective),
+        timesteps=timesteps_of(config.objective, base.noise_schedule(), config.training.samples_a_step),
         seed=config.training.seed,
     )
 

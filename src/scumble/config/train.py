@@ -7,7 +7,7 @@ from pydantic import model_validator
 from scumble.config.adapter import AdapterConfig, idle_adapter_settings
 from scumble.config.base import ModelConfig
 from scumble.config.data import DataConfig, idle_data_settings
-from scumble.config.objective import ObjectiveConfig
+from scumble.config.objective import ObjectiveConfig, idle_objective_settings
 from scumble.config.optimizer import OptimizerConfig, idle_optimizer_settings
 from scumble.config.output import OutputConfig
 from scumble.config.prior import PriorConfig, idle_prior_settings
@@ -50,6 +50,7 @@ def refuse_idle_settings(config: TrainConfig) -> None:
         *idle_validation_settings(config.validation),
         *idle_data_settings(config.data),
         *idle_adapter_settings(config.adapter, has_init),
+        *idle_objective_settings(config.objective, train.samples_a_step),
         (output.resume and output.overwrite, "overwrite", "resume left out"),
         (output.allow_partial and not has_init, "allow_partial", "init_lora"),
         (

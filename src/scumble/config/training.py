@@ -45,3 +45,8 @@ class TrainingConfig(Section):
             "validation and on at half the learning rate"
         ),
     ] = "stop"
+
+    @property
+    def samples_a_step(self) -> int:
+        """Samples of an optimizer step, of all its forward passes."""
+        return self.train_batch_size * self.gradient_accumulation_steps

@@ -7,6 +7,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from scumble.config.objective import ObjectiveConfig
+
 MODEL_SPEC_VERSION = "1.0.1"
 PREDICTION_NAMES = {"epsilon": "epsilon", "v_prediction": "v"}
 """diffusers' name -> ModelSpec's."""
@@ -30,6 +32,7 @@ class TrainingFacts:
         batch_size: pictures per optimizer step, accumulation included.
         tag_frequency: caption or tag -> how many pictures have it.
         dataset_name: the pictures' folder; dataset_hash: over pictures and captions.
+        objective: what was minimised, with nothing left open.
         fingerprint: of the adapted base layers, see `fingerprint`.
     """
 
@@ -62,8 +65,7 @@ class TrainingFacts:
     dataset_hash: str | None = None
     tag_frequency: Mapping[str, int] = field(default_factory=dict)
     mixed_precision: str | None = None
-    snr_gamma: float | None = None
-    noise_offset: float | None = None
+    objective: ObjectiveConfig | None = None
     caption_dropout_rate: float | None = None
     fingerprint: str | None = None
 
@@ -96,11 +98,10 @@ def _kohya(facts: TrainingFacts) -> dict[str, str | None]:
         "ss_seed": str(facts.seed),
         "ss_clip_skip": str(facts.clip_skip),
         "ss_mixed_precision": facts.mixed_precision,
-        "ss_min_snr_gamma": _text(facts.snr_gamma),
-        "ss_noise_offset": _text(facts.noise_offset),
         "ss_caption_dropout_rate": _text(facts.caption_dropout_rate),
         "ss_training_comment": facts.comment,
         **_kohya_dataset(facts),
+        **({} if facts.objective is None else _kohya_objective(facts.objective)),
     }
 
 
@@ -115,6 +116,37 @@ def _kohya_dataset(facts: TrainingFacts) -> dict[str, str | None]:
         "ss_dataset_dirs": _json({facts.dataset_name: {"n_repeats": 1, "img_count": facts.num_pictures}}),
         "ss_bucket_info": _json({"buckets": buckets}),
         "ss_tag_frequency": _json({facts.dataset_name: tags}) if tags else None,
+    }
+
+
+def _kohya_objective(objective: ObjectiveConfig) -> dict[str, str | None]:
+    """What was minimised, as sd-scripts notes it where it does."""
+    return {
+        "ss_loss_type": objective.loss_type,
+        "ss_huber_c": _text(objective.huber_c),
+        "ss_huber_schedule": objective.huber_schedule,
+        "ss_min_snr_gamma": _text(objective.snr_gamma),
+        "ss_debiased_estimation": _text(objective.debiased_estimation_loss or None),
+        "ss_v_pred_like_loss": _text(objective.v_pred_like_loss),
+        "ss_scale_v_pred_loss_like_noise_pred": _text(objective.scale_v_pred_loss_like_noise_pred or None),
+        "ss_noise_offset": _text(objective.noise_offset or None),
+        "ss_multires_noise_iterations": _text(objective.multires_noise_iterations),
+        "ss_multires_noise_discount": _text(objective.multires_noise_discount),
+        "ss_ip_noise_gamma": _text(objective.input_perturbation or None),
+        "ss_min_timestep": _text(objective.min_timestep or None),
+        "ss_max_timestep": _text(objective.max_timestep),
+    }
+
+
+def _own_objective(objective: ObjectiveConfig) -> dict[str, str | None]:
+    """What sd-scripts does not have."""
+    is_uniform = objective.timestep_sampling == "uniform"
+    return {
+        "scumble.soft_snr_gamma": _text(objective.soft_snr_gamma),
+        "scumble.timestep_sampling": None if is_uniform else objective.timestep_sampling,
+        "scumble.logit_mean": _text(objective.logit_mean),
+        "scumble.logit_std": _text(objective.logit_std),
+        "scumble.stratified_timesteps": _text(objective.stratified_timesteps or None),
     }
 
 
@@ -142,6 +174,7 @@ def _own(facts: TrainingFacts) -> dict[str, str | None]:
         "scumble.trigger": facts.trigger,
         "scumble.dataset": facts.dataset_hash,
         "scumble.fingerprint": facts.fingerprint,
+        **({} if facts.objective is None else _own_objective(facts.objective)),
     }
 
 

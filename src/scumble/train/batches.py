@@ -12,6 +12,8 @@ from torch import Tensor
 
 from scumble.families.base import TextState
 from scumble.train import draws
+from scumble.train.noise import Noise
+from scumble.train.timesteps import Timesteps
 from scumble.train.views import View, Views
 from scumble.train.wording import AS_WRITTEN, Wording
 
@@ -44,12 +46,13 @@ class Batch:
 
     Attributes:
         latents: [B, C, H, W].
-        noise: [B, C, H, W].
+        noise: what the denoiser is asked for, [B, C, H, W].
         timesteps: int64 [B].
         text: the batched text state.
         weights: weight of each sample's loss, [B].
         captions: what is read; where captions vary, the states are of the captions before that.
         masks: what of each sample counts, [B, 1, H, W] in 0..1; None = all of all.
+        perturbation: what the shown noise has besides, [B, C, H, W]; None = nothing.
     """
 
     latents: Tensor
@@ -59,6 +62,12 @@ class Batch:
     weights: Tensor
     captions: tuple[str, ...]
     masks: Tensor | None = None
+    perturbation: Tensor | None = None
+
+    @property
+    def shown_noise(self) -> Tensor:
+        """What the latents are noised with, [B, C, H, W]."""
+        return self.noise if self.perturbation is None else self.noise + self.perturbation
 
     def to(self, device: torch.device) -> Self:
         """The same on a device, but for the text state, which the family casts as it must."""
@@ -69,6 +78,7 @@ class Batch:
             timesteps=self.timesteps.to(device),
             weights=self.weights.to(device),
             masks=None if self.masks is None else self.masks.to(device),
+            perturbation=None if self.perturbation is None else self.perturbation.to(device),
         )
 
 
@@ -82,8 +92,8 @@ class Mixture:
         class_share: share of class samples, in (0, 1), where there are class pictures.
         class_weight: weight of their loss.
         caption_dropout: probability that a sample of the person's pictures is trained on the empty prompt.
-        noise_offset: deviation of the constant noise of each channel.
-        num_timesteps: length of the noise schedule.
+        noise: how pictures are noised.
+        timesteps: which timesteps are trained.
         seed: the run's seed.
         wording: how captions of the person's pictures vary.
     """
@@ -93,8 +103,8 @@ class Mixture:
     class_share: float
     class_weight: float
     caption_dropout: float
-    noise_offset: float
-    num_timesteps: int
+    noise: Noise
+    timesteps: Timesteps
     seed: int
     wording: Wording = AS_WRITTEN
 
@@ -111,22 +121,26 @@ class Mixture:
         samples = [
             self._sample_at(position, bucket, before * batch_size + index) for index, position in enumerate(positions)
         ]
-        latents, noise, states, weights, captions, masks = zip(*samples, strict=True)
-        timesteps = [draws.timestep_at(self.seed, position, self.num_timesteps) for position in positions]
+        latents, states, weights, captions, masks = zip(*samples, strict=True)
+        shape = tuple(latents[0].shape)
         return Batch(
             torch.stack(latents),
-            torch.stack(noise),
-            torch.tensor(timesteps),
+            torch.stack([self.noise.at(self.seed, position, shape) for position in positions]),
+            torch.tensor([self.timesteps.at(self.seed, position) for position in positions]),
             stack_states(states),
             torch.tensor(weights),
             captions,
-            stack_masks(masks, latents[0].shape[1:]),
+            stack_masks(masks, shape[1:]),
+            self._perturbation(positions, shape),
         )
 
-    def _sample_at(
-        self, position: int, bucket: int, place: int
-    ) -> tuple[Tensor, Tensor, TextState, float, str, Tensor | None]:
-        """A sample.
+    def _perturbation(self, positions: Sequence[int], shape: tuple[int, ...]) -> Tensor | None:
+        if self.noise.perturbation == 0:
+            return None
+        return torch.stack([self.noise.perturbation_at(self.seed, position, shape) for position in positions])
+
+    def _sample_at(self, position: int, bucket: int, place: int) -> tuple[Tensor, TextState, float, str, Tensor | None]:
+        """A sample, its noise and timestep aside.
 
         Args:
             position: of the run, which decides all but the picture.
@@ -144,12 +158,11 @@ class Mixture:
         view = pool.views.at(index, position, is_flipped)
         shape = tuple(view.moments.mean.shape)
         latents = view.moments.mean + view.moments.std * draws.posterior_at(self.seed, position, shape)
-        noise = draws.noise_at(self.seed, position, shape, self.noise_offset)
         is_dropped = is_own and draws.is_caption_dropped(self.seed, position, self.caption_dropout)
         captions = pool.captions[index]
         caption = "" if is_dropped else captions[draws.choice_at(self.seed, position, len(captions))]
         worded = self.wording.of(caption, draws.generator(self.seed, "tags", position)) if is_own else caption
-        return latents, noise, pool.state_of(view, caption), weight, worded, view.mask
+        return latents, pool.state_of(view, caption), weight, worded, view.mask
 
 
 def stack_masks(masks: Sequence[Tensor | None], size: Sequence[int]) -> Tensor | None:

@@ -8,6 +8,7 @@ from scumble.edit.look import algorithm_of
 from scumble.files.lorafile import LoraFile
 from scumble.train.cuts import buckets_in_words, enlarged
 from scumble.train.events import Planned
+from scumble.train.objective_choice import objective_in_words
 from scumble.train.plan import Plan
 
 PRECISION = {"no": "fp32", "fp16": "fp16 with loss scaling", "bf16": "bf16"}
@@ -42,6 +43,8 @@ def planned(plan: Plan) -> Planned:
         card["masks"] = f"{masked} of {len(plan.scan.examples)} pictures; of the others all counts"
     if config.prior.prior_share is not None:
         card["prior"] = _prior(plan)
+    if objective := objective_in_words(config.objective):
+        card["objective"] = objective
     return Planned(f"{plan.name}: {plan.scan.folder} -> {plan.folder}", card)
 
 

@@ -101,26 +101,9 @@ def choice_at(seed: int, position: int, count: int) -> int:
     return int(torch.randint(count, (), generator=generator(seed, "which caption", position)))
 
 
-def noise_at(seed: int, position: int, shape: tuple[int, ...], offset: float) -> Tensor:
-    """Gaussian noise [C, H, W]; with an offset, each channel also gets one constant Gaussian of that deviation.
-
-    Noise offset: Guttenberg 2023, "Diffusion with Offset Noise".
-    """
-    source = generator(seed, "noise", position)
-    noise = torch.randn(shape, generator=source)
-    if offset > 0:
-        noise = noise + offset * torch.randn((shape[0], 1, 1), generator=source)
-    return noise
-
-
 def posterior_at(seed: int, position: int, shape: tuple[int, ...]) -> Tensor:
     """Gaussian numbers [C, H, W] with which the latents are drawn from their moments."""
     return torch.randn(shape, generator=generator(seed, "posterior", position))
-
-
-def timestep_at(seed: int, position: int, num_timesteps: int) -> int:
-    """A uniform training timestep in [0, num_timesteps)."""
-    return int(torch.randint(num_timesteps, (), generator=generator(seed, "timestep", position)))
 
 
 def is_class_sample(position: int, share: float) -> bool:

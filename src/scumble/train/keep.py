@@ -83,8 +83,7 @@ class Keeper:
             dataset_hash=plan.scan.fingerprint(),
             tag_frequency=Counter(example.caption for example in plan.scan.examples),
             mixed_precision=train.mixed_precision,
-            snr_gamma=config.objective.snr_gamma,
-            noise_offset=config.objective.noise_offset or None,
+            objective=config.objective,
             caption_dropout_rate=config.data.caption_dropout_rate or None,
             fingerprint=self.base_fingerprint,
         )

@@ -16,8 +16,10 @@ from scumble.generate.prompt import cut_off
 from scumble.train.batches import Batch, Mixture, Pool
 from scumble.train.cuts import Cut, class_cuts
 from scumble.train.events import Prepared
+from scumble.train.noise import noise_of
 from scumble.train.plan import Plan
 from scumble.train.samples import SampleTexts, sample_texts
+from scumble.train.timesteps import timesteps_of
 from scumble.train.validation import validation_batches
 from scumble.train.views import EncodedViews, RandomViews, Views, middle_mask
 
@@ -81,7 +83,7 @@ def prepare_material(
     of_classes = pools(range(len(plan.cuts), len(cuts)), is_random)
     mixture = _mixture(plan, list(own.values()), [of_classes[size] for size in own] if of_classes else [])
     batches = validation_batches(
-        [*pools(plan.validated, False).values()], mixture.num_timesteps, VALIDATION_BATCH, mixture.seed
+        [*pools(plan.validated, False).values()], len(plan.base.noise_schedule()), VALIDATION_BATCH, mixture.seed
     )
     samples = sample_texts(load_encoder(), prompts, config.model.clip_skip) if prompts else {}
     return Material(mixture, batches, samples)
@@ -157,8 +159,8 @@ def _mixture(plan: Plan, own: Sequence[Pool], classes: Sequence[Pool]) -> Mixtur
         class_weight=config.prior.prior_loss_weight or 1.0,
         caption_dropout=config.data.caption_dropout_rate,
         wording=plan.wording,
-        noise_offset=config.objective.noise_offset,
-        num_timesteps=len(plan.base.noise_schedule()),
+        noise=noise_of(config.objective),
+        timesteps=timesteps_of(config.objective, plan.base.noise_schedule(), config.training.samples_a_step),
         seed=config.training.seed,
     )
 

@@ -8,9 +8,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from scumble.config.objective import ObjectiveConfig
 from scumble.errors import ConfigError
 from scumble.families.base import PredictionType
 from scumble.train.batches import Batch
+from scumble.train.losses import PLAIN, Loss, loss_of, sample_means
+from scumble.train.weighting import Weighting, weighting_of
+
+NEEDED_PREDICTION: dict[str, PredictionType] = {
+    "v_pred_like_loss": "epsilon",
+    "scale_v_pred_loss_like_noise_pred": "v_prediction",
+}
+"""Weighting -> what the base has to predict."""
 
 
 @dataclass(frozen=True)
@@ -20,32 +29,64 @@ class Objective:
     Attributes:
         prediction_type: what the denoiser says.
         alpha_bars: [timesteps], on the training device.
-        snr_gamma: of the min-SNR weight; None = all timesteps weigh the same.
+        loss: how errors count.
+        weighting: how timesteps weigh; None = all the same.
     """
 
     prediction_type: PredictionType
     alpha_bars: Tensor
-    snr_gamma: float | None = None
+    loss: Loss = PLAIN
+    weighting: Weighting | None = None
 
     def noisy(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
         """What the denoiser is shown, [B, C, H, W]."""
         return add_noise(latents, noise, self.alpha_bars[timesteps])
 
-    def losses(self, prediction: Tensor, batch: Batch) -> Tensor:
-        """The loss of each sample, unweighted, float32 [B].
+    def plain_losses(self, prediction: Tensor, batch: Batch) -> Tensor:
+        """The mean squared error of each sample, unweighted, float32 [B]: it means the same whatever is minimised.
 
         Args:
             prediction: what the denoiser said, [B, C, H, W].
             batch: what it was asked, on the same device.
         """
-        target = target_of(self.prediction_type, batch.latents, batch.noise, self.alpha_bars[batch.timesteps])
-        return sample_losses(prediction, target, batch.masks)
+        return self._losses(prediction, batch, PLAIN)
 
-    def weights(self, batch: Batch) -> Tensor:
-        """The weight of each sample's loss in training, [B]."""
-        if self.snr_gamma is None:
-            return batch.weights
-        return batch.weights * snr_weight(self.alpha_bars[batch.timesteps], self.snr_gamma, self.prediction_type)
+    def losses(self, prediction: Tensor, batch: Batch) -> Tensor:
+        """What is minimised: the loss of each sample, weighted, float32 [B].
+
+        Args:
+            prediction: what the denoiser said, [B, C, H, W].
+            batch: what it was asked, on the same device.
+        """
+        weights = batch.weights
+        if self.weighting is not None:
+            weights = weights * self.weighting.weights(self.alpha_bars[batch.timesteps], self.prediction_type)
+        return weights * self._losses(prediction, batch, self.loss)
+
+    def _losses(self, prediction: Tensor, batch: Batch, loss: Loss) -> Tensor:
+        target = target_of(self.prediction_type, batch.latents, batch.noise, self.alpha_bars[batch.timesteps])
+        errors = loss.errors(prediction.float() - target.float(), batch.timesteps, self.alpha_bars)
+        return sample_means(errors, batch.masks)
+
+
+def objective_of(objective: ObjectiveConfig, prediction_type: PredictionType, alpha_bars: Tensor) -> Objective:
+    """The objective that the settings choose.
+
+    Args:
+        objective: the settings.
+        prediction_type: what the base predicts.
+        alpha_bars: of its schedule, [timesteps], on the training device.
+    Raises:
+        ConfigError: the weighting is for bases that predict the other thing.
+    """
+    weighting = weighting_of(objective)
+    needed = None if weighting is None else NEEDED_PREDICTION.get(weighting.kind)
+    if weighting is not None and needed not in (None, prediction_type):
+        raise ConfigError(
+            f"{weighting.kind} in [objective] is for bases that predict {needed}, and this one predicts {prediction_type}: "
+            "leave it out"
+        )
+    return Objective(prediction_type, alpha_bars, loss_of(objective), weighting)
 
 
 def add_noise(latents: Tensor, noise: Tensor, alpha_bar: Tensor) -> Tensor:
@@ -56,7 +97,7 @@ def add_noise(latents: Tensor, noise: Tensor, alpha_bar: Tensor) -> Tensor:
         noise: [B, C, H, W].
         alpha_bar: of each sample's timestep, [B].
     """
-    signal, deviation = _weights(alpha_bar)
+    signal, deviation = _shares(alpha_bar)
     return signal * latents + deviation * noise
 
 
@@ -66,44 +107,10 @@ def target_of(prediction_type: PredictionType, latents: Tensor, noise: Tensor, a
     """
     if prediction_type == "epsilon":
         return noise
-    signal, deviation = _weights(alpha_bar)
+    signal, deviation = _shares(alpha_bar)
     return signal * noise - deviation * latents
 
 
-def snr_weight(alpha_bar: Tensor, gamma: float, prediction_type: PredictionType) -> Tensor:
-    """Min-SNR loss weight (Hang et al. 2023, arXiv:2303.09556).
-
-    Args:
-        alpha_bar: of each sample's timestep, [B].
-        gamma: ceiling of the signal-to-noise ratio, > 0.
-        prediction_type: the weight is min(snr, gamma) / snr for epsilon and min(snr, gamma) / (snr + 1) for v.
-    Returns:
-        Weights [B] in (0, 1].
-    Raises:
-        ConfigError: gamma is not positive.
-    """
-    if gamma <= 0:
-        raise ConfigError(f"snr_gamma={gamma}: must be above 0; 5 is usual")
-    snr = alpha_bar / (1 - alpha_bar)
-    return snr.clamp(max=gamma) / (snr if prediction_type == "epsilon" else snr + 1)
-
-
-def sample_losses(prediction: Tensor, target: Tensor, masks: Tensor | None = None) -> Tensor:
-    """Mean squared error of each sample in float32.
-
-    Args:
-        prediction, target: [B, C, H, W].
-        masks: what counts, [B, 1, H, W] in 0..1: the mean is weighted with it, so that a small mask weighs no less than
-            a large one; None = everything.
-    Returns:
-        [B].
-    """
-    squares = (prediction.float() - target.float()).square()
-    if masks is None:
-        return squares.mean(dim=(1, 2, 3))
-    return (squares.mean(dim=1, keepdim=True) * masks).sum(dim=(1, 2, 3)) / masks.sum(dim=(1, 2, 3))
-
-
-def _weights(alpha_bar: Tensor) -> tuple[Tensor, Tensor]:
+def _shares(alpha_bar: Tensor) -> tuple[Tensor, Tensor]:
     alpha_bar = alpha_bar.view(-1, 1, 1, 1)
     return alpha_bar.sqrt(), torch.sqrt(1 - alpha_bar)

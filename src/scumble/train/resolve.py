@@ -12,6 +12,7 @@ from scumble.families.base import BaseModel
 from scumble.families.find import is_local
 from scumble.files.lorafile import LoraFile
 from scumble.train.optimizer_choice import choose_optimizer, try_chosen
+from scumble.train.objective_choice import choose_objective
 from scumble.train.pictures import place_of
 
 RANK_FOR = {"style": 4, "person": 16, "object": 8}
@@ -65,6 +66,7 @@ def resolve(
             "resolution": _resolution(config.data.resolution, base),
         },
         "adapter": {"rank": rank, "alpha": alpha, "dora": _axis(config)},
+        "objective": choose_objective(config.objective, base, train.samples_a_step),
         "optimizer": choose_optimizer(optimizer, base.advice.learning_rate or DEFAULT_RATE, steps, per_step),
         "training": {
             "purpose": None,  # it has said its word: the rank

@@ -99,11 +99,18 @@ class Session:
         return {"unet": self.denoiser, **({} if self.text_encoder is None else self.text_encoder.modules)}
 
     def losses(self, batch: Batch) -> Tensor:
-        """The loss of each sample of a batch, unweighted, float32 [B]."""
+        """What is minimised: the loss of each sample of a batch, weighted, float32 [B]."""
         batch = batch.to(self.device)
-        noisy = self.objective.noisy(batch.latents, batch.noise, batch.timesteps).to(self.dtype)
-        prediction = self.base.predict(self.denoiser, noisy, batch.timesteps, self.text_of(batch))
-        return self.objective.losses(prediction, batch)
+        return self.objective.losses(self._prediction(batch), batch)
+
+    def plain_losses(self, batch: Batch) -> Tensor:
+        """The mean squared error of each sample of a batch, whatever is minimised, float32 [B]."""
+        batch = batch.to(self.device)
+        return self.objective.plain_losses(self._prediction(batch), batch)
+
+    def _prediction(self, batch: Batch) -> Tensor:
+        noisy = self.objective.noisy(batch.latents, batch.shown_noise, batch.timesteps).to(self.dtype)
+        return self.base.predict(self.denoiser, noisy, batch.timesteps, self.text_of(batch))
 
     def text_of(self, batch: Batch) -> TextState:
         """The batch's text state: the kept one, or, where the text encoder is trained, made anew."""

@@ -14,7 +14,7 @@ from scumble.families.base import TextEncoder
 from scumble.files.fingerprint import fingerprint
 from scumble.generate.events import Noted
 from scumble.train import draws
-from scumble.train.objective import Objective
+from scumble.train.objective import objective_of
 from scumble.train.optimizer import adapter_groups
 from scumble.train.optimizer_choice import build_chosen, text_ratio_of
 from scumble.train.plan import Plan
@@ -69,8 +69,8 @@ def _session(
             optimizer, adapter_groups(adapters, optimizer.loraplus_lr_ratio, text_ratio_of(optimizer))
         ),
         scaler=torch.amp.GradScaler(plan.device.type, enabled=plan.dtype == torch.float16),
-        objective=Objective(
-            config.model.prediction_type, plan.base.noise_schedule().to(plan.device), config.objective.snr_gamma
+        objective=objective_of(
+            config.objective, config.model.prediction_type, plan.base.noise_schedule().to(plan.device)
         ),
         device=plan.device,
         dtype=plan.dtype,

@@ -78,8 +78,7 @@ def _pass_through(session: Session, mixture: Mixture, batch_size: int, accumulat
         for before, part in split(mixture.batch_at(position, batch_size), session.faults.parts):
             share = len(part.timesteps) / batch_size
             with _dropping(session, position + before):
-                weights = session.objective.weights(part.to(session.device))
-                loss = (weights * session.losses(part)).mean() * share / accumulation
+                loss = session.losses(part).mean() * share / accumulation
             session.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
             total = total + loss.detach()
     return total

@@ -98,6 +98,6 @@ def _batches_of(pool: Pool, at: Sequence[int], batch_size: int, source: tuple[in
 
 @torch.no_grad()
 def validation_loss(session: Session, batches: Sequence[Batch]) -> float:
-    """Mean loss over all samples, unweighted."""
-    losses = torch.cat([session.losses(batch) for batch in batches])
+    """Mean squared error over all samples, unweighted, whatever the run minimises: so that runs can be compared."""
+    losses = torch.cat([session.plain_losses(batch) for batch in batches])
     return float(losses.mean())
