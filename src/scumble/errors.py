@@ -69,6 +69,12 @@ class OutOfMemoryError(ScumbleError):
     exit_code = 4
 
 
+class ProcessLostError(ScumbleError):
+    """Of several processes that train together one died, hangs, or does something else than the others."""
+
+    exit_code = 5
+
+
 class InterruptedRunError(ScumbleError):
     """The person stopped the run; everything was saved."""
 
