@@ -151,7 +151,9 @@ def _is_whole(path: Path) -> bool:
 
 def _read(path: Path) -> tuple[int, dict[str, dict[str, Tensor]], dict[str, Any]]:
     try:
-        hashes: dict[str, str] = json.loads((path / MANIFEST).read_bytes())
+        hashes = json.loads((path / MANIFEST).read_bytes())
+        if not isinstance(hashes, dict) or STATE not in hashes:
+            raise CheckpointError(f"{path.name}: {MANIFEST} does not list the checkpoint's files")
         contents = {name: (path / name).read_bytes() for name in hashes}
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path.name}: {error}") from None
