@@ -9,7 +9,9 @@ from scumble.files.lorafile import LoraFile
 from scumble.train.cuts import buckets_in_words, enlarged
 from scumble.train.events import Planned
 from scumble.train.objective_choice import objective_in_words
+from scumble.train.optimizer_choice import average_in_words, in_words
 from scumble.train.plan import Plan
+from scumble.train.results import OTHER
 
 PRECISION = {"no": "fp32", "fp16": "fp16 with loss scaling", "bf16": "bf16"}
 
@@ -27,7 +29,10 @@ def planned(plan: Plan) -> Planned:
         "adapter": _new_adapter(plan) if plan.init is None else _adapter_of(plan.init, plan),
         "parameters": f"{plan.trainable:,} trainable of {plan.total + plan.trainable:,} "
         f"({100 * plan.trainable / (plan.total + plan.trainable):.2f} %)",
+        "optimizer": in_words(optimizer),
         "rate": f"{optimizer.learning_rate:g}, {optimizer.lr_scheduler}"
+        + (f" of {optimizer.lr_scheduler_num_cycles} cycles" if optimizer.lr_scheduler_num_cycles is not None else "")
+        + (f" of power {optimizer.lr_scheduler_power:g}" if optimizer.lr_scheduler_power is not None else "")
         + (f" to {optimizer.lr_min:g}" if optimizer.lr_min is not None else "")
         + (f", {optimizer.lr_warmup_steps} warm-up steps" if optimizer.lr_warmup_steps else ""),
         "steps": f"{plan.num_steps}, {_pictures_a_step(plan)} a step, {_epochs(plan):.1f} epochs",
@@ -41,6 +46,8 @@ def planned(plan: Plan) -> Planned:
     if config.data.mask_dir is not None or config.data.alpha_mask:
         masked = sum(example.mask is not None for example in plan.scan.examples)
         card["masks"] = f"{masked} of {len(plan.scan.examples)} pictures; of the others all counts"
+    if optimizer.ema_decay is not None:
+        card["average"] = average_in_words(plan.name, optimizer)
     if config.prior.prior_share is not None:
         card["prior"] = _prior(plan)
     if objective := objective_in_words(config.objective):
@@ -146,7 +153,8 @@ def _epochs(plan: Plan) -> float:
 
 def _files(plan: Plan) -> list[str]:
     end = "/" if plan.config.output.format == "peft" else ""
-    loras = [f"{name}{plan.lora_suffix}{end}" for name in (plan.name, f"{plan.name}-best")]
+    ends = ["", "-best", *([f"-{OTHER[export]}"] if (export := plan.config.optimizer.ema_export) else [])]
+    loras = [f"{plan.name}{each}{plan.lora_suffix}{end}" for each in ends]
     output, val = plan.config.output, plan.config.validation
     folders = ["checkpoints"]
     folders += ["samples"] if val.sample_steps is not None else []

@@ -11,6 +11,7 @@ from torch import Tensor
 from scumble.families.find import is_local
 from scumble.files.lorafile import LoraFile, LoraLayer
 from scumble.files.metadata import TrainingFacts, metadata_of
+from scumble.train.evaluated import evaluated
 from scumble.train.going_on import targets_of
 from scumble.train.optimizer_choice import in_metadata
 from scumble.train.plan import Plan
@@ -37,9 +38,9 @@ class Keeper:
         Args:
             session: tells algorithm, rank and alpha of each layer.
             step: the step the numbers are of.
-            numbers: "<canonical key>.<parameter>" -> tensor; None = the present ones.
+            numbers: "<canonical key>.<parameter>" -> tensor; None = the present ones to use, see `evaluated`.
         """
-        numbers = numbers if numbers is not None else session.adapter
+        numbers = numbers if numbers is not None else evaluated(session)
         layers = {}
         for key, adapter in session.adapters.items():
             own = {name: numbers[f"{key}.{name}"].detach().cpu() for name, _ in adapter.named_parameters()}

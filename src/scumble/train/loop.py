@@ -17,6 +17,7 @@ from scumble.generate.events import Noted
 from scumble.train.card import planned
 from scumble.train.checkpoint import read_newest_checkpoint, write_checkpoint
 from scumble.train.curves import draw_curves
+from scumble.train.evaluated import evaluating, holding
 from scumble.train.events import Event, Finished, Sampled, Saved, Stepped, Validated
 from scumble.train.identity import identity, refuse_another_run
 from scumble.train.journal import facts_of, journaled
@@ -26,6 +27,7 @@ from scumble.train.plan import Plan, make_plan
 from scumble.train.prior import find_classes
 from scumble.train.proof import prove
 from scumble.train.recovery import checkpoint_contents, keep_good, recover, restore_checkpoint
+from scumble.train.results import exported, results
 from scumble.train.runfolder import RunFolder, another_run_in, holds_run, open_run, write_json
 from scumble.train.samples import draw_samples, sample_prompts
 from scumble.train.session import Session
@@ -194,8 +196,9 @@ def _is_patience_over(plan: Plan, session: Session) -> bool:
 
 
 def _validate(plan: Plan, session: Session, material: Material, tracker: Tracker) -> Validated:
-    loss = validation_loss(session, material.held_out)
-    best = session.keep_best(loss)
+    with evaluating(session):
+        loss = validation_loss(session, material.held_out)
+        best = session.keep_best(loss)
     tracker.validation(session.step, loss)
     return Validated(session.step, loss, best, bool(plan.split.held_out))
 
@@ -225,23 +228,23 @@ def _finish(plan: Plan, run: RunFolder, session: Session, material: Material, ke
     """Write the last and the best LoRA, prove that each means what was trained, draw the curves."""
     output = plan.config.output
     _write_curves(plan, run, session)
-    last = keeper.lora_of(session, session.step)
-    best = keeper.lora_of(session, session.best_step, session.best)
-    files = {"LoRA": run.lora, "best LoRA": run.best_lora}
-    for path, lora in zip(files.values(), (last, best), strict=True):
+    made = results(plan, run, session, keeper)
+    last = made["LoRA"]
+    for path, lora, _ in made.values():
         write_lora(lora, path, output.format, PRECISIONS[output.save_precision])
-    yield Saved(session.step, run.lora, "LoRA")
-    yield Saved(session.best_step, run.best_lora, "best LoRA")
+    for what, result in made.items():
+        yield Saved(result.step, result.path, what)
     if session.best_step == 0:
         yield Noted(f"no validation was better than that of the start: {run.best_lora.name} is the start", warning=True)
     yield Saved(session.step, _checkpoint(plan, run, session), "checkpoint")
-    proof = prove(session, material.held_out[0], run.lora, PRECISIONS[output.save_precision])
+    with holding(session, exported(plan, session)):
+        proof = prove(session, material.held_out[0], run.lora, PRECISIONS[output.save_precision])
     yield Noted(
         f"proved: {proof.reader} finds the trained change in the file (differs by {proof.weight_error:.0e}), and on "
         f"a base loaded anew it does the same (differs by {proof.effect_error:.0e} of the effect; rounding {proof.rounding:.0e})"
     )
     yield Noted(
-        f"what other programs apply of it: {in_words(readings_of(run.lora, last, table_of(plan.base, weights=False)))}"
+        f"what other programs apply of it: {in_words(readings_of(run.lora, last.lora, table_of(plan.base, weights=False)))}"
     )
     prompt = plan.scan.examples[0].caption.replace('"', "'")
     yield Noted(f'see it beside its base: scumble compare --lora "{run.lora}" --prompt "{prompt}"')
@@ -251,4 +254,5 @@ def _finish(plan: Plan, run: RunFolder, session: Session, material: Material, ke
         "weight_error": proof.weight_error,
         "effect_error": proof.effect_error,
     }
+    files = {what: result.path for what, result in made.items()}
     yield Finished(session.step, {**files, "curves": run.curves, "settings": run.config}, figures)

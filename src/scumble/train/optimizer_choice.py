@@ -112,6 +112,17 @@ def in_words(opt: OptimizerConfig) -> str:
     return ", ".join(parts) + "".join(f"; UNUSUAL: {each}" for each in unusual(opt, found))
 
 
+def average_in_words(name: str, opt: OptimizerConfig) -> str:
+    """What is kept of the average, and which file holds it: for the start-up card.
+
+    Args:
+        name: of the run.
+        opt: settings with nothing left open, and with an average.
+    """
+    averaged, last = (name, f"{name}-last") if opt.ema_export == "average" else (f"{name}-average", name)
+    return f"EMA {opt.ema_decay:g}: validation, samples and {averaged} have the average, {last} the last step"
+
+
 def unusual(opt: OptimizerConfig, found: Found) -> list[str]:
     """What of the rate is not what an optimizer is usually given.
 

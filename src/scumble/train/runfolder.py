@@ -16,6 +16,9 @@ from scumble.files.atomic import write_atomically
 from scumble.files.places import SUFFIXES
 from scumble.train import journal
 
+ENDS = ("", "-best", "-average", "-last")
+"""Of the names of the LoRAs that a run ends with."""
+
 
 @dataclass(frozen=True)
 class RunFolder:
@@ -86,13 +89,17 @@ class RunFolder:
         """The LoRA of the lowest held-out loss."""
         return self.path / f"{self.name}-best{self.suffix}"
 
+    def other_lora(self, what: str) -> Path:
+        """Where an average of the steps is kept: the LoRA of the average or of the last step, whichever `lora` is not."""
+        return self.path / f"{self.name}-{what}{self.suffix}"
+
     def lora_at(self, step: int) -> Path:
         """The LoRA of an earlier step."""
         return self.path / f"{self.name}-{step:06d}{self.suffix}"
 
     def results(self) -> list[Path]:
-        """The LoRAs of the last step and of the lowest loss that are there, in whatever naming a run wrote them."""
-        places = (self.path / f"{self.name}{best}{suffix}" for best in ("", "-best") for suffix in SUFFIXES)
+        """The LoRAs that a run ends with and that are there, in whatever naming a run wrote them."""
+        places = (self.path / f"{self.name}{end}{suffix}" for end in ENDS for suffix in SUFFIXES)
         return [place for place in places if place.exists()]
 
     def loras_of_steps(self) -> list[Path]:

@@ -14,6 +14,7 @@ from scumble.adapters.packed import Packing
 from scumble.errors import DivergedError
 from scumble.families.base import BaseModel, TextEncoder, TextState
 from scumble.train.batches import Batch, stack_states
+from scumble.train.ema import Average
 from scumble.train.faults import Faults
 from scumble.train.objective import Objective
 from scumble.train.optimizer_state import restore_state, state_of
@@ -53,6 +54,7 @@ class Session:
         num_chunks: chunks of each caption's text state.
         packing: how the frozen weights are packed, if they are.
         seed: of what dropout leaves out.
+        average: of the adapter over the steps, if one is kept.
         step: optimizer steps done.
         history: (step, loss) of every step done.
         validations: (step, loss) of every validation done.
@@ -75,6 +77,7 @@ class Session:
     num_chunks: int = 1
     packing: Packing | None = None
     seed: int = 0
+    average: Average | None = None
     step: int = 0
     history: list[tuple[int, float]] = field(default_factory=list)
     validations: list[tuple[int, float]] = field(default_factory=list)
@@ -169,6 +172,7 @@ class Session:
         groups = {
             "adapter": {name: parameter.detach() for name, parameter in self.adapter.items()},
             "optimizer": state_of(self.optimizer, self.adapter).tensors,
+            "average": {} if self.average is None else self.average.numbers,
             "best": self.best,
             "start": dict(self._starts()),
         }
@@ -202,6 +206,8 @@ class Session:
             for name, buffer in self._starts():
                 buffer.copy_(tensors["start"][name])
         restore_state(self.optimizer, self.adapter, tensors.get("optimizer", {}), state["optimizer"])
+        if self.average is not None:
+            self.average.restore(tensors["average"])
         self.step = step
         self.history = [(int(at), float(loss)) for at, loss in state["history"]]
         self.validations = [(int(at), float(loss)) for at, loss in state["validations"]]

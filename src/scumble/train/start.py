@@ -14,6 +14,7 @@ from scumble.families.base import TextEncoder
 from scumble.files.fingerprint import fingerprint
 from scumble.generate.events import Noted
 from scumble.train import draws
+from scumble.train.ema import Average
 from scumble.train.objective import objective_of
 from scumble.train.optimizer import adapter_groups
 from scumble.train.optimizer_choice import build_chosen, text_ratio_of
@@ -60,7 +61,7 @@ def _session(
     config, optimizer = plan.config, plan.config.optimizer
     assert config.model.prediction_type is not None
     assert config.model.clip_skip is not None
-    return Session(
+    session = Session(
         base=plan.base,
         base_fingerprint=base_fingerprint,
         denoiser=denoiser,
@@ -80,6 +81,9 @@ def _session(
         packing=config.training.base_packing,
         seed=config.training.seed,
     )
+    if optimizer.ema_decay is not None:
+        session.average = Average(session.adapter, optimizer.ema_decay)
+    return session
 
 
 def _new_adapters(plan: Plan, modules: Mapping[str, nn.Module]) -> dict[str, Adapter]:

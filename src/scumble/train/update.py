@@ -1,4 +1,4 @@
-"""What an optimizer step does with the gradient: rates, unscaling, clipping, the optimizer's step."""
+"""What an optimizer step does with the gradient: rates, unscaling, clipping, the optimizer's step, the average's."""
 
 import torch
 from torch import nn
@@ -7,7 +7,7 @@ from scumble.train.session import Session
 
 
 def update(session: Session, learning_rate: float, clip: float) -> None:
-    """Move the adapter by its gradient.
+    """Move the adapter by its gradient, and its average after it.
 
     Args:
         session: its adapter holds a gradient.
@@ -25,3 +25,5 @@ def update(session: Session, learning_rate: float, clip: float) -> None:
         raise session.diverged(f"the gradient of step {session.step + 1} has norm {float(norm)}")
     scaler.step(optimizer)  # in float16 it skips a step whose gradient overflowed, and lowers the scale
     scaler.update()
+    if session.average is not None:
+        session.average.update(session.adapter, session.step)
