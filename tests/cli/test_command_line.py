@@ -140,13 +140,13 @@ def test_a_whole_diffusers_command_line_is_understood():
     assert (str(config.output.output_dir), config.output.resume) == ("sd-naruto", True)
     assert (config.output.checkpointing_steps, config.output.checkpoints_total_limit) == (500, 3)
     assert config.validation.validation_prompt == "A naruto with blue eyes."
-    assert (config.validation.num_validation_images, config.output.report_to) == (4, "tensorboard")
+    assert (config.validation.num_validation_images, config.output.report_to) == (4, ("tensorboard",))
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--report_to", "wandb"), "--report_to=wandb is not there yet"),
+        (("--report_to", "comet_ml"), "--report_to=comet_ml is not there yet"),
         (("--lr_scheduler=polynomial",), "--lr_scheduler=polynomial is not there yet"),
         (("--resume_from_checkpoint", "checkpoint-500"), "--resume_from_checkpoint=checkpoint-500: the newest"),
         (("--instance_data_dir", "x"), "--instance_data_dir: it is called --train_data_dir here"),
@@ -160,10 +160,10 @@ def test_what_is_not_there_yet_or_called_otherwise_says_so(scumble, words, said)
 
 
 def test_all_that_is_not_there_yet_is_said_at_once(scumble):
-    code, _, errors = scumble("train", "--max_train_samples", "9", "--push_to_hub", "--report_to=wandb", "--rank", "4")
+    code, _, errors = scumble("train", "--max_train_samples", "9", "--push_to_hub", "--report_to=clearml", "--rank", "4")
     assert code == 2
     assert [
-        flag for flag in ("--max_train_samples:", "--push_to_hub:", "--report_to=wandb") if flag not in errors
+        flag for flag in ("--max_train_samples:", "--push_to_hub:", "--report_to=clearml") if flag not in errors
     ] == []
 
 

@@ -37,7 +37,7 @@ def test_a_journal_tells_a_run_from_its_start_to_its_end(common, journal_of, tmp
     before = datetime.datetime.now(datetime.UTC)
     events = list(train(common()))
     entries, _ = read_journal(journal_of())
-    assert [entry["kind"] for entry in entries][0] == "started"
+    assert entries[0]["kind"] == "started"
     assert entries[0]["num_steps"] == 4
     assert entries[0]["algorithm"] == "lora"
     assert steps(journal_of()) == [1, 2, 3, 4]

@@ -32,7 +32,7 @@ CALLED_HERE = {
 
 VALUES_NOT_THERE_YET = {
     "lr_scheduler": ("linear", "polynomial", "cosine_with_restarts", "piecewise_constant"),
-    "report_to": ("wandb", "comet_ml", "clearml", "all"),
+    "report_to": ("comet_ml", "clearml"),
 }
 """Flag -> values of the diffusers script that are refused by name."""
 

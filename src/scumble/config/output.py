@@ -1,12 +1,37 @@
 """The settings of where things go."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from scumble.config.base import AllowPartial
-from scumble.config.section import Place, Section, file_name
+from scumble.config.section import Also, Place, Rule, Section, file_name
+from scumble.errors import nearest
+
+TRACKERS = ("tensorboard", "wandb", "trackio", "all", "none")
+
+
+def split_names(value: Any) -> Any:
+    """Names in one text, between commas, as several."""
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        return value
+    return tuple(part.strip() for name in names for part in name.split(","))
+
+
+def _trackers(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Known trackers, each once; "all" and "none" stand alone.
+
+    Raises:
+        ValueError: inside a validator, pydantic collects it.
+    """
+    for name in names:
+        if name not in TRACKERS:
+            raise ValueError(f"'{name}' is no tracker{nearest(name, TRACKERS)}")
+    if not names or (len(names) > 1 and {"all", "none"} & set(names)):
+        raise ValueError("must name trackers, or be all or none alone")
+    return tuple(dict.fromkeys(names))
 
 
 class OutputConfig(Section):
@@ -38,5 +63,28 @@ class OutputConfig(Section):
     allow_partial: AllowPartial = False
     overwrite: Annotated[bool, Field(description="replace an earlier run of the same name")] = False
     report_to: Annotated[
-        Literal["tensorboard", "none"], Field(description="where curves are logged besides the run folder")
-    ] = "tensorboard"
+        tuple[str, ...],
+        BeforeValidator(split_names),
+        AfterValidator(_trackers),
+        Field(
+            description="where curves and sample pictures are logged besides the run folder, repeatable or with commas: "
+            "tensorboard, wandb, trackio; all = those that are installed; none = nowhere"
+        ),
+    ] = ("tensorboard",)
+    tracker_project_name: Annotated[
+        str | None,
+        Also("log_tracker_name"),
+        Field(min_length=1, description="project of the run in wandb and trackio; none = scumble"),
+    ] = None
+
+
+def idle_output_settings(output: OutputConfig) -> list[Rule]:
+    """Settings of where things go that would do nothing."""
+    has_projects = bool({"wandb", "trackio", "all"} & set(output.report_to))
+    return [
+        (
+            output.tracker_project_name is not None and not has_projects,
+            "tracker_project_name",
+            "report_to = wandb or trackio",
+        ),
+    ]

@@ -9,7 +9,7 @@ from scumble.config.base import ModelConfig
 from scumble.config.data import DataConfig, idle_data_settings
 from scumble.config.objective import ObjectiveConfig, idle_objective_settings
 from scumble.config.optimizer import OptimizerConfig, idle_optimizer_settings
-from scumble.config.output import OutputConfig
+from scumble.config.output import OutputConfig, idle_output_settings
 from scumble.config.prior import PriorConfig, idle_prior_settings
 from scumble.config.section import Rule, Section
 from scumble.config.training import TrainingConfig
@@ -50,6 +50,7 @@ def refuse_idle_settings(config: TrainConfig) -> None:
         *idle_validation_settings(config.validation),
         *idle_data_settings(config.data),
         *idle_adapter_settings(config.adapter, has_init),
+        *idle_output_settings(output),
         *idle_objective_settings(config.objective, train.samples_a_step),
         (output.resume and output.overwrite, "overwrite", "resume left out"),
         (output.allow_partial and not has_init, "allow_partial", "init_lora"),

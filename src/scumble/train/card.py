@@ -158,6 +158,6 @@ def _files(plan: Plan) -> list[str]:
     output, val = plan.config.output, plan.config.validation
     folders = ["checkpoints"]
     folders += ["samples"] if val.sample_steps is not None else []
-    folders += ["tensorboard"] if output.report_to == "tensorboard" else []
+    folders += [name for name in ("tensorboard", "wandb") if name in output.report_to]
     folders += ["class_pictures"] if plan.classes is None and plan.config.prior.class_prompt is not None else []
     return [*loras, "curves.png", "config.toml", "history.json", "sheet.png", *(f"{name}/" for name in folders)]

@@ -34,7 +34,7 @@ from scumble.train.session import Session
 from scumble.train.sheet import draw_sheet
 from scumble.train.start import start_session
 from scumble.train.step import advance, memory_ran_out
-from scumble.train.tracker import Tracker, open_tracker
+from scumble.train.tracker import open_trackers, tracked
 from scumble.train.validation import validation_loss
 
 MEMORY_ADVICE = (
@@ -92,9 +92,9 @@ def _run(plan: Plan, run: RunFolder) -> Iterator[Event]:
     session = yield from start_session(plan)
     keeper = Keeper(plan, session.base_fingerprint)
     yield from _resume(plan, run, session)
-    with open_tracker(run.tensorboard, plan.config.output.report_to, session.step) as tracker:
+    with open_trackers(plan, run, session.step) as trackers:
         try:
-            yield from _steps(plan, run, session, material, keeper, tracker)
+            yield from tracked(_steps(plan, run, session, material, keeper), trackers)
         except GeneratorExit:  # every event comes between two steps: the session is whole
             _checkpoint(plan, run, session)
             _write_curves(plan, run, session)
@@ -125,17 +125,15 @@ def _resume(plan: Plan, run: RunFolder, session: Session) -> Iterator[Event]:
     yield Noted(f"going on from step {checkpoint.step} ({checkpoint.path.name})")
 
 
-def _steps(
-    plan: Plan, run: RunFolder, session: Session, material: Material, keeper: Keeper, tracker: Tracker
-) -> Iterator[Event]:
+def _steps(plan: Plan, run: RunFolder, session: Session, material: Material, keeper: Keeper) -> Iterator[Event]:
     on_nan = plan.config.training.on_nan
     while True:
         try:
-            yield from _at_intervals(plan, run, session, material, keeper, tracker)  # or what a stop left undone of it
+            yield from _at_intervals(plan, run, session, material, keeper)  # or what a stop left undone of it
             keep_good(session, on_nan)
             if session.step >= plan.num_steps or _is_patience_over(plan, session):
                 break
-            yield from _step(plan, session, material, tracker)
+            yield from _step(plan, session, material)
         except DivergedError as error:
             yield recover(session, error, on_nan)
     if _is_patience_over(plan, session):
@@ -145,7 +143,7 @@ def _steps(
         )
 
 
-def _step(plan: Plan, session: Session, material: Material, tracker: Tracker) -> Iterator[Event]:
+def _step(plan: Plan, session: Session, material: Material) -> Iterator[Event]:
     """The next step, unless it is left out."""
     if session.step + 1 in session.faults.skipped:
         session.step += 1
@@ -161,22 +159,19 @@ def _step(plan: Plan, session: Session, material: Material, tracker: Tracker) ->
         rate,
         optimizer.max_grad_norm,
     )
-    tracker.step(session.step, loss, rate)
     yield Stepped(session.step, plan.num_steps, loss, rate, monotonic() - started)
     if session.faults.parts != parts:
         yield Noted(memory_ran_out(session, train.train_batch_size), warning=True)
 
 
-def _at_intervals(
-    plan: Plan, run: RunFolder, session: Session, material: Material, keeper: Keeper, tracker: Tracker
-) -> Iterator[Event]:
+def _at_intervals(plan: Plan, run: RunFolder, session: Session, material: Material, keeper: Keeper) -> Iterator[Event]:
     """What a step's number calls for and is not there yet: validation, sample pictures, a checkpoint."""
     val, step, is_last = plan.config.validation, session.step, session.step == plan.num_steps
     assert val.validation_steps is not None
     assert plan.config.output.checkpointing_steps is not None
     is_validated = bool(session.validations) and session.validations[-1][0] == step
     if (step % val.validation_steps == 0 or is_last) and not is_validated:
-        yield _validate(plan, session, material, tracker)
+        yield _validate(plan, session, material)
     if step == 0:
         return
     samples = run.samples_at(step)
@@ -195,11 +190,10 @@ def _is_patience_over(plan: Plan, session: Session) -> bool:
     return patience is not None and session.validations_since_best() >= patience
 
 
-def _validate(plan: Plan, session: Session, material: Material, tracker: Tracker) -> Validated:
+def _validate(plan: Plan, session: Session, material: Material) -> Validated:
     with evaluating(session):
         loss = validation_loss(session, material.held_out)
         best = session.keep_best(loss)
-    tracker.validation(session.step, loss)
     return Validated(session.step, loss, best, bool(plan.split.held_out))
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from scumble.config import PriorConfig, TrainConfig, ValidationConfig, from_values, merged
+from scumble.config import OutputConfig, PriorConfig, TrainConfig, ValidationConfig, from_values, merged
 from scumble.errors import ConfigError
 from scumble.families.base import BaseModel
 from scumble.families.find import is_local
@@ -14,6 +14,7 @@ from scumble.files.lorafile import LoraFile
 from scumble.train.optimizer_choice import choose_optimizer, try_chosen
 from scumble.train.objective_choice import choose_objective
 from scumble.train.pictures import place_of
+from scumble.train.reporting import chosen_trackers
 
 RANK_FOR = {"style": 4, "person": 16, "object": 8}
 DEFAULT_RANK = 16
@@ -76,12 +77,7 @@ def resolve(
             "device": str(device),
         },
         "validation": _resolved_validation(val, steps),
-        "output": {
-            "name": output.name or place.name,
-            "output_dir": output.output_dir.resolve(),
-            "init_lora": output.init_lora and output.init_lora.resolve(),
-            "checkpointing_steps": output.checkpointing_steps or max(1, -(-steps // 4)),
-        },
+        "output": _resolved_output(output, place, steps),
     }
     if prior.class_prompt is not None or size.has_classes:
         chosen["prior"] = _resolved_prior(prior, size.has_classes)
@@ -105,6 +101,16 @@ def _resolved_validation(val: ValidationConfig, steps: int) -> dict[str, object]
         "validation_steps": between,
         "num_validation_images": val.num_validation_images or 1,
         "sample_steps": val.sample_steps or max(1, -(-steps // 4)),
+    }
+
+
+def _resolved_output(output: OutputConfig, place: Path, steps: int) -> dict[str, object]:
+    return {
+        "name": output.name or place.name,
+        "output_dir": output.output_dir.resolve(),
+        "report_to": chosen_trackers(output.report_to),
+        "init_lora": output.init_lora and output.init_lora.resolve(),
+        "checkpointing_steps": output.checkpointing_steps or max(1, -(-steps // 4)),
     }
 
 

@@ -80,6 +80,11 @@ class RunFolder:
         return self.path / "tensorboard"
 
     @property
+    def wandb(self) -> Path:
+        """Weights & Biases' files."""
+        return self.path / "wandb"
+
+    @property
     def lora(self) -> Path:
         """The LoRA of the last step."""
         return self.path / f"{self.name}{self.suffix}"
@@ -176,7 +181,7 @@ def _remove_the_rest(run: RunFolder) -> None:
     """Remove what a run wrote beside its LoRAs; without its settings the folder is not known to be a run's."""
     if not run.config.exists():
         return
-    for folder in (run.checkpoints, run.class_pictures, run.tensorboard, run.path / "samples"):
+    for folder in (run.checkpoints, run.class_pictures, run.tensorboard, run.wandb, run.path / "samples"):
         shutil.rmtree(folder, ignore_errors=True)
     for file in (run.curves, run.history, run.journal, run.sheet, run.config):
         file.unlink(missing_ok=True)
