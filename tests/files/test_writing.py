@@ -6,7 +6,7 @@ import safetensors.torch
 import torch
 
 from scumble.errors import LoraFileError
-from scumble.files.atomic import write_atomically
+from scumble.files.atomic import whole_folder, write_atomically
 from scumble.files.encode import encode, with_hashes
 from scumble.files.guard import read_metadata
 from scumble.files.lorafile import LoraFile, LoraLayer
@@ -116,10 +116,31 @@ def test_an_interrupted_write_leaves_the_old_file_and_no_rest(tmp_path, monkeypa
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", disk_full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(OSError, match="No space") as caught:
         write_atomically(path, b"new")
+    assert caught.value.filename == str(path)
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_place_that_cannot_be_written_is_named_and_not_the_temporary_file(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "folder").mkdir()
+    for path in (tmp_path / "nowhere" / "a.bin", tmp_path / "file" / "a.bin", tmp_path / "folder"):
+        with pytest.raises(OSError) as caught:
+            write_atomically(path, b"new")
+        assert caught.value.filename == str(path)
+    with pytest.raises(FileNotFoundError) as caught, whole_folder(tmp_path / "nowhere" / "out"):
+        pass
+    assert caught.value.filename == str(tmp_path / "nowhere" / "out")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
+
+
+def test_an_error_about_another_file_names_that_one(tmp_path):
+    with pytest.raises(FileNotFoundError) as caught, whole_folder(tmp_path / "out"):
+        (tmp_path / "source").read_bytes()
+    assert caught.value.filename == str(tmp_path / "source")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_write_replaces_the_whole_file_under_any_name(tmp_path):

@@ -4,7 +4,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -29,7 +29,7 @@ def written_atomically(path: str | Path) -> Iterator[BinaryIO]:
     Args:
         path: the file; its folder must exist.
     Raises:
-        OSError: the disk is full, the folder is missing or read-only; the old file is untouched.
+        OSError: the disk is full, the folder is missing or read-only; it names the file, and the old one is untouched.
     """
     path = Path(path)
     # a short name of its own: the target's may be as long as the file system allows
@@ -40,10 +40,25 @@ def written_atomically(path: str | Path) -> Iterator[BinaryIO]:
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(path)
+    except OSError as error:
+        _forget(temporary)
+        _raise_about(path, temporary, error)
+        raise
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        _forget(temporary)
         raise
     sync_folder(path.parent)
+
+
+def _forget(temporary: Path) -> None:
+    with suppress(OSError):  # what went wrong before is what counts
+        temporary.unlink()
+
+
+def _raise_about(path: Path, temporary: Path, error: OSError) -> None:
+    """Raise the error with the name that was wanted in place of the temporary one; do nothing if it is about another file."""
+    if error.errno is not None and error.filename in {None, str(temporary)}:
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def write_together(contents: Mapping[Path, bytes], outdated: Iterable[Path] = ()) -> None:
@@ -80,7 +95,11 @@ def whole_folder(out: Path) -> Iterator[Path]:
     """
     token = secrets.token_hex(8)
     folder, old = (out.parent / f".scumble-{token}.{ending}" for ending in ("tmp", "old"))
-    folder.mkdir()
+    try:
+        folder.mkdir()
+    except OSError as error:
+        _raise_about(out, folder, error)
+        raise
     try:
         yield folder
         _sync_all(folder)
