@@ -49,8 +49,21 @@ def test_a_small_picture_is_not_enlarged(size_px):
     assert BucketRule(*SD1, may_enlarge=True).size_for(size_px) in bucket_sizes(*SD1)
 
 
-def test_a_picture_smaller_than_a_step_is_the_only_one_that_is_enlarged_unasked():
-    assert BucketRule(*SD1).size_for((50, 200)) == (64, 192)
+@pytest.mark.parametrize(("resolution", "step"), [SD1, SDXL, (64, 8), (64, 64)])
+def test_every_size_is_within_the_buckets_and_only_a_side_of_less_than_a_step_is_enlarged(resolution, step):
+    rule = BucketRule(resolution, step)
+    sides = sorted({1, step - 1, step, step + 1, resolution - 1, resolution, resolution + 1, 2 * resolution, 6000})
+    for size_px in [(width, height) for width in sides for height in sides]:
+        size = rule.size_for(size_px)
+        assert all(side % step == 0 for side in size)
+        assert max(size) <= 2 * resolution and size[0] * size[1] <= resolution**2
+        assert all(target <= max(step, side) for target, side in zip(size, size_px, strict=True))
+
+
+@pytest.mark.parametrize(("size_px", "size"), [((200, 6000), (192, 1024)), ((50, 200), (64, 192)), ((1, 1), (64, 64))])
+def test_a_thin_or_tiny_picture_is_cut_to_its_bucket_as_far_as_it_reaches(size_px, size):
+    assert BucketRule(*SD1).size_for(size_px) == size
+    assert BucketRule(*SD1).size_for(size_px[::-1]) == size[::-1]
 
 
 def test_without_buckets_all_are_cut_to_the_square():

@@ -25,8 +25,8 @@ class BucketRule:
         resolution: side of a square with the largest area.
         step: of the sides.
         is_on: several shapes; otherwise every picture is cut to the square.
-        may_enlarge: a picture that is smaller than its bucket is enlarged; otherwise it is cut to whole steps of its own
-            size.
+        may_enlarge: a picture that is smaller than its bucket is enlarged; otherwise it is cut to its bucket as far as
+            it reaches, in whole steps, and enlarged only where a side is shorter than one step.
     """
 
     resolution: int
@@ -41,11 +41,12 @@ class BucketRule:
     def size_for(self, size_px: Size) -> Size:
         """What a picture of this size is cut to."""
         nearest = nearest_bucket(size_px, self.sizes())
-        if not self.is_on or self.may_enlarge or enlargement(size_px, nearest) <= 1:
+        if not self.is_on or self.may_enlarge:
             return nearest
-        area = size_px[0] * size_px[1]
-        shrunk = min(1.0, self.resolution / math.sqrt(area))
-        width, height = (max(self.step, int(side * shrunk) // self.step * self.step) for side in size_px)
+        width, height = (
+            min(target, max(self.step, side // self.step * self.step))
+            for target, side in zip(nearest, size_px, strict=True)
+        )
         return width, height
 
 
