@@ -63,6 +63,10 @@ class DivergedError(ScumbleError):
         self.step = step
 
 
+class DiskError(ScumbleError):
+    """The disk is full, or refuses to be written to."""
+
+
 class OutOfMemoryError(ScumbleError):
     """The device has not enough memory for what was asked."""
 

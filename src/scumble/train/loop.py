@@ -17,6 +17,7 @@ from scumble.generate.events import Noted
 from scumble.train.card import planned
 from scumble.train.checkpoint import read_newest_checkpoint, write_checkpoint
 from scumble.train.curves import draw_curves
+from scumble.train.disk import disk_advice, write_png
 from scumble.train.evaluated import evaluating, holding
 from scumble.train.events import Event, Finished, Sampled, Saved, Stepped, Validated
 from scumble.train.identity import identity, refuse_another_run
@@ -79,14 +80,14 @@ def run_plan(plan: Plan) -> Iterator[Event]:
     """Train what was planned; see `train`."""
     output, run = plan.config.output, folder_of(plan)
     cache = cache_in_use(plan.config.data.cache_dir or default_cache_dir())
-    with memory_advice(MEMORY_ADVICE), open_run(run, output.resume, output.overwrite), cache:
+    with disk_advice(run.path), memory_advice(MEMORY_ADVICE), open_run(run, output.resume, output.overwrite), cache:
         yield from journaled(_run(plan, run), run.journal, facts_of(plan), output.resume)
 
 
 def _run(plan: Plan, run: RunFolder) -> Iterator[Event]:
     if not (plan.config.output.resume and run.config.exists()):
         write_atomically(run.config, write_toml(_repeatable(plan.config)).encode())
-    draw_sheet(plan.scan.examples, f"{plan.name}: {len(plan.scan.examples)} pictures").save(run.sheet)
+    write_png(run.sheet, draw_sheet(plan.scan.examples, f"{plan.name}: {len(plan.scan.examples)} pictures"))
     classes = yield from find_classes(plan, run)
     material = yield from prepare_material(plan, classes, sample_prompts(plan))
     session = yield from start_session(plan)
@@ -215,7 +216,7 @@ def _checkpoint(plan: Plan, run: RunFolder, session: Session) -> Path:
 
 def _write_curves(plan: Plan, run: RunFolder, session: Session) -> None:
     write_json(run.history, {"history": session.history, "validations": session.validations})
-    draw_curves(session.history, session.validations, session.best_step, plan.name).save(run.curves)
+    write_png(run.curves, draw_curves(session.history, session.validations, session.best_step, plan.name))
 
 
 def _finish(plan: Plan, run: RunFolder, session: Session, material: Material, keeper: Keeper) -> Iterator[Event]:

@@ -14,6 +14,7 @@ from scumble.generate.draw import Settings, decode_images, draw_latents
 from scumble.generate.grid import labelled_grid
 from scumble.generate.prompt import split_prompts
 from scumble.generate.weighted import prompt_states
+from scumble.train.disk import write_png
 from scumble.train.plan import Plan
 from scumble.train.session import Session
 from scumble.train.start import ADAPTER_NAME
@@ -64,7 +65,7 @@ def draw_samples(plan: Plan, session: Session, texts: SampleTexts, lora: Path, p
     path.parent.mkdir(exist_ok=True)
     seeds = [f"seed {FIRST_SEED + index}" for index in range(len(rows[0]))]
     title = f"{plan.name}, step {session.step}"
-    labelled_grid(rows, seeds, sample_prompts(plan), title).save(path)
+    write_png(path, labelled_grid(rows, seeds, sample_prompts(plan), title))
     return path
 
 
