@@ -24,7 +24,7 @@ from scumble.config.caption import CaptionConfig
 from scumble.data.captioners.base import Captioner, Module, Wishes
 from scumble.data.captioners.place import find_model
 from scumble.data.layouts.found import FoundPicture
-from scumble.data.pictures import read_picture
+from scumble.data.pictures import decode_picture
 from scumble.errors import DataError
 from scumble.files.atomic import write_atomically
 from scumble.generate.device import memory_advice
@@ -148,7 +148,7 @@ def _caption_batch(
     images: list[Image.Image] = []
     for picture in batch:
         try:
-            images.append(read_picture(picture.path))
+            images.append(decode_picture(picture.path))
             readable.append(picture)
         except DataError as error:
             yield Outcome(picture.path, "failed", str(error)), False

@@ -12,6 +12,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from scumble.data.picture_files import opened
 from scumble.data.pictures import SUFFIXES, read_picture
 from scumble.errors import DataError
 
@@ -73,12 +74,12 @@ def mask_of(picture: Path, size_px: tuple[int, int], rule: MaskRule) -> Mask | N
     ratio = grey.width * size_px[1] / (grey.height * size_px[0])
     if abs(ratio - 1) > SHAPE_TOLERANCE:
         raise DataError(
-            f"its mask {path.name} is {grey.width} x {grey.height} px, the picture {size_px[0]} x {size_px[1]}: expected the "
+            f"{BLAME}{path.name} is {grey.width} x {grey.height} px, the picture {size_px[0]} x {size_px[1]}: expected the "
             "same shape"
         )
     values = np.asarray(grey)
     if not values.any():
-        raise DataError(f"its mask {path.name} is black everywhere: nothing of the picture would count")
+        raise DataError(f"{BLAME}{path.name} is black everywhere: nothing of the picture would count")
     return Mask(path, is_alpha, hashlib.sha256(values.tobytes()).hexdigest())
 
 
@@ -104,12 +105,12 @@ def _file_of(picture: Path, folder: Path) -> Path | None:
 
 
 def _has_alpha(picture: Path) -> bool:
-    with Image.open(picture) as image:
+    with opened(picture) as image:
         return "A" in image.getbands() or "transparency" in image.info
 
 
 def _read(path: Path, is_alpha: bool) -> Image.Image:
     if not is_alpha:
         return read_picture(path).convert("L")
-    with Image.open(path) as image:
+    with opened(path) as image:
         return ImageOps.exif_transpose(image).convert("RGBA").getchannel("A")

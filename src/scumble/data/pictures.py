@@ -1,37 +1,44 @@
 """Reading one picture and cutting it to the size that training sees."""
 
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
+from PIL.ExifTags import Base
 from torch import Tensor
 
+from scumble.data.colours import inks_as_meant, mend_transparent_colour, opposite_is_meant, to_rgb
+from scumble.data.picture_files import (
+    DAMAGE,
+    choose_frame,
+    opened,
+    refuse_missing_parts,
+    refuse_size,
+    refuse_wrong_checksums,
+)
 from scumble.errors import DataError
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
 OTHER_PICTURES = {
-    ".avif",
-    ".heic",
-    ".heif",
-    ".jxl",
-    ".psd",
-    ".svg",
-    ".tga",
-    ".cr2",
-    ".cr3",
-    ".nef",
-    ".arw",
-    ".dng",
+    *(".apng", ".avif", ".avifs", ".dds", ".dib", ".eps", ".exr", ".hdr", ".heic", ".heics", ".heif", ".icns", ".ico"),
+    *(".j2k", ".jp2", ".jpe", ".jpf", ".jpx", ".jxl", ".mpo", ".pbm", ".pcx", ".pfm", ".pgm", ".pnm", ".ppm", ".psb"),
+    *(".psd", ".qoi", ".svg", ".tga", ".xcf"),
+    *(".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".raf", ".rw2"),
 }
 """Suffixes of pictures that are not read here; naming them helps more than calling them no pictures."""
 
-MAX_PIXELS = 100_000_000
-ANIMATED = {"GIF", "WEBP", "PNG"}
-"""Formats of Pillow in which several frames are an animation; in the others they are pages, of which the first counts."""
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""Orientation as EXIF says it -> what makes the picture upright."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +47,7 @@ class PictureRule:
 
     Attributes:
         background: red, green and blue, 0..255, of what shows through transparency.
-        first_frame: an animation gives its first frame; otherwise it is refused.
+        first_frame: an animation gives its first frame, a file of several pages its first page; otherwise it is refused.
     """
 
     background: tuple[int, int, int] = (255, 255, 255)
@@ -53,52 +60,43 @@ USUAL = PictureRule()
 def read_picture(path: Path, rule: PictureRule = USUAL) -> Image.Image:
     """A picture file as upright 8-bit RGB.
 
-    Turned as its EXIF says, 16-bit values scaled down, transparency laid over the background.
+    Turned as its EXIF says, if that can be read, 16-bit values scaled down, transparency laid over the background; colour profiles are not
+    applied. Its format is that of its contents, whatever its name says.
 
     Raises:
-        DataError: not a picture, damaged, animated, or too large to be decoded safely.
+        DataError: it is not a picture, damaged, of several frames or pages, or too large to be decoded safely.
     """
     try:
-        with (
-            warnings.catch_warnings(category=Image.DecompressionBombWarning, action="ignore"),
-            Image.open(path) as image,
-        ):
-            # Pillow's warning at a smaller size is answered by our own limit
-            if image.width * image.height > MAX_PIXELS:
-                raise DataError(f"{image.width} x {image.height} pixels, more than {MAX_PIXELS // 1_000_000} million")
-            if getattr(image, "n_frames", 1) > 1 and image.format in ANIMATED and not rule.first_frame:
-                raise DataError("an animation: save the frame you want as a picture, or take --first-frame")
-            image.load()
-            return _to_rgb(ImageOps.exif_transpose(image), rule.background)
-    except UnidentifiedImageError:
-        raise DataError("empty file" if path.stat().st_size == 0 else "not a picture that can be read") from None
-    # Pillow's TIFF reader answers some damage with a TypeError
-    except (OSError, SyntaxError, ValueError, TypeError, EOFError, Image.DecompressionBombError) as error:
-        raise DataError(f"cannot be decoded: {error}") from None
+        return decode_picture(path, rule)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
 
 
-def _to_rgb(image: Image.Image, background: tuple[int, int, int]) -> Image.Image:
-    if image.mode.startswith("I;16") or image.mode in {"I", "F"}:
-        # Pillow's own conversion clips at 255 instead of scaling
-        values = np.asarray(image).astype(np.float64)
-        return Image.fromarray(
-            (values / _white(image.mode, values) * 255).round().clip(0, 255).astype(np.uint8)
-        ).convert("RGB")
-    if "transparency" in image.info or image.mode in {"RGBA", "LA", "PA", "La", "RGBa"}:
-        layer = image.convert("RGBA")
-        paper = Image.new("RGBA", layer.size, (*background, 255))
-        return Image.alpha_composite(paper, layer).convert("RGB")
-    return image.convert("RGB")
+def decode_picture(path: Path, rule: PictureRule = USUAL) -> Image.Image:
+    """The same, for lists of files with a reason each.
+
+    Raises:
+        DataError: why it cannot be read, without its name.
+    """
+    with opened(path) as image:
+        choose_frame(image, rule.first_frame)
+        refuse_size(image, path.stat().st_size)
+        refuse_missing_parts(image)
+        refuse_wrong_checksums(path, image)
+        mend_transparent_colour(image)
+        is_opposite = opposite_is_meant(image)
+        image.load()
+        rgb = to_rgb(_upright(inks_as_meant(image)), rule.background)
+    return ImageOps.invert(rgb) if is_opposite else rgb
 
 
-def _white(mode: str, values: NDArray[np.float64]) -> float:
-    """The value that is white: a 16-bit mode says so itself, 32-bit ones hold 8 bits, 16 bits, or reals up to 1."""
-    if not np.isfinite(values).all():
-        raise DataError("has values that are not finite")
-    highest = values.max(initial=0)
-    if mode == "F" and highest <= 1:
-        return 1.0
-    return 65535.0 if mode.startswith("I;16") or highest > 255 else 255.0
+def _upright(image: Image.Image) -> Image.Image:
+    """A loaded picture turned as its EXIF or XMP says; ImageOps.exif_transpose copies all others, and writes the EXIF anew."""
+    try:
+        turn = TURNS.get(image.getexif().get(Base.Orientation, 1))
+    except DAMAGE:
+        return image  # no viewer turns it either
+    return image if turn is None else image.transpose(turn)
 
 
 def fit(image: Image.Image, size_px: tuple[int, int], place: tuple[float, float] = (0.5, 0.5)) -> Tensor:

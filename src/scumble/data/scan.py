@@ -10,9 +10,9 @@ from pathlib import Path
 
 from scumble.data.captions import WITHOUT, CaptionRule, CaptionSource, captions_of
 from scumble.data.layouts.find import find_layout
-from scumble.data.layouts.found import FoundPicture, Layout, Rejected
+from scumble.data.layouts.found import FoundPicture, Layout, Rejected, folders_in, is_picture
 from scumble.data.masks import WITHOUT_MASKS, Mask, MaskRule, mask_of
-from scumble.data.pictures import USUAL, PictureRule, read_picture
+from scumble.data.pictures import USUAL, PictureRule, decode_picture
 from scumble.data.quality import Look, look_at
 from scumble.errors import DataError
 
@@ -149,7 +149,7 @@ def survey(folder: Path, rule: ScanRule | None = None) -> Generator[tuple[int, i
     examples: list[Example] = []
     classes: list[Example] = []
     uncaptioned: list[Example] = []
-    rejected, unread = list(layout.rejected), list[Rejected]()
+    rejected, unread = [*layout.rejected, *_folders_named_as_pictures(layout)], list[Rejected]()
     with ThreadPoolExecutor(os.cpu_count()) as threads:  # decoding runs outside Python's lock
         looked_at = threads.map(lambda picture: _looked_at(picture, rule), layout.pictures)
         for done, (picture, (example, problem)) in enumerate(zip(layout.pictures, looked_at, strict=True), 1):
@@ -179,10 +179,13 @@ def survey(folder: Path, rule: ScanRule | None = None) -> Generator[tuple[int, i
 def _looked_at(picture: FoundPicture, rule: ScanRule) -> tuple[Example | None, str]:
     """A picture decoded once, with its captions; and why it, or if it is there its caption, cannot be read."""
     try:
-        image = read_picture(picture.path, rule.pictures)
+        image = decode_picture(picture.path, rule.pictures)
         mask = mask_of(picture.path, image.size, rule.masks)
+        content = hash_file(picture.path)
     except DataError as error:
         return None, str(error)
+    except OSError as error:  # it was there a moment ago
+        return None, f"cannot be read: {error.strerror}"
     captions, problem = None, ""
     try:
         captions = captions_of(picture, rule.captions)
@@ -192,7 +195,7 @@ def _looked_at(picture: FoundPicture, rule: ScanRule) -> tuple[Example | None, s
         picture.path,
         captions.texts if captions else (),
         captions.source if captions else "none",
-        hash_file(picture.path),
+        content,
         image.size,
         picture.repeats,
         rule.pictures,
@@ -207,6 +210,16 @@ def hash_file(path: Path) -> str:
     """SHA-256 of a file's bytes, hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _folders_named_as_pictures(layout: Layout) -> Iterable[Rejected]:
+    """Folders beside pictures that are named like one, which are not among the files, and which nothing was said of."""
+    entered = {parent for picture in layout.pictures for parent in picture.path.parents}
+    known = {item.path for item in layout.rejected} | entered
+    for folder in sorted({picture.path.parent for picture in layout.pictures}):
+        for path in folders_in(folder):
+            if is_picture(path) and path not in known:
+                yield Rejected(path, "a folder, not a picture")
 
 
 def _notes_on_links(layout: Layout) -> Iterable[str]:
