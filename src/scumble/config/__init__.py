@@ -11,6 +11,7 @@ from scumble.config.optimizer import OptimizerConfig
 from scumble.config.output import OutputConfig
 from scumble.config.prior import PriorConfig
 from scumble.config.section import Also, Place, Section, from_values, in_words, merged, read_toml, write_toml
+from scumble.config.tokens import TokensConfig, parse_new_tokens
 from scumble.config.train import TrainConfig
 from scumble.config.training import TrainingConfig
 from scumble.config.validation import ValidationConfig
@@ -30,12 +31,14 @@ __all__ = [
     "Place",
     "PriorConfig",
     "Section",
+    "TokensConfig",
     "TrainConfig",
     "TrainingConfig",
     "ValidationConfig",
     "from_values",
     "in_words",
     "merged",
+    "parse_new_tokens",
     "parse_patterns",
     "read_toml",
     "write_toml",

@@ -12,6 +12,7 @@ from scumble.config.optimizer import OptimizerConfig, idle_optimizer_settings
 from scumble.config.output import OutputConfig, idle_output_settings
 from scumble.config.prior import PriorConfig, idle_prior_settings
 from scumble.config.section import Rule, Section
+from scumble.config.tokens import TokensConfig, idle_token_settings
 from scumble.config.training import TrainingConfig
 from scumble.config.validation import ValidationConfig, idle_validation_settings
 from scumble.errors import ConfigError
@@ -23,6 +24,7 @@ class TrainConfig(Section):
     model: ModelConfig = ModelConfig()
     data: DataConfig = DataConfig()
     adapter: AdapterConfig = AdapterConfig()
+    tokens: TokensConfig = TokensConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     training: TrainingConfig = TrainingConfig()
     objective: ObjectiveConfig = ObjectiveConfig()
@@ -47,6 +49,7 @@ def refuse_idle_settings(config: TrainConfig) -> None:
     rules: list[Rule] = [
         *idle_optimizer_settings(config.optimizer, config.adapter.train_text_encoder or has_init),
         *idle_prior_settings(config.prior),
+        *idle_token_settings(config.tokens, has_init, _of_adapter(config), config.data.caption_dropout_rate == 1),
         *idle_validation_settings(config.validation),
         *idle_data_settings(config.data),
         *idle_adapter_settings(config.adapter, has_init),
@@ -65,3 +68,11 @@ def refuse_idle_settings(config: TrainConfig) -> None:
             raise ConfigError(f"{setting} would have no effect: it needs {needs}; change that or leave {setting} out")
     if train.max_train_steps is not None and train.num_train_epochs is not None:
         raise ConfigError("max_train_steps and num_train_epochs both say how long to train: give one of them")
+
+
+def _of_adapter(config: TrainConfig) -> list[str]:
+    """The settings that were given and say something of the adapter."""
+    plain = AdapterConfig()
+    given = [name for name in AdapterConfig.model_fields if getattr(config.adapter, name) != getattr(plain, name)]
+    given += ["loraplus_lr_ratio"] if config.optimizer.loraplus_lr_ratio is not None else []
+    return given + (["purpose"] if config.training.purpose is not None else [])

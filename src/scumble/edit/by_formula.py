@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from scumble.adapters.weight import weight_of
 from scumble.edit.formulas import LENGTHS, change_by_formula
+from scumble.edit.independent_words import layers_in
 from scumble.edit.peft_by_formula import read_peft_by_formula
 from scumble.errors import LoraFileError
 from scumble.files.sgm import sgm_path
@@ -28,7 +28,7 @@ RENAMED = {"lora_A.weight": "lora_down.weight", "lora_B.weight": "lora_up.weight
 
 def needs_formulas(path: Path) -> bool:
     """Whether diffusers' reader does not do: a file that holds more than plain LoRA, or a PEFT folder."""
-    return path.is_dir() or any(_tensor_name(key).startswith(("hada_", "lokr_", *LENGTHS)) for key in load_file(path))
+    return path.is_dir() or any(_tensor_name(key).startswith(("hada_", "lokr_", *LENGTHS)) for key in layers_in(path))
 
 
 @torch.no_grad()
@@ -47,7 +47,7 @@ def read_by_formula(path: Path, layers: Mapping[str, nn.Module]) -> dict[str, Te
         return read_peft_by_formula(path, layers)
     places = {name: key for key in layers for name in _names(key)}
     found: dict[str, dict[str, Tensor]] = {}
-    for key, tensor in load_file(path).items():
+    for key, tensor in layers_in(path).items():
         name = _tensor_name(key)
         place = places.get(key.removesuffix("." + name))
         if place is None:

@@ -6,13 +6,15 @@ from typing import Any
 from safetensors import SafetensorError
 from torch import Tensor
 
+from scumble.edit.independent_words import layers_in, without_words
 from scumble.errors import LoraFileError
 
 
 def read_independently(path: str | Path, denoiser_config: Any) -> dict[str, Tensor]:
     """The weight change of every layer, resolved by diffusers' own reader and not by ours.
 
-    Needs no peft. None of the functions that wrote the file takes part.
+    Needs no peft. None of the functions that wrote the file takes part. diffusers refuses a file with words, so that it is
+    shown one without.
 
     Args:
         path: a .safetensors file.
@@ -30,17 +32,17 @@ def read_independently(path: str | Path, denoiser_config: Any) -> dict[str, Tens
         convert_unet_state_dict_to_peft,
     )
 
+    path = Path(path)
     try:
-        state, alphas, settings = StableDiffusionLoraLoaderMixin.lora_state_dict(
-            str(path),
-            unet_config=denoiser_config,
-            use_safetensors=True,
-            local_files_only=True,
-            return_lora_metadata=True,
-        )
-        parts = {key.partition(".")[0] for key in state}
+        if not layers_in(path):
+            return {}
+        with without_words(path) as readable:
+            state, alphas, settings = StableDiffusionLoraLoaderMixin.lora_state_dict(
+                str(readable), unet_config=denoiser_config, use_safetensors=True, local_files_only=True,
+                return_lora_metadata=True,
+            )  # fmt: skip
         read = {}
-        for part in sorted(parts):
+        for part in sorted({key.partition(".")[0] for key in state}):
             own, own_alphas = _part(state, part), _part(alphas or {}, part)
             if part == "unet":
                 own, own_alphas = map(convert_unet_state_dict_to_peft, (own, own_alphas))

@@ -5,7 +5,7 @@ Shapes: B batch, C latent channels, H W latent height and width.
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -16,8 +16,10 @@ from scumble.adapters.pack import pack
 from scumble.adapters.packed import Packing
 from scumble.edit.by_formula import needs_formulas, read_by_formula
 from scumble.edit.independent import read_independently
+from scumble.edit.independent_words import read_words
 from scumble.errors import LoraFileError
 from scumble.families.base import BaseModel, TextState
+from scumble.files.embeddings import Embeddings
 
 WEIGHT_TOLERANCE = {torch.float32: 1e-5, torch.float16: 2e-3, torch.bfloat16: 2e-2}
 """Largest relative error of the weight change, by precision of the file: what storing the factors in it explains."""
@@ -45,6 +47,7 @@ class Probe:
         captions: what the text state is of, where the text encoder was trained too; else empty.
         clip_skip: the text encoder's layer.
         num_chunks: chunks of each caption's text state.
+        words: new words that were trained.
     """
 
     noisy: Tensor
@@ -55,6 +58,7 @@ class Probe:
     captions: tuple[str, ...] = ()
     clip_skip: int = 1
     num_chunks: int = 1
+    words: Embeddings = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,8 @@ def prove_file(
         pack(denoiser, packing)
     encoder = base.load_text_encoder(probe.noisy.device) if probe.captions else None
     layers = _layers(base, {"unet": denoiser, **({} if encoder is None else encoder.modules)})
+    words = read_words(path)
+    _refuse_other_words(path, words, probe.words)
     by_formula = needs_formulas(path)
     changes = read_by_formula(path, layers) if by_formula else read_independently(path, denoiser.config)
     weight_error = _weight_error(path, changes, trained)
@@ -109,6 +115,8 @@ def prove_file(
         _hook_change(path, layers.get(key), key, change)
     text = probe.text
     if encoder is not None:
+        encoder.words.add(path.name, words)
+        encoder.words.use([path.name])
         states = encoder.encode(probe.captions, probe.clip_skip, probe.num_chunks)
         text = {**text, **{name: torch.stack([state[name] for state in states]) for name in states[0]}}
     answer = base.predict(denoiser, probe.noisy, probe.timesteps, text)
@@ -119,6 +127,17 @@ def prove_file(
     _refuse(path, reader, "weight change", proof.weight_error, WEIGHT_TOLERANCE[stored])
     _refuse(path, reader, "effect", proof.effect_error, EFFECT_TOLERANCE + WEIGHT_TOLERANCE[stored] + rounding)
     return proof
+
+
+def _refuse_other_words(path: Path, found: Embeddings, trained: Embeddings) -> None:
+    """Words are stored as they are, so that they are the same to the bit."""
+    if found.keys() != trained.keys():
+        raise LoraFileError(f"{path}: read back, it has the words {sorted(found)}, expected {sorted(trained)}")
+    for word, vectors in trained.items():
+        if found[word].keys() != vectors.keys() or any(
+            not torch.equal(found[word][part], tensor.cpu()) for part, tensor in vectors.items()
+        ):
+            raise LoraFileError(f"{path}: read back, the word '{word}' is not what was trained; do not use this file")
 
 
 def _weight_error(path: Path, changes: Mapping[str, Tensor], trained: Iterable[tuple[str, Tensor]]) -> float:

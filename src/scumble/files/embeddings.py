@@ -15,7 +15,7 @@ from torch import Tensor
 from scumble.errors import LoraFileError
 from scumble.files.atomic import write_together
 from scumble.files.encode import encode
-from scumble.files.places import FILE_SUFFIX
+from scumble.files.places import FILE_SUFFIX, plain_name
 
 Embeddings = Mapping[str, Mapping[str, Tensor]]
 """Word -> model part of a text encoder -> its vectors there, [V, D]; as many in each."""
@@ -46,7 +46,7 @@ def bundled(embeddings: Embeddings) -> dict[str, Tensor]:
 
 def _named(vectors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     names = TWO_ENCODERS if len(vectors) > 1 else ONE_ENCODER
-    return {names[part]: tensor.detach().cpu() for part, tensor in vectors.items()}
+    return {names[part]: tensor.detach() for part, tensor in vectors.items()}
 
 
 def taken_apart(tensors: Mapping[str, Tensor]) -> tuple[dict[str, dict[str, Tensor]], dict[str, Tensor]]:
@@ -132,6 +132,11 @@ def _listed(widths: Mapping[str, int]) -> str:
     return " and ".join(str(widths[part]) for part in sorted(widths))
 
 
+def words_beside(lora: Path) -> Path:
+    """The folder beside a LoRA in which its words lie in files of their own."""
+    return lora.with_name(f"{plain_name(lora.name)}-words")
+
+
 def write_embeddings(embeddings: Embeddings, folder: Path, metadata: Mapping[str, str]) -> list[Path]:
     """Write a file for each word, WORD.safetensors: the WebUI and ComfyUI call an embedding as its file is called.
 
@@ -149,7 +154,7 @@ def write_embeddings(embeddings: Embeddings, folder: Path, metadata: Mapping[str
     kept = {name: metadata[name] for name in OF_THE_BASE if name in metadata}
     files = {
         folder / f"{word}{FILE_SUFFIX}": encode(
-            _named(vectors) if len(vectors) > 1 else {word: vectors["text_encoder"].detach().cpu()}, kept
+            _named(vectors) if len(vectors) > 1 else {word: vectors["text_encoder"].detach()}, kept
         )
         for word, vectors in embeddings.items()
     }

@@ -10,7 +10,7 @@ from torch import Tensor
 from scumble.errors import LoraFileError, NamingError
 from scumble.files.atomic import write_together
 from scumble.files.detect import format_of
-from scumble.files.embeddings import BUNDLE
+from scumble.files.embeddings import BUNDLE, words_beside, write_embeddings
 from scumble.files.folder import laid_out, peft_files, read_files, without_settings
 from scumble.files.guard import refuse_non_finite
 from scumble.files.lorafile import Format, LoraFile
@@ -65,6 +65,24 @@ def write_lora(file: LoraFile, path: str | Path, format: str = "kohya", dtype: t
         write_together(contents, outdated)
     except OSError as error:
         raise LoraFileError(f"{path}: cannot be written ({error}); an older file there is untouched") from error
+
+
+def write_words(file: LoraFile, path: str | Path) -> Path | None:
+    """Write the words of a LoRA in files of their own beside it, as programs read them that do not look into LoRA files.
+
+    Args:
+        file: the LoRA.
+        path: where it lies.
+    Returns:
+        The folder; None where there are no words, and nothing is written.
+    Raises:
+        LoraFileError: the disk refuses.
+    """
+    if not file.embeddings:
+        return None
+    folder = words_beside(Path(path))
+    write_embeddings(file.embeddings, folder, file.metadata)
+    return folder
 
 
 def read_back(

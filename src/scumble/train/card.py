@@ -8,6 +8,7 @@ from scumble.edit.look import algorithm_of
 from scumble.files.lorafile import LoraFile
 from scumble.train.cuts import buckets_in_words, enlarged
 from scumble.train.events import Planned
+from scumble.train.new_words import words_on_card
 from scumble.train.objective_choice import objective_in_words
 from scumble.train.optimizer_choice import average_in_words, in_words
 from scumble.train.plan import Plan
@@ -26,7 +27,7 @@ def planned(plan: Plan) -> Planned:
         "folder": plan.scan.said,
         "pictures": _pictures(plan),
         "captions": _captions(plan),
-        "adapter": _new_adapter(plan) if plan.init is None else _adapter_of(plan.init, plan),
+        "adapter": _adapter(plan),
         "parameters": f"{plan.trainable:,} trainable of {plan.total + plan.trainable:,} "
         f"({100 * plan.trainable / (plan.total + plan.trainable):.2f} %)",
         "optimizer": in_words(optimizer),
@@ -48,11 +49,19 @@ def planned(plan: Plan) -> Planned:
         card["masks"] = f"{masked} of {len(plan.scan.examples)} pictures; of the others all counts"
     if optimizer.ema_decay is not None:
         card["average"] = average_in_words(plan.name, optimizer)
+    if plan.new_words:
+        card["new words"] = words_on_card(plan.new_words, config)
     if config.prior.prior_share is not None:
         card["prior"] = _prior(plan)
     if objective := objective_in_words(config.objective):
         card["objective"] = objective
     return Planned(f"{plan.name}: {plan.scan.folder} -> {plan.folder}", card)
+
+
+def _adapter(plan: Plan) -> str:
+    if not plan.layers:
+        return "none: new words alone are trained"
+    return _new_adapter(plan) if plan.init is None else _adapter_of(plan.init, plan)
 
 
 def _new_adapter(plan: Plan) -> str:

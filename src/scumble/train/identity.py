@@ -32,7 +32,7 @@ def _layers(init: LoraFile) -> str:
     described = "".join(
         f"{key} {layer.algorithm} {layer.alpha!r} {sorted((name, *tensor.shape) for name, tensor in layer.tensors.items())}\n"
         for key, layer in sorted(init.layers.items())
-    )
+    ) + "".join(f"{word} {len(vectors['text_encoder'])}\n" for word, vectors in sorted(init.embeddings.items()))
     return f"{len(init.layers)} layers, {hashlib.sha256(described.encode()).hexdigest()[:12]}"
 
 

@@ -13,6 +13,7 @@ from scumble.files.lorafile import LoraFile, LoraLayer
 from scumble.files.metadata import TrainingFacts, metadata_of
 from scumble.train.evaluated import evaluated
 from scumble.train.going_on import targets_of
+from scumble.train.new_words import in_metadata as in_metadata_of_words
 from scumble.train.optimizer_choice import in_metadata
 from scumble.train.plan import Plan
 from scumble.train.session import Session
@@ -45,14 +46,14 @@ class Keeper:
         for key, adapter in session.adapters.items():
             own = {name: numbers[f"{key}.{name}"].detach().cpu() for name, _ in adapter.named_parameters()}
             layers[key] = LoraLayer(adapter.algorithm, adapter.file_tensors(own), adapter.rank, adapter.alpha)
-        return LoraFile(layers, metadata_of(self._facts(step)))
+        words = session.new_words.with_numbers(numbers)
+        metadata = metadata_of(self._facts(step)) | in_metadata_of_words(words)
+        return LoraFile(layers, metadata, embeddings=words)
 
     def _facts(self, step: int) -> TrainingFacts:
         plan, config, identity = self.plan, self.plan.config, self.plan.base.file_identity()
         train = config.training
         per_step = train.train_batch_size * train.gradient_accumulation_steps
-        assert config.adapter.rank is not None
-        assert config.adapter.alpha is not None
         assert config.optimizer.learning_rate is not None
         assert config.model.clip_skip is not None
         assert config.data.resolution is not None
@@ -65,9 +66,9 @@ class Keeper:
             is_v2=identity.is_v2,
             implementation=identity.implementation,
             prediction_type=str(config.model.prediction_type),
-            rank=config.adapter.rank,
-            alpha=config.adapter.alpha,
-            targets=config.adapter.targets if plan.init is None else targets_of(plan.init),
+            rank=config.adapter.rank or 0,
+            alpha=config.adapter.alpha or 0.0,
+            targets=_targets(plan),
             steps=step,
             max_steps=plan.num_steps,
             epochs=step * per_step // len(plan.split.training),
@@ -88,3 +89,9 @@ class Keeper:
             caption_dropout_rate=config.data.caption_dropout_rate or None,
             fingerprint=self.base_fingerprint,
         )
+
+
+def _targets(plan: Plan) -> tuple[str, ...]:
+    if not plan.layers:
+        return ()
+    return plan.config.adapter.targets if plan.init is None else targets_of(plan.init)

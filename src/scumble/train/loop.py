@@ -11,7 +11,7 @@ from scumble.edit.programs.readings import in_words, readings_of
 from scumble.errors import DivergedError
 from scumble.families.layers import table_of
 from scumble.files.atomic import write_atomically
-from scumble.files.read import write_lora
+from scumble.files.read import write_lora, write_words
 from scumble.generate.device import memory_advice
 from scumble.generate.events import Noted
 from scumble.train.card import planned
@@ -233,6 +233,7 @@ def _finish(plan: Plan, run: RunFolder, session: Session, material: Material, ke
         yield Noted(f"no validation was better than that of the start: {run.best_lora.name} is the start", warning=True)
     yield Saved(session.step, _checkpoint(plan, run, session), "checkpoint")
     with holding(session, exported(plan, session)):
+        write_words(lora, path)
         proof = prove(session, material.held_out[0], run.lora, PRECISIONS[output.save_precision])
     yield Noted(
         f"proved: {proof.reader} finds the trained change in the file (differs by {proof.weight_error:.0e}), and on "

@@ -16,6 +16,7 @@ from scumble.generate.prompt import cut_off
 from scumble.train.batches import Batch, Mixture, Pool
 from scumble.train.cuts import Cut, class_cuts
 from scumble.train.events import Prepared
+from scumble.train.new_words import first_words, more_tokens
 from scumble.train.noise import noise_of
 from scumble.train.plan import Plan
 from scumble.train.samples import SampleTexts, sample_texts
@@ -182,13 +183,21 @@ def _cut_captions(plan: Plan, captions: Sequence[str], load_encoder: Callable[[]
     room, num_chunks = plan.base.max_tokens, plan.config.data.num_chunks
     surely_seen = room + (num_chunks - 1) * (room - COMMA_REACH)
     suspects = [
-        caption for caption in dict.fromkeys(captions) if len(caption.encode()) > surely_seen or "BREAK" in caption
+        caption
+        for caption in dict.fromkeys(captions)
+        if len(caption.encode()) + more_tokens(caption, plan.new_words) > surely_seen or "BREAK" in caption
     ]  # a token is one byte or more
     if not suspects:
         return
     encoder = load_encoder()
-    needed = {caption: encoder.count_chunks(caption) for caption in suspects}
-    cut = [caption for caption in suspects if needed[caption] > num_chunks]
+    with first_words(encoder, plan.new_words):
+        yield from _cut_of(plan, suspects, encoder)
+
+
+def _cut_of(plan: Plan, captions: Sequence[str], encoder: TextEncoder) -> Iterator[Noted]:
+    num_chunks = plan.config.data.num_chunks
+    needed = {caption: encoder.count_chunks(caption) for caption in captions}
+    cut = [caption for caption in captions if needed[caption] > num_chunks]
     if not cut:
         return
     unseen = cut_off(cut[0], lambda text: encoder.count_chunks(text) <= num_chunks)

@@ -9,6 +9,7 @@ from scumble.config import AdapterConfig
 from scumble.errors import ConfigError, LoraFileError
 from scumble.families.apply import frozen_layer
 from scumble.families.base import BaseModel
+from scumble.files.embeddings import Embeddings
 from scumble.files.lorafile import Format, LoraFile, LoraLayer
 from scumble.registry import load
 from scumble.train.recipes import recipe_for
@@ -33,18 +34,30 @@ def planned_layers(
     return planned
 
 
-def refuse_unsayable(format: str, layers: Mapping[str, LoraLayer], base: BaseModel) -> None:
-    """Raise if layers cannot be written in a naming; after the last step would be late.
+def count_numbers(layers: Mapping[str, LoraLayer], words: Embeddings) -> int:
+    """How many numbers will be trained.
+
+    Args:
+        layers, words: with numbers or without.
+    """
+    groups = [*(layer.tensors for layer in layers.values()), *words.values()]
+    return sum(tensor.numel() for tensors in groups for tensor in tensors.values())
+
+
+def refuse_unsayable(format: str, layers: Mapping[str, LoraLayer], base: BaseModel, words: Embeddings) -> None:
+    """Raise if layers and words cannot be written in a naming; after the last step would be late.
 
     Args:
         format: the naming's name in the registry.
         layers: by canonical key, with numbers or without.
         base: what they are for.
+        words: with numbers or without.
     Raises:
         ConfigError: says why, and which naming can.
     """
     plugin: Format = load("format", format)
     try:
-        plugin.write(LoraFile(layers, {"ss_base_model_version": base.file_identity().base_version}))
+        metadata = {"ss_base_model_version": base.file_identity().base_version}
+        plugin.write(LoraFile(layers, metadata, embeddings=words))
     except LoraFileError as error:
         raise ConfigError(f"format={format}: {error}") from error

@@ -21,9 +21,10 @@ from scumble.files.places import FILE_SUFFIX, PEFT_SUFFIX
 from scumble.generate.device import choose_device, choose_dtype
 from scumble.generate.events import Noted
 from scumble.train.cuts import Cut, bucket_rule, cuts_of
-from scumble.train.going_on import notes_on, read_init
+from scumble.train.going_on import read_init
 from scumble.train.lint_remarks import lint_remarks
-from scumble.train.naming import planned_layers, refuse_unsayable
+from scumble.train.naming import count_numbers, planned_layers, refuse_unsayable
+from scumble.train.new_words import PlannedWord, empty_words, planned_words
 from scumble.train.pictures import scan_pictures
 from scumble.train.recipes import find_layers, refuse_idle_patterns
 from scumble.train.remarks import prompt_remarks, remarks
@@ -98,7 +99,12 @@ class Plan:
     @property
     def reads_captions_anew(self) -> bool:
         """Whether the text encoder stays, because its states are other ones in each step."""
-        return self.trains_text or self.wording.varies
+        return self.trains_text or self.wording.varies or bool(self.new_words)
+
+    @property
+    def new_words(self) -> tuple[PlannedWord, ...]:
+        """The words that are taught."""
+        return planned_words(self.config.tokens, self.init)
 
     def layers_of(self, part: str) -> list[str]:
         """The adapted layers of one model part, by their path in it."""
@@ -159,7 +165,7 @@ def make_plan(config: TrainConfig, scan: Scan | None = None) -> Plan:
         if config.output.init_lora is None
         else read_init(config.output.init_lora, base, config.output.allow_partial)
     )
-    layers = find_layers(base, modules, config.adapter) if init is None else list(init.layers)
+    layers = find_layers(base, modules, config) if init is None else list(init.layers)
     split = split_pictures(_kin(scan), config.validation.validation_split, config.training.seed)
     device = choose_device(config.training.device)
     sizes = TrainingSize(
@@ -168,7 +174,8 @@ def make_plan(config: TrainConfig, scan: Scan | None = None) -> Plan:
     resolved = resolve(config, base, sizes, device, init)
     refuse_idle_patterns(layers, resolved.adapter)
     planned = planned_layers(base, modules, layers, resolved.adapter) if init is None else init.layers
-    refuse_unsayable(resolved.output.format, planned, base)
+    words = empty_words(planned_words(config.tokens, init), modules)
+    refuse_unsayable(resolved.output.format, planned, base, words)
     return Plan(
         config=resolved,
         base=base,
@@ -179,10 +186,10 @@ def make_plan(config: TrainConfig, scan: Scan | None = None) -> Plan:
         layers=tuple(layers),
         device=device,
         dtype=choose_dtype(resolved.training.mixed_precision, device),
-        trainable=sum(tensor.numel() for layer in planned.values() for tensor in layer.tensors.values()),
+        trainable=count_numbers(planned, words),
         total=sum(parameter.numel() for parameter in modules["unet"].parameters()),
         init=init,
-        notes=(*remarks(config, base, scan, split), *lint_remarks(scan), *prompt_remarks(config), *notes_on(init)),
+        notes=(*remarks(config, base, scan, split, init), *lint_remarks(scan), *prompt_remarks(config)),
     )
 
 

@@ -30,6 +30,8 @@ def prove(session: Session, batch: Batch, path: Path, stored: torch.dtype) -> Pr
     for strength in (1.0, 0.0):
         for module in session.modules.values():
             set_strength(module, ADAPTER_NAME, strength)
+        if session.text_encoder is not None:
+            session.text_encoder.words.use([ADAPTER_NAME] if strength else [])
         with torch.no_grad():
             text = session.text_of(batch)
         answers.append(ask(session.base, session.denoiser, noisy, timesteps, text))
@@ -39,5 +41,6 @@ def prove(session: Session, batch: Batch, path: Path, stored: torch.dtype) -> Pr
     captions = () if session.text_encoder is None else batch.captions
     session.denoiser, session.text_encoder = torch.nn.Identity(), None
     trained, plain = answers
-    probe = Probe(noisy, timesteps, text, trained, plain, captions, session.clip_skip, session.num_chunks)
+    words = session.new_words.with_numbers(session.adapter)
+    probe = Probe(noisy, timesteps, text, trained, plain, captions, session.clip_skip, session.num_chunks, words)
     return prove_file(path, session.base, probe, changes, stored, session.dtype, session.packing)

@@ -8,22 +8,25 @@ from torch import nn
 from scumble.adapters.base import Dropout
 from scumble.adapters.recipe import AdapterRecipe
 from scumble.adapters.targets import find_targets, matching
-from scumble.config import AdapterConfig, parse_patterns
+from scumble.config import AdapterConfig, TrainConfig, parse_patterns
 from scumble.errors import ConfigError
 from scumble.families.apply import frozen_layer
 from scumble.families.base import BaseModel
 
 
-def find_layers(base: BaseModel, modules: Mapping[str, nn.Module], config: AdapterConfig) -> list[str]:
-    """Canonical keys of the layers to adapt.
+def find_layers(base: BaseModel, modules: Mapping[str, nn.Module], settings: TrainConfig) -> list[str]:
+    """Canonical keys of the layers to adapt; none where new words alone are trained.
 
     Args:
         base: tells where a layer lies in the modules.
         modules: model part -> its module, with numbers or without.
-        config: which layers.
+        settings: which layers.
     Raises:
         TargetError: a target matches no layer.
     """
+    if settings.tokens.tokens_only:
+        return []
+    config = settings.adapter
     keys = [f"unet.{path}" for path in find_targets(modules["unet"], config.targets)]
     if not config.train_text_encoder:
         return keys

@@ -4,19 +4,30 @@ from scumble.config import TrainConfig
 from scumble.data.scan import Scan
 from scumble.errors import ConfigError
 from scumble.families.base import BaseModel
+from scumble.files.lorafile import LoraFile
 from scumble.generate.events import Noted
 from scumble.generate.prepare import note_prompts
 from scumble.generate.prompt import split_prompts
+from scumble.train.going_on import notes_on
+from scumble.train.new_words import planned_words, word_remarks
 from scumble.train.validation import Split
 
 GOOD_PICTURES = (15, 30)
 
 
-def remarks(config: TrainConfig, base: BaseModel, scan: Scan, split: Split) -> list[Noted]:
+def remarks(
+    config: TrainConfig, base: BaseModel, scan: Scan, split: Split, init: LoraFile | None = None
+) -> list[Noted]:
     """What the person should know before the run.
 
+    Args:
+        config: the settings.
+        base: what is trained on.
+        scan: the own pictures.
+        split: which of them train.
+        init: the LoRA that the run goes on from.
     Raises:
-        ConfigError: a setting of the captions would have no effect.
+        ConfigError: a setting of the captions would have no effect, or a new word is in no caption.
     """
     notes = [Noted(text) for text in base.notes]
     notes += [Noted(text, warning=True) for text in scan.notes]
@@ -36,7 +47,14 @@ def remarks(config: TrainConfig, base: BaseModel, scan: Scan, split: Split) -> l
                 warning=True,
             )
         )
-    trigger = config.data.trigger
+    _refuse_idle_settings(config, scan)
+    words = planned_words(config.tokens, init)
+    notes += word_remarks(words, [scan.examples[index] for index in split.training])
+    return [*notes, *_caption_remarks(config.data.trigger, scan), *notes_on(init)]
+
+
+def _caption_remarks(trigger: str | None, scan: Scan) -> list[Noted]:
+    notes = []
     without = [
         example
         for example in scan.examples
@@ -45,7 +63,7 @@ def remarks(config: TrainConfig, base: BaseModel, scan: Scan, split: Split) -> l
     if without:
         notes.append(
             Noted(
-                f"the trigger '{trigger}' is missing from {len(without)} of {count} captions, first {without[0].path.name}",
+                f"the trigger '{trigger}' is missing from {len(without)} of {len(scan.examples)} captions, first {without[0].path.name}",
                 warning=True,
             )
         )
@@ -57,7 +75,6 @@ def remarks(config: TrainConfig, base: BaseModel, scan: Scan, split: Split) -> l
                 warning=True,
             )
         )
-    _refuse_idle_settings(config, scan)
     return notes
 
 

@@ -11,7 +11,6 @@ from scumble.errors import ConfigError
 from scumble.families.base import BaseModel
 from scumble.families.find import is_local
 from scumble.files.lorafile import LoraFile
-from scumble.train.optimizer_choice import choose_optimizer, try_chosen
 from scumble.train.objective_choice import choose_objective
 from scumble.train.pictures import place_of
 from scumble.train.reporting import chosen_trackers
@@ -50,7 +49,6 @@ def resolve(
     )  # fmt: skip
     per_step = train.train_batch_size * train.gradient_accumulation_steps
     steps = train.max_train_steps or _default_steps(train.num_train_epochs, size, per_step)
-    rank, alpha = _rank_and_alpha(config, init)
     _refuse_idle_rate(optimizer.text_encoder_lr, init)
     place = place_of(config.data)
     chosen: dict[str, Mapping[str, object]] = {
@@ -66,7 +64,7 @@ def resolve(
             "cache_dir": config.data.cache_dir and config.data.cache_dir.resolve(),
             "resolution": _resolution(config.data.resolution, base),
         },
-        "adapter": {"rank": rank, "alpha": alpha, "dora": _axis(config)},
+        "adapter": _resolved_adapter(config, init),
         "objective": choose_objective(config.objective, base, train.samples_a_step),
         "optimizer": choose_optimizer(optimizer, base.advice.learning_rate or DEFAULT_RATE, steps, per_step),
         "training": {
@@ -87,6 +85,13 @@ def resolve(
 
 
 def _axis(config: TrainConfig) -> str | None:
+def _resolved_adapter(config: TrainConfig, init: LoraFile | None) -> dict[str, object]:
+    if config.tokens.tokens_only or (init is not None and not init.layers):
+        return {}  # words alone are trained
+    rank, alpha = _rank_and_alpha(config, init)
+    return {"rank": rank, "alpha": alpha, "dora": _axis(config)}
+
+
     """The axis of DoRA's lengths that the readers of the run's files take."""
     if config.adapter.dora != "auto":
         return config.adapter.dora

@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 
 from scumble.errors import CheckpointError
 from scumble.files.atomic import write_atomically
+from scumble.files.embeddings import words_beside
 from scumble.files.places import SUFFIXES
 from scumble.train import journal
 
@@ -175,6 +176,7 @@ def _remove_loras(run: RunFolder) -> None:
             shutil.rmtree(place)
         else:
             place.unlink()
+        shutil.rmtree(words_beside(place), ignore_errors=True)
 
 
 def _remove_the_rest(run: RunFolder) -> None:

@@ -51,12 +51,15 @@ def draw_samples(plan: Plan, session: Session, texts: SampleTexts, lora: Path, p
         path: the picture to write.
     """
     modules = session.modules
-    attach_lora(plan.base, modules, read_lora(lora, plan.base.layer_paths()), FILE_NAME)
+    file = read_lora(lora, plan.base.layer_paths())
+    attach_lora(plan.base, modules, file, FILE_NAME)
     for module in modules.values():
         set_strength(module, ADAPTER_NAME, 0.0)
     try:
         if session.text_encoder is not None:
-            texts = sample_texts(session.text_encoder, sample_prompts(plan), session.clip_skip)
+            session.text_encoder.words.add(FILE_NAME, file.embeddings)
+            with session.text_encoder.words.only([FILE_NAME]):
+                texts = sample_texts(session.text_encoder, sample_prompts(plan), session.clip_skip)
         rows = [_row(plan, session, texts[prompt]) for prompt in sample_prompts(plan)]
     finally:
         for module in modules.values():
@@ -64,6 +67,8 @@ def draw_samples(plan: Plan, session: Session, texts: SampleTexts, lora: Path, p
             set_strength(module, ADAPTER_NAME, 1.0)
     path.parent.mkdir(exist_ok=True)
     seeds = [f"seed {FIRST_SEED + index}" for index in range(len(rows[0]))]
+        if session.text_encoder is not None:
+            session.text_encoder.words.remove(FILE_NAME)
     title = f"{plan.name}, step {session.step}"
     write_png(path, labelled_grid(rows, seeds, sample_prompts(plan), title))
     return path

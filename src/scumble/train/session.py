@@ -16,6 +16,7 @@ from scumble.families.base import BaseModel, TextEncoder, TextState
 from scumble.train.batches import Batch, stack_states
 from scumble.train.ema import Average
 from scumble.train.faults import Faults
+from scumble.train.new_words import TrainedWords
 from scumble.train.objective import Objective
 from scumble.train.optimizer_state import restore_state, state_of
 
@@ -49,6 +50,7 @@ class Session:
         objective: what is minimised.
         device: where the denoiser is.
         dtype: of the frozen weights.
+        new_words: words that are trained; none where their vectors are {}.
         text_encoder: frozen but for its adapter; None = the kept text states are right for ever.
         clip_skip: the text encoder's layer.
         num_chunks: chunks of each caption's text state.
@@ -73,6 +75,7 @@ class Session:
     device: torch.device
     dtype: torch.dtype
     text_encoder: TextEncoder | None = None
+    new_words: TrainedWords = field(default_factory=TrainedWords)
     clip_skip: int = 1
     num_chunks: int = 1
     packing: Packing | None = None
@@ -89,12 +92,12 @@ class Session:
 
     @cached_property
     def adapter(self) -> Mapping[str, nn.Parameter]:
-        """ "<canonical key>.<parameter>" -> trainable parameter, float32."""
+        """ "<canonical key>.<parameter>" -> trainable parameter, float32; the vectors of new words are among them."""
         return {
             f"{key}.{name}": parameter
             for key, adapter in self.adapters.items()
             for name, parameter in adapter.named_parameters()
-        }
+        } | self.new_words.parameters
 
     @property
     def modules(self) -> dict[str, nn.Module]:

@@ -15,6 +15,7 @@ from scumble.files.fingerprint import fingerprint
 from scumble.generate.events import Noted
 from scumble.train import draws
 from scumble.train.ema import Average
+from scumble.train.new_words import TrainedWords, start_remarks, trained_words, word_groups
 from scumble.train.objective import objective_of
 from scumble.train.optimizer import adapter_groups
 from scumble.train.optimizer_choice import build_chosen, text_ratio_of
@@ -47,8 +48,13 @@ def start_session(plan: Plan) -> Generator[Noted, None, Session]:
     adapters = _new_adapters(plan, modules) if plan.init is None else lora_adapters(plan.base, modules, plan.init, "")
     for adapter in adapters.values():
         adapter.leave_out(dropout_of(config.adapter))
+    words = trained_words(config, plan.new_words, text_encoder)
+    if text_encoder is not None:
+        yield from start_remarks(plan.new_words, text_encoder)
+        text_encoder.words.add(ADAPTER_NAME, words.vectors)
+        text_encoder.words.use([ADAPTER_NAME])
     attach_adapters(plan.base, modules, adapters, ADAPTER_NAME)
-    return _session(plan, denoiser, text_encoder, adapters, base_fingerprint)
+    return _session(plan, denoiser, text_encoder, adapters, words, base_fingerprint)
 
 
 def _session(
@@ -56,19 +62,20 @@ def _session(
     denoiser: nn.Module,
     text_encoder: TextEncoder | None,
     adapters: Mapping[str, Adapter],
+    words: TrainedWords,
     base_fingerprint: str,
 ) -> Session:
     config, optimizer = plan.config, plan.config.optimizer
     assert config.model.prediction_type is not None
     assert config.model.clip_skip is not None
+    groups = adapter_groups(adapters, optimizer.loraplus_lr_ratio, text_ratio_of(optimizer))
     session = Session(
         base=plan.base,
         base_fingerprint=base_fingerprint,
         denoiser=denoiser,
         adapters=adapters,
-        optimizer=build_chosen(
-            optimizer, adapter_groups(adapters, optimizer.loraplus_lr_ratio, text_ratio_of(optimizer))
-        ),
+        new_words=words,
+        optimizer=build_chosen(optimizer, [*groups, *word_groups(words, config)]),
         scaler=torch.amp.GradScaler(plan.device.type, enabled=plan.dtype == torch.float16),
         objective=objective_of(
             config.objective, config.model.prediction_type, plan.base.noise_schedule().to(plan.device)

@@ -36,11 +36,13 @@ def advance(
             adapter after the step is not finite. The session's count of steps is that before the step.
         RuntimeError: memory ran out with one sample at a time.
     """
+    session.new_words.before_step(session.step)
     total = _gradient(session, mixture, batch_size, accumulation)
     value = float(total)
     if not torch.isfinite(total):
         raise session.diverged(f"the loss of step {session.step + 1} is {value}")
     update(session, learning_rate, clip)
+    session.new_words.after_step()
     if not session.is_finite():
         raise session.diverged(f"the adapter after step {session.step + 1} has numbers that are not finite")
     session.step += 1
