@@ -14,6 +14,7 @@ from scumble.config import CaptionConfig, CheckConfig, CompareConfig, GenerateCo
 from scumble.config.cache import CacheConfig, PruneConfig
 from scumble.config.edit import ConvertConfig, ExtractConfig, InspectConfig, MergeConfig, ResizeConfig, VerifyConfig
 from scumble.config.publish import ImportConfig, PublishConfig
+from scumble.config.runs import RunsConfig
 from scumble.mini.config import DemoConfig, PretrainConfig
 
 PAGE = Path(__file__).parent / "reference" / "settings.md"
@@ -31,6 +32,7 @@ COMMANDS: dict[str, type[Section]] = {
     "resize": ResizeConfig,
     "publish": PublishConfig,
     "import": ImportConfig,
+    "runs": RunsConfig,
     "cache": CacheConfig,
     "cache prune": PruneConfig,
     "demo": DemoConfig,
@@ -51,6 +53,7 @@ FIRST_ARGUMENTS = {
     "resize": ("file",),
     "publish": ("file",),
     "import": ("file",),
+    "runs": ("folder",),
 }
 """Command -> the settings that it also takes without a flag, in their order."""
 

@@ -17,6 +17,7 @@ from scumble.cli.edit import COMMANDS as EDIT_COMMANDS
 from scumble.cli.flags import flags_model, nested
 from scumble.cli.foreign import notes_on, translate
 from scumble.cli.run import play, report
+from scumble.cli.runs import COMMANDS as RUNS_COMMANDS
 from scumble.cli.share import COMMANDS as SHARE_COMMANDS
 from scumble.config import CompareConfig, GenerateConfig, TrainConfig, from_values, in_words, merged, read_toml
 from scumble.errors import ConfigError, ScumbleError
@@ -127,7 +128,7 @@ def pretrain(
     play(run(settings), "what was done is saved: the same command goes on")
 
 
-for command in (*CACHE_COMMANDS, *CHECK_COMMANDS, *DATA_COMMANDS, *EDIT_COMMANDS, *SHARE_COMMANDS):
+for command in (*CACHE_COMMANDS, *CHECK_COMMANDS, *DATA_COMMANDS, *EDIT_COMMANDS, *RUNS_COMMANDS, *SHARE_COMMANDS):
     app.command(command)
 
 
