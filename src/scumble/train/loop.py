@@ -227,13 +227,13 @@ def _finish(plan: Plan, run: RunFolder, session: Session, material: Material, ke
     last = made["LoRA"]
     for path, lora, _ in made.values():
         write_lora(lora, path, output.format, PRECISIONS[output.save_precision])
+        write_words(lora, path)
     for what, result in made.items():
         yield Saved(result.step, result.path, what)
     if session.best_step == 0:
         yield Noted(f"no validation was better than that of the start: {run.best_lora.name} is the start", warning=True)
     yield Saved(session.step, _checkpoint(plan, run, session), "checkpoint")
     with holding(session, exported(plan, session)):
-        write_words(lora, path)
         proof = prove(session, material.held_out[0], run.lora, PRECISIONS[output.save_precision])
     yield Noted(
         f"proved: {proof.reader} finds the trained change in the file (differs by {proof.weight_error:.0e}), and on "

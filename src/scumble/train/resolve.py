@@ -84,7 +84,6 @@ def resolve(
     return resolved
 
 
-def _axis(config: TrainConfig) -> str | None:
 def _resolved_adapter(config: TrainConfig, init: LoraFile | None) -> dict[str, object]:
     if config.tokens.tokens_only or (init is not None and not init.layers):
         return {}  # words alone are trained
@@ -92,6 +91,7 @@ def _resolved_adapter(config: TrainConfig, init: LoraFile | None) -> dict[str, o
     return {"rank": rank, "alpha": alpha, "dora": _axis(config)}
 
 
+def _axis(config: TrainConfig) -> str | None:
     """The axis of DoRA's lengths that the readers of the run's files take."""
     if config.adapter.dora != "auto":
         return config.adapter.dora

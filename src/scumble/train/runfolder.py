@@ -172,11 +172,11 @@ def another_run_in(folder: Path) -> str:
 
 def _remove_loras(run: RunFolder) -> None:
     for place in (*run.results(), *run.loras_of_steps()):
+        shutil.rmtree(words_beside(place), ignore_errors=True)
         if place.is_dir():
             shutil.rmtree(place)
         else:
             place.unlink()
-        shutil.rmtree(words_beside(place), ignore_errors=True)
 
 
 def _remove_the_rest(run: RunFolder) -> None:

@@ -65,10 +65,10 @@ def draw_samples(plan: Plan, session: Session, texts: SampleTexts, lora: Path, p
         for module in modules.values():
             detach(module, FILE_NAME)
             set_strength(module, ADAPTER_NAME, 1.0)
-    path.parent.mkdir(exist_ok=True)
-    seeds = [f"seed {FIRST_SEED + index}" for index in range(len(rows[0]))]
         if session.text_encoder is not None:
             session.text_encoder.words.remove(FILE_NAME)
+    path.parent.mkdir(exist_ok=True)
+    seeds = [f"seed {FIRST_SEED + index}" for index in range(len(rows[0]))]
     title = f"{plan.name}, step {session.step}"
     write_png(path, labelled_grid(rows, seeds, sample_prompts(plan), title))
     return path

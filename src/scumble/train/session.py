@@ -74,8 +74,8 @@ class Session:
     objective: Objective
     device: torch.device
     dtype: torch.dtype
-    text_encoder: TextEncoder | None = None
     new_words: TrainedWords = field(default_factory=TrainedWords)
+    text_encoder: TextEncoder | None = None
     clip_skip: int = 1
     num_chunks: int = 1
     packing: Packing | None = None
