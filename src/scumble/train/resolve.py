@@ -12,6 +12,7 @@ from scumble.families.base import BaseModel
 from scumble.families.find import is_local
 from scumble.files.lorafile import LoraFile
 from scumble.train.objective_choice import choose_objective
+from scumble.train.optimizer_choice import choose_optimizer, try_chosen
 from scumble.train.pictures import place_of
 from scumble.train.reporting import chosen_trackers
 
