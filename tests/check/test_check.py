@@ -87,6 +87,27 @@ def test_a_folder_that_is_not_there_is_an_error(capsys, tmp_path):
     assert "nowhere: no such folder" in capsys.readouterr().err
 
 
+def test_a_folder_that_is_not_there_is_told_to_programs_too(check, tmp_path):
+    for flags in ([tmp_path / "nowhere"], ["--dataset-name", tmp_path / "nowhere"]):
+        code, found = check(*flags)
+        assert (code, found["usable"], found["report"]) == (1, False, None)
+        assert "nowhere" in found["problems"][0]
+    assert list((tmp_path / "here").iterdir()) == []
+
+
+def test_a_page_that_cannot_be_written_is_said_before_anything_is_looked_at(capsys, photos, tmp_path, monkeypatch):
+    def forbidden(dir):
+        raise PermissionError(13, "Permission denied", str(dir))
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tempfile.TemporaryFile", forbidden)
+    assert exit_code(["check", str(photos)]) == 2
+    ended = capsys.readouterr()
+    said = ended.err.replace("\n", " ")
+    assert f"cannot be written to {tmp_path} (Permission denied); give --report another place" in said
+    assert ended.out == ""
+
+
 def test_warnings_count_only_where_one_is_strict(check, photos):
     (photos / "05.txt").write_text("a dog", encoding="utf-8")
     assert check(photos, "--trigger", "sks dog", "--resolution", 32)[0] == 0
@@ -111,7 +132,8 @@ def test_words_that_are_cut_off_are_named_without_a_base(check, photos):
     (photos / "03.txt").write_text("sks dog, " + "word " * 80 + "sun and moon", encoding="utf-8")
     _, found = check(photos, "--resolution", 32)
     (cut,) = found["captions"]["cut"]
-    assert (cut["path"], cut["tokens"], cut["chunks"]) == ("03.png", 86, 2)
+    assert (cut["file"], cut["tokens"], cut["chunks"]) == ("03.png", 86, 2)
+    assert cut["caption"].startswith("sks dog, word word")
     assert cut["unseen"] == "word " * 8 + "sun and moon"
     assert check(photos, "--resolution", 32, "--max-token-length", 150)[1]["captions"]["cut"] == []
 
@@ -157,10 +179,13 @@ def test_what_training_would_refuse_makes_it_unusable(check, photos, tiny_base, 
     assert said in found["plan"]["missing"]
 
 
-def test_a_base_that_is_not_there_leaves_the_pictures_usable(check, photos):
+def test_a_base_that_was_named_and_is_not_there_is_a_problem(check, photos):
     code, found = check(photos, "--base", "nowhere.safetensors")
-    assert code == 0
+    assert (code, found["usable"]) == (1, False)
     assert "there is no such file" in found["plan"]["missing"]
+    (problem,) = found["problems"]
+    assert problem.startswith("training would refuse it: ")
+    assert "there is no such file" in problem
 
 
 def test_without_a_base_nothing_is_fetched_and_the_plan_says_why(check, photos):

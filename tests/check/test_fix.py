@@ -4,8 +4,8 @@ import json
 import shutil
 
 import pytest
+from PIL import Image
 
-from scumble.check.fix import JOURNAL
 from scumble.cli.app import exit_code
 
 
@@ -60,12 +60,10 @@ def test_nothing_is_lost_and_undo_takes_all_of_it_back(check, messy):
     assert all(content in everything for content in before.values())
     check(messy, "--trigger", "sks", "--undo")
     assert contents(messy) == before
-    assert contents(aside(messy)) == {JOURNAL: b""}
+    assert not aside(messy).exists()
 
 
 def test_what_is_in_order_stays_as_it_is(check, photos):
-    for path in photos.glob("*.txt"):
-        path.write_text(path.read_text() + "\n")
     before = contents(photos)
     _, found = check(photos, "--fix")
     assert found["fixed"] == []
@@ -108,6 +106,57 @@ def test_of_an_own_and_a_class_picture_the_own_one_stays(check, tmp_path, photog
         photographs[name.endswith("y.jpg")].save(path)
     check(tmp_path / "kohya", "--fix")
     assert contents(tmp_path / "kohya").keys() == {"img/10_sks flower/z.jpg", "img/10_sks flower/y.jpg"}
+
+
+def test_copies_with_repeats_of_their_own_stay_and_it_is_said(tmp_path, photographs, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("2_flower/a.png", "9_flower/a.png", "9_flower/b.png"):
+        path = tmp_path / "set" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        photographs[name.endswith("b.png")].save(path)
+    before = contents(tmp_path / "set")
+    assert exit_code(["check", str(tmp_path / "set"), "--fix"]) == 0
+    assert contents(tmp_path / "set") == before
+    said = capsys.readouterr().out.replace("\n", " ")
+    assert "2_flower/a.png = 9_flower/a.png: the same bytes, but with repeats of their own (2, 9)" in said
+
+
+def test_a_copy_whose_caption_differs_is_moved_with_these_words(check, messy):
+    (messy / "IMG_0004.txt").write_text("a flower\n", encoding="utf-8")
+    _, found = check(messy, "--trigger", "sks", "--fix")
+    reasons = {act["reason"] for act in found["fixed"]}
+    assert "the same bytes as IMG_0004.jpg; its caption differs" in reasons
+
+
+def test_a_picture_of_which_only_the_mask_is_bad_stays(check, photos, tmp_path):
+    masks = tmp_path / "masks"
+    masks.mkdir()
+    Image.new("L", (40, 48)).save(masks / "00.png")
+    Image.new("L", (40, 48), 255).save(masks / "01.png")
+    (masks / "02.png").write_bytes(b"no picture")
+    before = contents(photos)
+    code, found = check(photos, "--fix", "--mask-dir", masks)
+    assert (code, found["fixed"]) == (0, [])
+    assert contents(photos) == before
+    why = {item["file"]: item["reason"] for item in found["rejected"]}
+    assert why.keys() == {"00.png", "02.png"}
+    assert why["00.png"].startswith("its mask 00.png is black everywhere")
+    assert why["02.png"].startswith("its mask cannot be used")
+
+
+def test_a_clean_caption_without_an_end_of_line_is_not_written_anew(check, photos):
+    (photos / "00.txt").write_bytes(b"a dog")
+    (photos / "01.txt").write_bytes(b"a dog\r\n")
+    (photos / "02.txt").write_bytes(b"")
+    before = contents(photos)
+    assert check(photos, "--fix")[1]["fixed"] == []
+    assert contents(photos) == before
+
+
+def test_that_nothing_was_to_be_done_is_said(photos, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    exit_code(["check", str(photos), "--fix"])
+    assert "nothing was moved or written" in capsys.readouterr().out
 
 
 def test_undo_overwrites_no_caption_that_was_changed_since(check, messy, capsys):

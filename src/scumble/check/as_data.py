@@ -8,6 +8,7 @@ from typing import Any
 from scumble.check.events import Checked
 from scumble.check.findings import Findings
 from scumble.check.forecast import Forecast
+from scumble.data.names import name_in, root_of
 from scumble.data.scan import Example
 
 MOST_FREQUENT = 200
@@ -19,13 +20,13 @@ def as_data(checked: Checked) -> dict[str, Any]:
     findings = checked.findings
     return {
         "folder": str(checked.folder),
-        "usable": checked.is_usable,
+        "usable": checked.is_usable if checked.was_looked_at else None,
         "problems": list(checked.problems),
         "warnings": list(checked.warnings),
         **(_of_findings(findings) if findings is not None else EMPTY),
         "plan": _of_forecast(checked.forecast) if checked.forecast is not None else {"missing": checked.no_forecast},
         "fixed": [{**asdict(act), "path": str(act.path), "aside": str(act.aside)} for act in checked.acts],
-        "report": str(checked.page),
+        "report": None if checked.page is None else str(checked.page),
     }
 
 
@@ -44,17 +45,17 @@ EMPTY: Mapping[str, Any] = {
 
 
 def _of_findings(findings: Findings) -> dict[str, Any]:
-    root = root_of(findings)
+    root = root_of(findings.scan.folder)
     return {
         "layout": findings.scan.layout,
         "understood": findings.scan.said,
         "kept": len(findings.seen),
-        "rejected": [{"file": name_of(item.path, root), "reason": item.reason} for item in findings.rejected],
+        "rejected": [{"file": name_in(item.path, root), "reason": item.reason} for item in findings.rejected],
         "captions": _of_captions(findings, root),
         "duplicates": [_names(group, root) for group in (*findings.equal, *findings.alike)],
         "exact_duplicates": [_names(group, root) for group in findings.equal],
         "hints": [
-            {"file": name_of(seen.example.path, root), "hints": [asdict(hint) for hint in seen.hints]}
+            {"file": name_in(seen.example.path, root), "hints": [asdict(hint) for hint in seen.hints]}
             for seen in findings.seen
             if seen.hints
         ],
@@ -66,7 +67,7 @@ def _of_captions(findings: Findings, root: Path) -> dict[str, Any]:
     captions = findings.captions
 
     def names(paths: Iterable[Path]) -> list[str]:
-        return [name_of(path, root) for path in paths]
+        return [name_in(path, root) for path in paths]
 
     frequencies = dict(captions.frequencies[:MOST_FREQUENT])
     return {
@@ -77,9 +78,18 @@ def _of_captions(findings: Findings, root: Path) -> dict[str, Any]:
         "equal": [{"caption": caption, "files": names(paths)} for caption, paths in captions.equal],
         "without_trigger": names(captions.without_trigger),
         "odd": [
-            {"file": name_of(odd.path, root), "caption": odd.text, "signs": list(odd.signs)} for odd in captions.odd
+            {"file": name_in(odd.path, root), "caption": odd.text, "signs": list(odd.signs)} for odd in captions.odd
         ],
-        "cut": [{**asdict(cut), "path": name_of(cut.path, root)} for cut in findings.cut],
+        "cut": [
+            {
+                "file": name_in(cut.path, root),
+                "caption": cut.text,
+                "tokens": cut.tokens,
+                "chunks": cut.chunks,
+                "unseen": cut.unseen,
+            }
+            for cut in findings.cut
+        ],
         "tags": frequencies if captions.gives_tags else {},
         "words": {} if captions.gives_tags else frequencies,
     }
@@ -93,14 +103,4 @@ def _of_forecast(forecast: Forecast) -> dict[str, Any]:
 
 
 def _names(group: Iterable[Example], root: Path) -> list[str]:
-    return [name_of(example.path, root) for example in group]
-
-
-def root_of(findings: Findings) -> Path:
-    """The folder that names are relative to."""
-    return findings.scan.folder.parent if findings.scan.folder.is_file() else findings.scan.folder
-
-
-def name_of(path: Path, root: Path) -> str:
-    """A file's name in the folder, with / on every system."""
-    return (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()
+    return [name_in(example.path, root) for example in group]

@@ -1,6 +1,7 @@
 """The report's looks: one HTML file that holds its pictures, opens offline, prints well, and is dark where the reader is."""
 
 import base64
+import tempfile
 from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
@@ -59,14 +60,23 @@ figcaption .words { display: block; max-height: 4.1em; overflow: hidden; }
 
 
 def check_page(page: Path) -> None:
-    """Refuse a place for the page that is not there, or holds something else.
+    """Refuse a place for the page that is not there, cannot be written to, or holds something else.
 
     Raises:
         ConfigError: says which.
     """
-    if not page.resolve().parent.is_dir():
+    folder = page.resolve().parent
+    if not folder.is_dir():
         raise ConfigError(f"report={page}: there is no folder {page.parent}")
-    if page.exists() and (page.is_dir() or MARK.encode() not in page.read_bytes()[:1000]):
+    try:
+        is_taken = page.exists() and (page.is_dir() or MARK.encode() not in page.read_bytes()[:1000])
+        with tempfile.TemporaryFile(dir=folder):  # whether a file may be made there only making one tells
+            pass
+    except OSError as error:
+        raise ConfigError(
+            f"report={page}: the page cannot be written to {folder} ({error.strerror}); give --report another place"
+        ) from None
+    if is_taken:
         raise ConfigError(f"report={page}: something that check did not write; give --report another name")
 
 

@@ -4,13 +4,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from pathlib import Path
 
-from scumble.check.as_data import name_of, root_of
 from scumble.check.events import Checked
 from scumble.check.findings import Findings, Seen, counted
 from scumble.check.forecast import Forecast
 from scumble.check.page import check_page, figure, html_page, items, more, rows, section, tiles
 from scumble.check.words import forecast_words
 from scumble.data.buckets import Size
+from scumble.data.names import name_in, root_of
 from scumble.data.scan import Example
 from scumble.files.atomic import write_atomically
 
@@ -30,6 +30,7 @@ def write_page(checked: Checked) -> None:
     Raises:
         OSError: the place cannot be written to.
     """
+    assert checked.page is not None
     title = checked.folder.resolve().name
     verdict, kind = ("usable", "good") if checked.is_usable else ("not usable", "bad")
     findings, forecast = checked.findings, checked.forecast
@@ -43,8 +44,11 @@ def write_page(checked: Checked) -> None:
             items(checked.warnings, "warn"),
             "" if checked.problems or checked.warnings else '<p class="good">Nothing: it is all in order.</p>',
         ),
-        section("What was put in order", items([f"{act.kind}: {act.path.name}: {act.reason}" for act in checked.acts])),
-        section("Left out", _left_out(findings, root_of(findings))) if findings else "",
+        section(
+            "What was put in order",
+            items([f"{act.kind}: {name_in(act.path, root_of(checked.folder))}: {act.reason}" for act in checked.acts]),
+        ),
+        section("Left out", _left_out(findings, root_of(findings.scan.folder))) if findings else "",
         section("The training", _training(forecast) if forecast else f"<p>{escape(checked.no_forecast)}</p>"),
         *(_sections(findings, forecast) if findings else ()),
     ]
@@ -53,7 +57,7 @@ def write_page(checked: Checked) -> None:
 
 
 def _sections(findings: Findings, forecast: Forecast | None) -> Iterator[str]:
-    root = root_of(findings)
+    root = root_of(findings.scan.folder)
     yield section("Sizes", _buckets(findings, forecast))
     yield section("Pictures to look at again", _again(findings, root))
     yield section("Duplicates", _duplicates(findings, root))
@@ -114,7 +118,7 @@ def _shape(size: Size, resolution: int) -> str:
 def _again(findings: Findings, root: Path) -> str:
     hinted = sorted((seen for seen in findings.seen if seen.hints), key=lambda seen: -len(seen.hints))
     cards = "".join(
-        figure(seen.example, name_of(seen.example.path, root), *(_warning(hint.text) for hint in seen.hints))
+        figure(seen.example, name_in(seen.example.path, root), *(_warning(hint.text) for hint in seen.hints))
         for seen in hinted[:MOST_CARDS]
     )
     return f'<div class="cards">{cards}</div>{more(len(hinted) - MOST_CARDS, "pictures are")}' if cards else ""
@@ -138,7 +142,7 @@ def _groups(groups: Sequence[tuple[Example, ...]], title: str, root: Path) -> st
 
 def _group(group: Sequence[Example], root: Path) -> str:
     figures = [
-        figure(example, name_of(example.path, root), f"{example.size_px[0]} x {example.size_px[1]}")
+        figure(example, name_in(example.path, root), f"{example.size_px[0]} x {example.size_px[1]}")
         for example in group[:MOST_OF_A_GROUP]
     ]
     return "".join(figures) + more(len(group) - MOST_OF_A_GROUP, "are")
@@ -149,12 +153,12 @@ def _captions(findings: Findings, root: Path) -> Iterator[str]:
     yield f"<p>{escape(', '.join(f'{count:,} {SOURCES[source]}' for source, count in captions.sources.items()))}</p>"
     yield _listed(
         "Longer than the text encoder sees",
-        (_cut(cut.text, cut.unseen, cut.tokens, name_of(cut.path, root)) for cut in findings.cut),
+        (_cut(cut.text, cut.unseen, cut.tokens, name_in(cut.path, root)) for cut in findings.cut),
     )
-    odd = ((odd.text, "; ".join(odd.signs), name_of(odd.path, root)) for odd in captions.odd)
+    odd = ((odd.text, "; ".join(odd.signs), name_in(odd.path, root)) for odd in captions.odd)
     yield _listed("With odd signs", (_said(text, signs, name) for text, signs, name in odd))
     equal = (
-        (caption, f"of {counted(len(paths), 'picture')}", name_of(paths[0], root)) for caption, paths in captions.equal
+        (caption, f"of {counted(len(paths), 'picture')}", name_in(paths[0], root)) for caption, paths in captions.equal
     )
     yield _listed("Of several pictures", (_said(text, words, name) for text, words, name in equal))
     yield _names("Without caption", captions.missing, root)
@@ -186,7 +190,7 @@ def _listed(title: str, parts: Iterable[str]) -> str:
 
 
 def _names(title: str, paths: Sequence[Path], root: Path) -> str:
-    return _listed(title, (f'<span class="file">{escape(name_of(path, root))}</span> &ensp;' for path in paths))
+    return _listed(title, (f'<span class="file">{escape(name_in(path, root))}</span> &ensp;' for path in paths))
 
 
 def _cut(text: str, unseen: str, tokens: int, name: str) -> str:
@@ -206,7 +210,7 @@ def _said(text: str, words: str, name: str) -> str:
 
 def _left_out(findings: Findings, root: Path) -> str:
     cells = [
-        [f'<span class="file">{escape(name_of(item.path, root))}</span>', escape(item.reason)]
+        [f'<span class="file">{escape(name_in(item.path, root))}</span>', escape(item.reason)]
         for item in findings.rejected[:MOST_ROWS]
     ]
     return rows(["file", "why"], cells) + more(len(findings.rejected) - MOST_ROWS, "files are")
@@ -214,7 +218,7 @@ def _left_out(findings: Findings, root: Path) -> str:
 
 def _others(findings: Findings, root: Path) -> str:
     shown = findings.seen[:MOST_SHOWN]
-    cards = "".join(figure(seen.example, name_of(seen.example.path, root), *_caption(seen)) for seen in shown)
+    cards = "".join(figure(seen.example, name_in(seen.example.path, root), *_caption(seen)) for seen in shown)
     left = more(len(findings.seen) - MOST_SHOWN, "pictures are")
     return f'<div class="cards small">{cards}</div>{left}' if cards else ""
 

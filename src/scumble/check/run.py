@@ -6,12 +6,14 @@ from pathlib import Path
 
 from scumble.check.events import Checked, Event
 from scumble.check.findings import find
-from scumble.check.fix import Act, aside_of, fix, undo
+from scumble.check.fix import aside_of, copies_that_stay, fix, undo
 from scumble.check.forecast import Forecast, base_here, forecast, train_config
+from scumble.check.journal import Act
 from scumble.check.probe import probe
 from scumble.check.report import check_page, write_page
 from scumble.config import CheckConfig
 from scumble.data.datasets.open import OpenedDataset
+from scumble.data.names import name_in, root_of
 from scumble.data.scan import Scan, ScanRule, survey
 from scumble.errors import BaseModelError, ConfigError, DataError, ScumbleError
 from scumble.generate.events import Noted
@@ -21,40 +23,6 @@ from scumble.train.plan import Plan, make_plan, scan_rule
 
 PAGE = "scumble-check.html"
 THUMBNAIL_PX = 192
-
-
-def check(config: CheckConfig) -> Iterator[Event]:
-    """Look at a folder of pictures as training would, say what is wrong with it, and write a page.
-
-    Nothing among the pictures is touched unless `config.report.fix` or `undo` is set, and the network only where a base
-    is named that is not on this machine.
-
-    Yields:
-        Noted, Prepared, and at the end Checked.
-    Raises:
-        ConfigError: settings that do not fit each other, or a place for the page that is not free.
-        DataError: no such folder; or what was fixed cannot be taken back.
-    """
-    report = config.report
-    place = _place(config)
-    page = _page(place.folder, report.report)
-    acts: list[Act] = []
-    if report.undo:
-        for act in undo(place.folder, aside_of(place.folder, report.fix_dir)):
-            acts.append(act)
-            yield Noted(f"{act.path.name} is as it was")
-    scan = yield from _survey(place)
-    if report.fix and not isinstance(scan, DataError):
-        aside = aside_of(place.folder, report.fix_dir)
-        findings = find(scan, config.data, None, report.near_duplicate)
-        for act in fix(findings, aside, by_line=config.data.caption_per_line):
-            acts.append(act)
-            yield Noted(_said(act))
-        if acts:
-            scan = yield from _survey(place)
-    checked = yield from _checked(config, scan, acts, page)
-    write_page(checked)
-    yield checked
 
 
 @dataclass(frozen=True)
@@ -72,6 +40,63 @@ class Place:
     dataset: OpenedDataset | None = None
 
 
+def check(config: CheckConfig) -> Iterator[Event]:
+    """Look at a folder of pictures as training would, say what is wrong with it, and write a page.
+
+    Nothing among the pictures is touched unless `config.report.fix` or `undo` is set, and the network only where a base
+    is named that is not on this machine. `undo` takes back what `fix` did, and looks at nothing.
+
+    Yields:
+        Noted, Prepared, and at the end Checked.
+    Raises:
+        ConfigError: settings that do not fit each other, or a place for the page that is not free.
+        DataError: what was fixed cannot be taken back.
+    """
+    report = config.report
+    try:
+        place = _place(config)
+    except DataError as error:
+        yield _refused(config.data.folder or place_of(config.data), str(error), [], None)
+        return
+    if report.undo:
+        yield from _undo(place, report.fix_dir)
+        return
+    page = _page(place.folder, report.report)
+    scan = yield from _survey(place)
+    acts: list[Act] = []
+    if report.fix and not isinstance(scan, DataError):
+        acts = yield from _fix(config, place, scan)
+        if acts:
+            scan = yield from _survey(place)
+    checked = yield from _checked(config, scan, acts, page)
+    write_page(checked)
+    yield checked
+
+
+def _undo(place: Place, fix_dir: Path | None) -> Iterator[Event]:
+    root, acts = root_of(place.folder), []
+    for act in undo(place.folder, aside_of(place.folder, fix_dir)):
+        acts.append(act)
+        yield Noted(f"{name_in(act.path, root)} is as it was")
+    if not acts:
+        yield Noted("the journal holds nothing that could be taken back")
+    yield Checked(place.folder, None, None, "nothing was looked at", acts, [], [], True, None)
+
+
+def _fix(config: CheckConfig, place: Place, scan: Scan) -> Generator[Event, None, list[Act]]:
+    """Put the folder in order, and say what stays as it is."""
+    report, acts = config.report, list[Act]()
+    findings = find(scan, config.data, None, report.near_duplicate)
+    root = root_of(place.folder)
+    for act in fix(findings, aside_of(place.folder, report.fix_dir), by_line=config.data.caption_per_line):
+        acts.append(act)
+        yield Noted(_said(act, root))
+    yield from (Noted(text, warning=True) for text in copies_that_stay(findings))
+    if not acts:
+        yield Noted("nothing was moved or written: there is nothing that --fix puts in order")
+    return acts
+
+
 def _place(config: CheckConfig) -> Place:
     rule = replace(scan_rule(config.data), thumbnail_px=THUMBNAIL_PX)
     folder = config.data.folder
@@ -87,10 +112,11 @@ def _place(config: CheckConfig) -> Place:
     return Place(folder, rule)
 
 
-def _said(act: Act) -> str:
+def _said(act: Act, root: Path) -> str:
+    name = name_in(act.path, root)
     if act.kind == "moved":
-        return f"moved aside: {act.path} -> {act.aside} ({act.reason})"
-    return f"caption {act.reason}: {act.path}; the old text is {act.aside}"
+        return f"moved aside: {name} -> {act.aside} ({act.reason})"
+    return f"caption {act.reason}: {name}; the old text is {act.aside}"
 
 
 def _page(folder: Path, chosen: Path | None) -> Path:
@@ -125,11 +151,11 @@ def _checked(
 ) -> Generator[Event, None, Checked]:
     folder = config.data.folder or place_of(config.data)
     if isinstance(scan, DataError):
-        return Checked(folder, None, None, "the folder is not understood", acts, [str(scan)], [], False, page)
+        return _refused(folder, str(scan), acts, page)
     plan, why = _planned(config, scan)
     findings = find(scan, config.data, plan.base if plan is not None else None, config.report.near_duplicate)
     problems, no_forecast = list(findings.problems), ""
-    if isinstance(why, ScumbleError) and not isinstance(why, BaseModelError):
+    if isinstance(why, ScumbleError) and (_names_base(config) or not isinstance(why, BaseModelError)):
         problems.append(f"training would refuse it: {why}")
     if plan is None:
         no_forecast = str(why)
@@ -138,12 +164,21 @@ def _checked(
     return Checked(folder, findings, looked_ahead, no_forecast, acts, problems, findings.warnings, is_usable, page)
 
 
+def _refused(folder: Path, problem: str, acts: list[Act], page: Path | None) -> Checked:
+    return Checked(folder, None, None, "the folder is not understood", acts, [problem], [], False, page)
+
+
+def _names_base(config: CheckConfig) -> bool:
+    """Whether the person chose the base; what is wrong with the usual one says nothing of the pictures."""
+    return config.model.base is not None or config.model.preset is not None
+
+
 def _planned(config: CheckConfig, scan: Scan) -> tuple[Plan | None, ScumbleError | str]:
     """The plan of a training, or why there is none: the error that training would end with, or words."""
     if scan.uncaptioned or scan.unread or not scan.examples:
         return None, "the pictures are not ready for training"
     base = None
-    if config.model.base is None and config.model.preset is None:
+    if not _names_base(config):
         base = base_here()
         if base is None:
             return None, "no base is named, and the usual one is not on this machine: --base NAME looks ahead"

@@ -14,6 +14,8 @@ MOST_REJECTED = 20
 
 def in_words(checked: Checked) -> Iterator[Noted | Planned]:
     """What is printed of a check."""
+    if not checked.was_looked_at:
+        return
     findings = checked.findings
     card = {**(dict(_card(findings)) if findings is not None else {}), **_training(checked)}
     verdict = "usable" if checked.is_usable else "not usable"
@@ -26,7 +28,8 @@ def in_words(checked: Checked) -> Iterator[Noted | Planned]:
         if len(rejected) > MOST_REJECTED:
             yield Noted(f"{len(rejected) - MOST_REJECTED} more are left out; the page lists them", warning=True)
     yield from (Noted(text, warning=True) for text in [*checked.warnings, *checked.problems])
-    yield Noted(f"the page: {checked.page}")
+    if checked.page is not None:
+        yield Noted(f"the page: {checked.page}")
 
 
 def _card(findings: Findings) -> Iterator[tuple[str, str]]:

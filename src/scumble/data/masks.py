@@ -16,6 +16,9 @@ from scumble.data.picture_files import opened
 from scumble.data.pictures import SUFFIXES, read_picture
 from scumble.errors import DataError
 
+BLAME = "its mask "
+"""How the reason begins why a picture is left out that is good itself."""
+
 SHAPE_TOLERANCE = 0.02
 """By how much the aspect ratio of a mask may differ from its picture's."""
 
@@ -70,7 +73,7 @@ def mask_of(picture: Path, size_px: tuple[int, int], rule: MaskRule) -> Mask | N
     if path is None and not is_alpha:
         return None
     path = path or picture
-    grey = _read(path, is_alpha)
+    grey = _grey(path, is_alpha)
     ratio = grey.width * size_px[1] / (grey.height * size_px[0])
     if abs(ratio - 1) > SHAPE_TOLERANCE:
         raise DataError(
@@ -97,6 +100,18 @@ def fit_mask(
     cut = ImageOps.fit(mask, size_px, method=Image.Resampling.BOX, centering=place)
     small = cut.resize((size_px[0] // latent_px, size_px[1] // latent_px), Image.Resampling.BOX)
     return torch.from_numpy(np.array(small)).float()[None] / 255
+
+
+def blames_mask(reason: str) -> bool:
+    """Whether a picture is left out only because of its mask."""
+    return reason.startswith(BLAME)
+
+
+def _grey(path: Path, is_alpha: bool) -> Image.Image:
+    try:
+        return _read(path, is_alpha)
+    except DataError as error:
+        raise DataError(f"{BLAME}cannot be used: {error}") from None
 
 
 def _file_of(picture: Path, folder: Path) -> Path | None:
