@@ -141,7 +141,9 @@ def test_a_text_encoder_that_is_not_trained_there_is_not_trained_here(imported, 
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"random_crop": True}, "random_crop"),
+        ({"color_aug": True}, "color_aug"),
+        ({"min_snr_gamma": 5, "debiased_estimation_loss": True}, "debiased_estimation_loss"),
+        ({"huber_scale": 0.5}, "huber_scale"),
         ({"resolution": "512,768"}, "resolution"),
         ({"optimizer_type": "Prodigy"}, "optimizer_type"),
         ({"optimizer_type": "AdamW8bit"}, "optimizer_type"),
@@ -154,8 +156,58 @@ def test_what_kohya_would_do_otherwise_is_named_with_its_value(imported, changes
     _, done = imported({**KOHYA, **changes})
     unmatched = next(each for each in done.unmatched if each.key == named)
     assert unmatched.advice
-    assert unmatched.value == next(iter(changes.values()))
+    assert unmatched.value == changes[named]
     assert f"# {' ' * 2}{named} = " in done.path.read_text(encoding="utf-8")
+
+
+def test_kohyas_objective_is_ours(imported):
+    theirs = {
+        "loss_type": "huber", "huber_c": 0.2, "huber_schedule": "exponential", "ip_noise_gamma": 0.1,
+        "multires_noise_iterations": 6, "multires_noise_discount": 0.4, "min_timestep": 100, "max_timestep": 900,
+    }  # fmt: skip
+    settings, done = imported({**KOHYA, **theirs})
+    found = settings.objective
+    assert (found.loss_type, found.huber_c, found.huber_schedule) == ("huber", 0.2, "exponential")
+    assert (found.multires_noise_iterations, found.multires_noise_discount) == (6, 0.4)
+    assert (found.input_perturbation, found.min_timestep, found.max_timestep) == (0.1, 100, 900)
+    assert done.unmatched == ()
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("debiased_estimation_loss", True), ("v_pred_like_loss", 0.5), ("scale_v_pred_loss_like_noise_pred", True)],
+)
+def test_kohyas_weightings_are_ours(imported, key, value):
+    settings, done = imported({**KOHYA, "min_snr_gamma": 0, key: value})
+    assert getattr(settings.objective, key) == value
+    assert settings.objective.snr_gamma is None
+    assert done.unmatched == ()
+    assert "min_snr_gamma" in done.idle
+
+
+def test_the_debiased_loss_of_v_is_the_papers_and_that_is_said(imported):
+    settings, done = imported(
+        {**KOHYA, "min_snr_gamma": 0, "debiased_estimation_loss": True, "v_parameterization": True}
+    )
+    assert settings.objective.debiased_estimation_loss
+    assert names(done) == {"debiased_estimation_loss"}
+
+
+def test_what_changes_nothing_in_kohyas_objective_is_idle(imported):
+    settings, done = imported({**KOHYA, "huber_c": 0.1, "multires_noise_discount": 0.3, "multires_noise_iterations": 0})
+    assert settings.objective.multires_noise_iterations is None
+    assert done.unmatched == ()
+    assert {"huber_c", "multires_noise_discount", "multires_noise_iterations"} <= set(done.idle)
+
+
+def test_random_crops_and_masks_are_kohyas(imported):
+    theirs = {"random_crop": True, "alpha_mask": True, "masked_loss": True, "conditioning_data_dir": "masks"}
+    settings, done = imported({**KOHYA, **theirs})
+    assert (settings.data.center_crop, settings.data.alpha_mask, settings.data.mask_dir.name) == (False, True, "masks")
+    assert done.unmatched == ()
+    settings, done = imported({**KOHYA, "conditioning_data_dir": "masks"})
+    assert settings.data.mask_dir is None
+    assert "conditioning_data_dir" in done.idle
 
 
 def test_rates_of_another_optimizer_are_left_out(imported):
@@ -223,6 +275,20 @@ def test_onetrainers_settings_become_ours(imported):
     assert done.unmatched == ()
 
 
+def test_onetrainers_objective_is_ours(imported):
+    theirs = {
+        "mse_strength": 0.0, "mae_strength": 1.0, "loss_weight_fn": "DEBIASED_ESTIMATION", "offset_noise_weight": 0.05,
+        "min_noising_strength": 0.1, "max_noising_strength": 0.9, "timestep_distribution": "LOGIT_NORMAL",
+        "noising_bias": 0.5, "noising_weight": -0.2,
+    }  # fmt: skip
+    settings, done = imported({**ONETRAINER, **theirs}, ".json")
+    found = settings.objective
+    assert (found.loss_type, found.debiased_estimation_loss, found.noise_offset) == ("l1", True, 0.05)
+    assert (found.min_timestep, found.max_timestep) == (100, 900)
+    assert (found.timestep_sampling, found.logit_mean, found.logit_std) == ("logit_normal", 0.5, 0.8)
+    assert done.unmatched == ()
+
+
 def test_parts_of_onetrainer_have_rates_of_their_own(imported):
     parts = {"unet": {"learning_rate": 2e-4}, "text_encoder": {"learning_rate": 1e-5}}
     settings, done = imported({**ONETRAINER, **parts}, ".json")
@@ -246,6 +312,11 @@ def test_what_a_onetrainer_preset_leaves_unsaid_has_its_value(imported):
     ("changes", "named"),
     [
         ({"ema": "GPU"}, "ema"),
+        ({"huber_strength": 1.0, "mse_strength": 0.0}, "huber_strength"),
+        ({"perturbation_noise_weight": 0.1}, "perturbation_noise_weight"),
+        ({"timestep_distribution": "SIGMOID"}, "timestep_distribution"),
+        ({"loss_weight_fn": "P2"}, "loss_weight_fn"),
+        ({"loss_weight_fn": "DEBIASED_ESTIMATION", "force_v_prediction": True}, "loss_weight_fn"),
         ({"masked_training": True}, "masked_training"),
         ({"optimizer": {"optimizer": "PRODIGY"}}, "optimizer.optimizer"),
         ({"learning_rate_scheduler": "REX"}, "learning_rate_scheduler"),

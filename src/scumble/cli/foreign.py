@@ -27,6 +27,8 @@ CALLED_HERE = {
     "max_train_epochs": "num_train_epochs",
     "save_every_n_steps": "checkpointing_steps",
     "min_snr_gamma": "snr_gamma",
+    "random_crop": "no-center-crop",
+    "conditioning_data_dir": "mask_dir",
 }
 """Flags of diffusers' DreamBooth script and of kohya's scripts -> what the same thing is called here."""
 

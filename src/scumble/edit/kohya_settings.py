@@ -5,6 +5,7 @@ from typing import Any
 
 from scumble.edit.foreign_settings import Account, Table, as_flag, as_number
 from scumble.edit.kohya_network import network
+from scumble.edit.kohya_objective import objective
 
 TABLE = Table(
     program="kohya's scripts",
@@ -21,8 +22,6 @@ TABLE = Table(
         "gradient_accumulation_steps": "training.gradient_accumulation_steps",
         "gradient_checkpointing": "training.gradient_checkpointing",
         "seed": "training.seed",
-        "min_snr_gamma": "objective.snr_gamma",
-        "noise_offset": "objective.noise_offset",
         "max_grad_norm": "optimizer.max_grad_norm",
         "reg_data_dir": "prior.class_data_dir",
         "output_dir": "output.output_dir",
@@ -38,24 +37,12 @@ TABLE = Table(
         "caption_extention": (".txt", "captions are .txt or .caption files here: rename others"),
         "caption_dropout_every_n_epochs": (0, "caption_dropout_rate leaves captions out at random"),
         "weighted_captions": (False, "weights on words are taken as plain text"),
-        "random_crop": (False, "the middle of each picture is taken: crop the others beforehand"),
         "face_crop_aug_range": (None, "crop the pictures beforehand"),
         "color_aug": (False, "change copies of the pictures beforehand"),
-        "masked_loss": (False, "the loss is taken over the whole picture"),
-        "alpha_mask": (False, "the loss is taken over the whole picture"),
-        "multires_noise_iterations": (None, "noise_offset is there instead"),
-        "multires_noise_discount": (0.3, "noise_offset is there instead"),
         "adaptive_noise_scale": (None, "give a fixed noise_offset"),
         "noise_offset_random_strength": (False, "noise_offset is fixed"),
-        "ip_noise_gamma": (None, "noise_offset is there instead"),
-        "debiased_estimation_loss": (False, "min-SNR weighting is there: objective.snr_gamma = 5"),
-        "scale_v_pred_loss_like_noise_pred": (False, "min-SNR weighting is there: objective.snr_gamma = 5"),
-        "v_pred_like_loss": (None, "min-SNR weighting is there: objective.snr_gamma = 5"),
-        "loss_type": ("l2", "the mean squared error is minimised"),
-        "huber_schedule": ("snr", "the mean squared error is minimised"),
-        "huber_c": (0.1, "the mean squared error is minimised"),
-        "min_timestep": (None, "all timesteps are trained"),
-        "max_timestep": (None, "all timesteps are trained"),
+        "ip_noise_gamma_random_strength": (False, "input_perturbation is fixed"),
+        "huber_scale": (1.0, "multiply it into objective.huber_c; with huber_schedule = 'constant' that is the same"),
         "scale_weight_norms": (None, "weight_decay keeps the weights small"),
         "base_weights": (None, "merge them into the base first: 'scumble merge --into'"),
         "base_weights_multiplier": (None, "merge them into the base first: 'scumble merge --into'"),
@@ -113,6 +100,8 @@ def read_kohya(values: Mapping[str, Any]) -> Account:
     _length(account)
     _precision(account)
     _prediction(account)
+    objective(account)
+    _views(account)
     network(account)
     _optimizer(account)
     if account.values.get("reg_data_dir"):
@@ -140,6 +129,19 @@ def _folder(account: Account) -> None:
     if is_on:
         account.put("data.bucket_reso_steps", step)
         account.put("data.bucket_no_upscale", as_flag(no_upscale))
+
+
+def _views(account: Account) -> None:
+    """Where pictures are cut, and what of them counts."""
+    if as_flag(account.take("random_crop", False)):
+        account.put("data.center_crop", False)
+    if as_flag(account.take("alpha_mask", False)):
+        account.put("data.alpha_mask", True)
+    is_masked, masks = as_flag(account.take("masked_loss", False)), account.take("conditioning_data_dir")
+    if is_masked:
+        account.put("data.mask_dir", masks)
+    elif masks is not None:
+        account.idle.append("conditioning_data_dir")
 
 
 def _wording(account: Account) -> None:

@@ -5,6 +5,7 @@ from pathlib import PurePath, PureWindowsPath
 from typing import Any
 
 from scumble.edit.foreign_settings import Account, Table, as_number
+from scumble.edit.onetrainer_objective import objective
 
 OFF = "NEVER"
 
@@ -29,20 +30,11 @@ TABLE = Table(
         "learning_rate_cycles": (1.0, "the cosine falls once"),
         "learning_rate_scaler": ("NONE", "multiply learning_rate yourself, or give optimizer.scale_lr"),
         "ema": ("OFF", "the numbers of the last and of the best step are kept"),
-        "mse_strength": (1.0, "the mean squared error is minimised"),
-        "mae_strength": (0.0, "the mean squared error is minimised"),
-        "log_cosh_strength": (0.0, "the mean squared error is minimised"),
-        "huber_strength": (0.0, "the mean squared error is minimised"),
         "generalized_offset_noise": (False, "noise_offset is the plain one"),
-        "perturbation_noise_weight": (0.0, "noise_offset is there instead"),
-        "min_noising_strength": (0.0, "all timesteps are trained"),
-        "max_noising_strength": (1.0, "all timesteps are trained"),
-        "timestep_distribution": ("UNIFORM", "all timesteps are drawn equally often"),
-        "noising_weight": (0.0, "all timesteps are drawn equally often"),
-        "noising_bias": (0.0, "all timesteps are drawn equally often"),
+        "perturbation_noise_weight": (0.0, "it is asked for too there; objective.input_perturbation is shown only"),
         "timestep_shift": (1.0, "all timesteps are drawn equally often"),
         "force_circular_padding": (False, "seamless pictures are not trained for"),
-        "masked_training": (False, "the loss is taken over the whole picture"),
+        "masked_training": (False, "give the folder of masks with data.mask_dir"),
         "custom_conditioning_image": (False, "pictures have captions only"),
         "additional_embeddings": ([], "embeddings are not trained"),
         "lokr_use_tucker": (False, "lokr is written without Tucker form, which few programs read"),
@@ -111,7 +103,7 @@ def read_onetrainer(values: Mapping[str, Any]) -> Account:
     _adapter(account)
     _layers(account)
     _optimizer(account)
-    _noise(account)
+    objective(account)
     _output(account)
     _concepts(account)
     account.put("training.num_train_epochs", account.take("epochs", 100))
@@ -247,15 +239,6 @@ def _optimizer(account: Account) -> None:
         account.refuse("learning_rate_warmup_steps", warmup, "a share of the steps: give optimizer.lr_warmup_steps")
     elif warmup:
         account.put("optimizer.lr_warmup_steps", int(warmup))
-
-
-def _noise(account: Account) -> None:
-    weighting, strength = account.take("loss_weight_fn", "CONSTANT"), account.take("loss_weight_strength", 5.0)
-    if weighting == "MIN_SNR_GAMMA":
-        account.put("objective.snr_gamma", strength)
-    elif weighting != "CONSTANT":
-        account.refuse("loss_weight_fn", weighting, "min-SNR weighting is there: objective.snr_gamma = 5")
-    account.put("objective.noise_offset", account.take("offset_noise_weight", 0.0))
 
 
 def _output(account: Account) -> None:
