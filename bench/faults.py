@@ -1,0 +1,248 @@
+"""Pulling the plug: a run is killed at every write point and at random moments, resumed, and must end with the same bytes.
+
+1. Write points: every call with which the run changes the disk (fsync, rename, mkdir, unlink ...) is counted; for each
+   number a process ends there, at once, before the call. What was a checkpoint must still be one. The next process goes on.
+2. Random moments: `scumble train --resume` as a process of its own is killed with SIGKILL again and again.
+
+    python bench/faults.py --work FOLDER [--kills 100] [--every 1]
+
+Needs POSIX (fork). Results go to bench/results/.
+"""
+
+import argparse
+import datetime
+import hashlib
+import json
+import os
+import platform
+import random
+import shutil
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+ROOT = Path(__file__).parents[1]
+WRITE_POINTS = ("fsync", "rename", "replace", "mkdir", "unlink", "rmdir")
+KILLED = 137
+RESULTS = ("r.safetensors", "r-best.safetensors", "history.json")
+
+
+def settings(base: Path, photos: Path, out: Path, steps: int = 6, resume: bool = True) -> object:
+    """A short run that writes much: a checkpoint and a LoRA every other step."""
+    from scumble.config import TrainConfig, from_values
+
+    return from_values(
+        TrainConfig,
+        {
+            "model": {"base": str(base)},
+            "data": {"folder": photos, "random_flip": True, "cache_dir": out / "cache"},
+            "adapter": {"rank": 4, "dropout": 0.1},
+            "optimizer": {"learning_rate": 1e-2},
+            "training": {"max_train_steps": steps, "train_batch_size": 2, "device": "cpu"},
+            "validation": {"validation_steps": 3},
+            "output": {
+                "output_dir": out, "name": "r", "report_to": "none", "checkpointing_steps": 2, "resume": resume,
+            },
+        },
+    )  # fmt: skip
+
+
+@contextmanager
+def counted(before: Callable[[int], None]) -> Iterator[None]:
+    """Call `before` with a number, from 1, before every change of the disk."""
+    originals = {name: getattr(os, name) for name in WRITE_POINTS}
+    calls = iter(range(1, 1_000_000))
+
+    def wrap(call: Callable[..., object]) -> Callable[..., object]:
+        def wrapped(*arguments: object, **named: object) -> object:
+            before(next(calls))
+            return call(*arguments, **named)
+
+        return wrapped
+
+    for name, call in originals.items():
+        setattr(os, name, wrap(call))
+    try:
+        yield
+    finally:
+        for name, call in originals.items():
+            setattr(os, name, call)
+
+
+def run_in_child(config: object, die_at: int | None, log: Path) -> int:
+    """Train in a forked process that ends at its n-th write point; its exit code.
+
+    Args:
+        config: of the run.
+        die_at: number of the write point; None = none.
+        log: gets the steps of the checkpoints that were reported as saved, and at the end the number of write points.
+    """
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            code = _train(config, die_at, log)
+        except BaseException:
+            traceback.print_exc()  # a forked process may not go on in the caller's place
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def _train(config: object, die_at: int | None, log: Path) -> int:
+    from scumble.train.events import Saved
+    from scumble.train.loop import train
+
+    number = 0
+
+    def before(count: int) -> None:
+        nonlocal number
+        number = count
+        if count == die_at:
+            os._exit(KILLED)
+
+    with log.open("w") as saved, counted(before):
+        for event in train(config):  # type: ignore[arg-type]
+            if isinstance(event, Saved) and event.what == "checkpoint":
+                saved.write(f"{event.step}\n")
+                saved.flush()
+    log.write_text(str(number))
+    return 0
+
+
+def hashes(out: Path) -> dict[str, str]:
+    """Of what a run leaves."""
+    return {name: hashlib.sha256((out / "r" / name).read_bytes()).hexdigest() for name in RESULTS}
+
+
+def kill_at_write_points(base: Path, photos: Path, work: Path, every: int) -> dict[str, object]:
+    """A process for each write point, and one that goes on after it.
+
+    Raises:
+        AssertionError: a checkpoint was lost, or the end is another.
+    """
+    from scumble.train.checkpoint import read_newest_checkpoint
+
+    work.mkdir(exist_ok=True)
+    log, whole = work / "log", work / "whole"
+    assert run_in_child(settings(base, photos, whole), None, log) == 0
+    points, expected = int(log.read_text()), hashes(whole)
+    tried = range(1, points + 1, every)
+    for point in tried:
+        out = work / f"point-{point}"
+        assert run_in_child(settings(base, photos, out), point, log) == KILLED, point
+        saved = [int(line) for line in log.read_text().split()]
+        newest = read_newest_checkpoint(out / "r" / "checkpoints")
+        assert not saved or (newest is not None and newest.step >= saved[-1] and not newest.damaged), point
+        assert run_in_child(settings(base, photos, out), None, log) == 0, point
+        assert hashes(out) == expected, f"killed at write point {point}: another result"
+        shutil.rmtree(out)
+    return {"write_points": points, "kills": len(tried), "checkpoints_lost": 0, "results_that_differ": 0}
+
+
+def kill_at_random(base: Path, photos: Path, work: Path, kills: int, seed: int) -> dict[str, object]:
+    """SIGKILL at random moments of real processes, over as many runs as it takes.
+
+    Raises:
+        AssertionError: a checkpoint was lost, a process failed by itself, or the end is another.
+    """
+    from scumble.train.checkpoint import list_checkpoints, read_newest_checkpoint
+
+    chance, steps = random.Random(seed), 120
+    expected, lasted = None, 0.0
+    killed = runs = in_start = 0
+    while killed < kills:
+        out = work / f"random-{runs}"
+        if expected is None:
+            started = time.monotonic()
+            assert _process(base, photos, work / "plain", steps).wait() == 0
+            expected, lasted = hashes(work / "plain"), time.monotonic() - started
+            continue
+        before = 0
+        while True:
+            process = _process(base, photos, out, steps)
+            if killed < kills:
+                try:
+                    process.wait(chance.uniform(0.05, lasted))
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    killed += 1
+            code = process.wait()
+            assert code in (0, -9), code
+            found = read_newest_checkpoint(out / "r" / "checkpoints") if (out / "r").exists() else None
+            step = 0 if found is None else found.step
+            assert found is None or not found.damaged, found
+            assert step >= before or not list_checkpoints(out / "r" / "checkpoints"), (before, step)
+            in_start += code == -9 and step == before
+            before = step
+            if code == 0:
+                break
+        assert hashes(out) == expected, f"run {runs}: another result"
+        shutil.rmtree(out)
+        runs += 1
+    return {
+        "kills": killed, "runs": runs, "kills_before_a_new_checkpoint": in_start, "seconds_of_a_whole_run": round(lasted, 1),
+        "checkpoints_lost": 0, "results_that_differ": 0,
+    }  # fmt: skip
+
+
+def _process(base: Path, photos: Path, out: Path, steps: int) -> subprocess.Popen[bytes]:
+    command = [
+        sys.executable, "-m", "scumble", "train", str(photos), "--base", str(base), "--rank", "4", "--learning-rate", "1e-2",
+        "--max-train-steps", str(steps), "--checkpointing-steps", "10", "--random-flip", "--train-batch-size", "2",
+        "--output-dir", str(out), "--cache-dir", str(out.parent / "cache"), "--name", "r", "--report-to", "none",
+        "--validation-steps", "25", "--device", "cpu", "--resume",
+    ]  # fmt: skip
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, env={**os.environ, "OMP_NUM_THREADS": "1"})
+
+
+def write_photos(folder: Path) -> Path:
+    """Twelve pictures with captions."""
+    folder.mkdir(parents=True)
+    chance = np.random.default_rng(7)
+    for index in range(12):
+        Image.fromarray(chance.integers(0, 256, (40, 48, 3), np.uint8)).save(folder / f"{index:02d}.png")
+        (folder / f"{index:02d}.txt").write_text(f"a photo of sks dog, number {index % 3}", encoding="utf-8")
+    return folder
+
+
+def main() -> None:
+    """Run both, and write the result."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", type=Path, required=True, help="folder for the runs; emptied first")
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--every", type=int, default=1, help="kill at every n-th write point only")
+    given = parser.parse_args()
+    sys.path.insert(0, str(ROOT / "tests"))
+    from bases import write_base  # the tests' tiny base: real classes, random weights
+
+    shutil.rmtree(given.work, ignore_errors=True)
+    photos = write_photos(given.work / "photos")
+    base = write_base(
+        given.work / "tiny", channels=(32, 32), layers_per_block=1, cross_attention_dim=32, sample_size=4, seed=0
+    )
+    torch.set_num_threads(1)
+    started = time.monotonic()
+    found = {
+        "date": datetime.date.today().isoformat(),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}",
+        "at_write_points": kill_at_write_points(base, photos, given.work, given.every),
+        "at_random_moments": kill_at_random(base, photos, given.work, given.kills, seed=0),
+        "minutes": 0.0,
+    }
+    found["minutes"] = round((time.monotonic() - started) / 60, 1)
+    path = ROOT / "bench" / "results" / f"{found['date']}-faults.json"
+    path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    print(path.read_text(encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    main()
