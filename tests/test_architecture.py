@@ -13,7 +13,7 @@ ROOT = Path(registry.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 LEVELS = (
     {"errors"},
-    {"config", "registry"},
+    {"config", "processes", "registry"},
     {"adapters"},
     {"files", "data"},
     {"families"},

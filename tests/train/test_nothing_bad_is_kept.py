@@ -44,5 +44,8 @@ def test_a_run_may_have_any_name(settings, name):
 
 @pytest.mark.filterwarnings("error")
 def test_a_title_is_no_formula():
-    curves = [draw_curves([(1, 0.5), (2, 0.4)], [(0, 0.5)], 0, title) for title in ("$\\frac{$", "我的", "plain")]
-    assert {curve.size for curve in curves} == {(990, 495)}
+    curves = [
+        draw_curves([(1, 0.5), (2, 0.4)], [(0, 0.5)], 0, title, {"timesteps": [], "losses": []})
+        for title in ("$\\frac{$", "我的", "plain")
+    ]
+    assert {curve.size for curve in curves} == {(990, 715)}

@@ -4,34 +4,59 @@ import io
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict
 
 from PIL import Image
 
 from scumble.generate.fonts import label_font
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 HELD_OUT = "#c0562a"
+BAND_COLOURS = ("#f0b37e", "#d9772f", "#a04a12", "#5c2a08")
 TITLE_PX = 12
 SHARE_IN_SIGHT = 0.98
 """Of the single steps' losses."""
 
 
+class Bands(TypedDict):
+    """The held-out loss in parts of the noise schedule.
+
+    Attributes:
+        timesteps: what each part is, such as "0-249".
+        losses: (step, loss of each part) of every validation.
+    """
+
+    timesteps: Sequence[str]
+    losses: Sequence[tuple[int, Sequence[float]]]
+
+
 def draw_curves(
-    history: Sequence[tuple[int, float]], validations: Sequence[tuple[int, float]], best_step: int, title: str
+    history: Sequence[tuple[int, float]],
+    validations: Sequence[tuple[int, float]],
+    best_step: int,
+    title: str,
+    bands: Bands,
 ) -> Image.Image:
-    """The training loss (each step faint, its running mean strong) and the held-out loss with its best point.
+    """The training loss (each step faint, its running mean strong), the held-out loss with its best point, and below it by
+    timesteps, each band as a share of what it was at first.
 
     Args:
         history: (step, loss) of each step.
         validations: (step, validation loss).
         best_step: the step of the lowest validation loss; below 0 for none.
         title: over the picture.
+        bands: the validation losses by timesteps.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 4.5), dpi=110, layout="constrained")
+    figure = Figure(figsize=(9, 6.5), dpi=110, layout="constrained")
     canvas = FigureCanvasAgg(figure)
-    axes = figure.add_subplot(xlabel="optimizer step", ylabel="loss (mean squared error)")
+    axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(5, 3))
+    axes.set_ylabel("loss (mean squared error)")
+    _draw_bands(below, bands)
     # a run's name is no formula, and may need another font
     axes.set_title(title, font=Path(str(label_font(title, TITLE_PX).path)), fontsize=TITLE_PX, parse_math=False)
     if history:
@@ -43,22 +68,41 @@ def draw_curves(
             steps, running_mean(losses, max(1, len(losses) // 30)), color="#1f4e8c", label="training, running mean"
         )
     if validations:
-        at, held_out = zip(*validations, strict=True)
-        best = dict(validations).get(best_step)
-        label = "validation, fixed noise" + (f" (best {best:.4f} at step {best_step})" if best is not None else "")
-        axes.plot(at, held_out, color=HELD_OUT, marker="o", markersize=3, label=label)
-        if best is not None:
-            axes.plot([best_step], [best], color=HELD_OUT, marker="o", markersize=9, fillstyle="none")
+        _draw_validations(axes, validations, best_step)
     if history or validations:
-        figure.legend(frameon=False, loc="outside lower center", ncols=3)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="y", alpha=0.25)
+        axes.legend(frameon=False, loc="upper right", fontsize=8)
+    for each in (axes, below):
+        each.spines[["top", "right"]].set_visible(False)
+        each.grid(axis="y", alpha=0.25)
     axes.set_ylim(0, _top([loss for _, loss in history], [loss for _, loss in validations]))
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # no font here has it: a box in the title
         canvas.print_png(buffer)
     return Image.open(buffer)
+
+
+def _draw_validations(axes: "Axes", validations: Sequence[tuple[int, float]], best_step: int) -> None:
+    at, held_out = zip(*validations, strict=True)
+    best = dict(validations).get(best_step)
+    label = "validation, fixed noise" + (f" (best {best:.4f} at step {best_step})" if best is not None else "")
+    axes.plot(at, held_out, color=HELD_OUT, marker="o", markersize=3, label=label)
+    if best is not None:
+        axes.plot([best_step], [best], color=HELD_OUT, marker="o", markersize=9, fillstyle="none")
+
+
+def _draw_bands(axes: "Axes", bands: Bands) -> None:
+    """The held-out loss by timesteps: little noise teaches details, much noise the composition."""
+    axes.set_xlabel("optimizer step")
+    axes.set_ylabel("held-out loss, 1 = at first")
+    steps = [step for step, _ in bands["losses"]]
+    for band, name in enumerate(bands["timesteps"] if steps else []):
+        losses = [losses[band] for _, losses in bands["losses"]]
+        first = losses[0] or 1.0
+        colour = BAND_COLOURS[band % len(BAND_COLOURS)]
+        axes.plot(steps, [loss / first for loss in losses], color=colour, linewidth=1.3, label=f"timesteps {name}")
+    if steps:
+        axes.legend(frameon=False, loc="upper right", fontsize=8, ncols=2)
 
 
 def _top(losses: Sequence[float], validations: Sequence[float]) -> float | None:

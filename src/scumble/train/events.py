@@ -40,12 +40,14 @@ class Validated:
     """The validation loss after a step; `best` if it is the lowest so far.
 
     `held_out` is false where too few pictures are there to hold some out: the loss is that of the training pictures.
+    `bands` are the means of equal parts of the schedule, from little noise to much.
     """
 
     step: int
     loss: float
     best: bool
     held_out: bool
+    bands: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

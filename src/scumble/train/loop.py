@@ -16,7 +16,8 @@ from scumble.generate.device import memory_advice
 from scumble.generate.events import Noted
 from scumble.train.card import planned
 from scumble.train.checkpoint import read_newest_checkpoint, write_checkpoint
-from scumble.train.curves import draw_curves
+from scumble.train.curves import Bands, draw_curves
+from scumble.train.deterministic import deterministic_algorithms
 from scumble.train.disk import disk_advice, write_png
 from scumble.train.evaluated import evaluating, holding
 from scumble.train.events import Event, Finished, Sampled, Saved, Stepped, Validated
@@ -25,6 +26,7 @@ from scumble.train.journal import facts_of, journaled
 from scumble.train.keep import PRECISIONS, Keeper
 from scumble.train.material import Material, prepare_material
 from scumble.train.plan import Plan, make_plan
+from scumble.train.prefetch import Batches, prefetched
 from scumble.train.prior import find_classes
 from scumble.train.proof import prove
 from scumble.train.recovery import checkpoint_contents, keep_good, recover, restore_checkpoint
@@ -36,7 +38,8 @@ from scumble.train.sheet import draw_sheet
 from scumble.train.start import start_session
 from scumble.train.step import advance, memory_ran_out
 from scumble.train.tracker import open_trackers, tracked
-from scumble.train.validation import validation_loss
+from scumble.train.validation import band_names, measure
+from scumble.train.verdicts import memorised, overfitted
 
 MEMORY_ADVICE = (
     "try gradient_checkpointing, a smaller train_batch_size with more gradient_accumulation_steps, "
@@ -80,7 +83,9 @@ def run_plan(plan: Plan) -> Iterator[Event]:
     """Train what was planned; see `train`."""
     output, run = plan.config.output, folder_of(plan)
     cache = cache_in_use(plan.config.data.cache_dir or default_cache_dir())
-    with disk_advice(run.path), memory_advice(MEMORY_ADVICE), open_run(run, output.resume, output.overwrite), cache:
+    kernels = deterministic_algorithms(plan.config.training.deterministic)
+    taken = open_run(run, output.resume, output.overwrite)
+    with disk_advice(run.path), memory_advice(MEMORY_ADVICE), kernels, taken, cache:
         yield from journaled(_run(plan, run), run.journal, facts_of(plan), output.resume)
 
 
@@ -127,16 +132,18 @@ def _resume(plan: Plan, run: RunFolder, session: Session) -> Iterator[Event]:
 
 
 def _steps(plan: Plan, run: RunFolder, session: Session, material: Material, keeper: Keeper) -> Iterator[Event]:
-    on_nan = plan.config.training.on_nan
-    while True:
-        try:
-            yield from _at_intervals(plan, run, session, material, keeper)  # or what a stop left undone of it
-            keep_good(session, on_nan)
-            if session.step >= plan.num_steps or _is_patience_over(plan, session):
-                break
-            yield from _step(plan, session, material)
-        except DivergedError as error:
-            yield recover(session, error, on_nan)
+    train = plan.config.training
+    end = plan.num_steps * train.samples_a_step
+    with prefetched(material.mixture, train.dataloader_num_workers, end) as batches:
+        while True:
+            try:
+                yield from _at_intervals(plan, run, session, material, keeper)  # or what a stop left undone of it
+                keep_good(session, train.on_nan)
+                if session.step >= plan.num_steps or _is_patience_over(plan, session):
+                    break
+                yield from _step(plan, session, batches)
+            except DivergedError as error:
+                yield recover(session, error, train.on_nan)
     if _is_patience_over(plan, session):
         yield Noted(
             f"stopped early at step {session.step}: {plan.config.validation.patience} validations in a row were not "
@@ -144,7 +151,7 @@ def _steps(plan: Plan, run: RunFolder, session: Session, material: Material, kee
         )
 
 
-def _step(plan: Plan, session: Session, material: Material) -> Iterator[Event]:
+def _step(plan: Plan, session: Session, batches: Batches) -> Iterator[Event]:
     """The next step, unless it is left out."""
     if session.step + 1 in session.faults.skipped:
         session.step += 1
@@ -154,7 +161,7 @@ def _step(plan: Plan, session: Session, material: Material) -> Iterator[Event]:
     started = monotonic()
     loss = advance(
         session,
-        material.mixture,
+        batches,
         train.train_batch_size,
         train.gradient_accumulation_steps,
         rate,
@@ -181,7 +188,10 @@ def _at_intervals(plan: Plan, run: RunFolder, session: Session, material: Materi
     if is_sampled or is_checkpoint:
         yield Saved(step, _save_lora(plan, run, session, keeper), "LoRA")
     if is_sampled and not samples.exists():
-        yield Sampled(step, draw_samples(plan, session, material.prompts, run.lora_at(step), samples))
+        images = draw_samples(plan, session, material.prompts, run.lora_at(step), samples)
+        yield Sampled(step, samples)
+        if is_last:
+            yield memorised(plan, images, run.nearest_at(step))
     if is_checkpoint:
         yield Saved(step, _checkpoint(plan, run, session), "checkpoint")
 
@@ -193,9 +203,10 @@ def _is_patience_over(plan: Plan, session: Session) -> bool:
 
 def _validate(plan: Plan, session: Session, material: Material) -> Validated:
     with evaluating(session):
-        loss = validation_loss(session, material.held_out)
-        best = session.keep_best(loss)
-    return Validated(session.step, loss, best, bool(plan.split.held_out))
+        measured = measure(session, material.held_out)
+        best = session.keep_best(measured.loss)
+    session.bands.append((session.step, measured.bands))
+    return Validated(session.step, measured.loss, best, bool(plan.split.held_out), measured.bands)
 
 
 def _save_lora(plan: Plan, run: RunFolder, session: Session, keeper: Keeper) -> Path:
@@ -215,8 +226,9 @@ def _checkpoint(plan: Plan, run: RunFolder, session: Session) -> Path:
 
 
 def _write_curves(plan: Plan, run: RunFolder, session: Session) -> None:
-    write_json(run.history, {"history": session.history, "validations": session.validations})
-    write_png(run.curves, draw_curves(session.history, session.validations, session.best_step, plan.name))
+    bands: Bands = {"timesteps": band_names(len(session.objective.alpha_bars)), "losses": session.bands}
+    write_json(run.history, {"history": session.history, "validations": session.validations, "bands": bands})
+    write_png(run.curves, draw_curves(session.history, session.validations, session.best_step, plan.name, bands))
 
 
 def _finish(plan: Plan, run: RunFolder, session: Session, material: Material, keeper: Keeper) -> Iterator[Event]:
@@ -230,6 +242,9 @@ def _finish(plan: Plan, run: RunFolder, session: Session, material: Material, ke
         write_words(lora, path)
     for what, result in made.items():
         yield Saved(result.step, result.path, what)
+    overfits = overfitted(plan, session, material)
+    if overfits is not None:
+        yield overfits
     if session.best_step == 0:
         yield Noted(f"no validation was better than that of the start: {run.best_lora.name} is the start", warning=True)
     yield Saved(session.step, _checkpoint(plan, run, session), "checkpoint")

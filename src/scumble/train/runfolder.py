@@ -117,6 +117,10 @@ class RunFolder:
         """The sample pictures of a step."""
         return self.path / "samples" / f"{step:06d}.png"
 
+    def nearest_at(self, step: int) -> Path:
+        """The sample pictures of a step above the training pictures that they are nearest to."""
+        return self.path / "samples" / f"{step:06d}-nearest.png"
+
 
 SECONDS_FOR_A_LOOK = 0.3
 """`scumble runs` takes the lock of a run for an instant, to see whether another process has it."""

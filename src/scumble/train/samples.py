@@ -40,7 +40,7 @@ def sample_texts(encoder: TextEncoder, prompts: Sequence[str], clip_skip: int) -
     return {prompt: (state, empty) for prompt, (state, empty) in states.items()}
 
 
-def draw_samples(plan: Plan, session: Session, texts: SampleTexts, lora: Path, path: Path) -> Path:
+def draw_samples(plan: Plan, session: Session, texts: SampleTexts, lora: Path, path: Path) -> list[Image.Image]:
     """Draw every sample prompt with the LoRA read back from its file; a row a prompt, a column a seed.
 
     Args:
@@ -49,6 +49,8 @@ def draw_samples(plan: Plan, session: Session, texts: SampleTexts, lora: Path, p
         texts: of every sample prompt.
         lora: the file just saved.
         path: the picture to write.
+    Returns:
+        The pictures that it shows.
     """
     modules = session.modules
     file = read_lora(lora, plan.base.layer_paths())
@@ -71,7 +73,7 @@ def draw_samples(plan: Plan, session: Session, texts: SampleTexts, lora: Path, p
     seeds = [f"seed {FIRST_SEED + index}" for index in range(len(rows[0]))]
     title = f"{plan.name}, step {session.step}"
     write_png(path, labelled_grid(rows, seeds, sample_prompts(plan), title))
-    return path
+    return [image for row in rows for image in row]
 
 
 def _row(plan: Plan, session: Session, text: tuple[TextState, TextState]) -> list[Image.Image]:

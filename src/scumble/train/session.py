@@ -60,6 +60,7 @@ class Session:
         step: optimizer steps done.
         history: (step, loss) of every step done.
         validations: (step, loss) of every validation done.
+        bands: (step, loss of each band of timesteps) of every validation done.
         best_step, best_loss, best: the lowest held-out loss, and the adapter that had it.
         faults: what went wrong so far.
         good: the state to go back to, if there is one.
@@ -84,6 +85,7 @@ class Session:
     step: int = 0
     history: list[tuple[int, float]] = field(default_factory=list)
     validations: list[tuple[int, float]] = field(default_factory=list)
+    bands: list[tuple[int, tuple[float, ...]]] = field(default_factory=list)
     best_step: int = -1
     best_loss: float = float("inf")
     best: dict[str, Tensor] = field(default_factory=dict)
@@ -194,6 +196,7 @@ class Session:
         return {
             "history": self.history,
             "validations": self.validations,
+            "bands": self.bands,
             "best_step": self.best_step,
             "best_loss": self.best_loss if self.best else None,
             "optimizer": state_of(self.optimizer, self.adapter).values,
@@ -214,6 +217,7 @@ class Session:
         self.step = step
         self.history = [(int(at), float(loss)) for at, loss in state["history"]]
         self.validations = [(int(at), float(loss)) for at, loss in state["validations"]]
+        self.bands = [(int(at), tuple(losses)) for at, losses in state["bands"]]
         self.best_step = int(state["best_step"])
         self.best_loss = float("inf") if state["best_loss"] is None else float(state["best_loss"])
         self.best = {name: tensor.to(self.device) for name, tensor in tensors.get("best", {}).items()}

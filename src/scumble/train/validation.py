@@ -3,14 +3,16 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
+from torch import Tensor
 
 from scumble.train import draws
 from scumble.train.batches import Batch, Pool, stack_masks, stack_states
 from scumble.train.session import Session
 
-TIMESTEPS_PER_PICTURE = 8
+TIMESTEPS_PER_PICTURE, BANDS = 8, 4
 
 
 @dataclass(frozen=True)
@@ -96,8 +98,40 @@ def _batches_of(pool: Pool, at: Sequence[int], batch_size: int, source: tuple[in
     return batches
 
 
+@dataclass(frozen=True)
+class Measured:
+    """The held-out loss, sample by sample; the samples are the same each time.
+
+    Attributes:
+        losses: mean squared error of each sample, float32 [N], on the CPU.
+        timesteps: int64 [N].
+        num_timesteps: length of the noise schedule.
+    """
+
+    losses: Tensor
+    timesteps: Tensor
+    num_timesteps: int
+
+    @property
+    def loss(self) -> float:
+        """Mean over all samples."""
+        return float(self.losses.mean())
+
+    @property
+    def bands(self) -> tuple[float, ...]:
+        """Mean of each of `BANDS` equal parts of the schedule, from little noise to much."""
+        of_band = self.timesteps * BANDS // self.num_timesteps
+        return tuple(float(self.losses[of_band == band].mean()) for band in range(BANDS))
+
+
+def band_names(num_timesteps: int) -> list[str]:
+    """The first and the last timestep of each band: "0-249"."""
+    edges = [-(-band * num_timesteps // BANDS) for band in range(BANDS + 1)]
+    return [f"{first}-{after - 1}" for first, after in pairwise(edges)]
+
+
 @torch.no_grad()
-def validation_loss(session: Session, batches: Sequence[Batch]) -> float:
-    """Mean squared error over all samples, unweighted, whatever the run minimises: so that runs can be compared."""
-    losses = torch.cat([session.plain_losses(batch) for batch in batches])
-    return float(losses.mean())
+def measure(session: Session, batches: Sequence[Batch]) -> Measured:
+    """Mean squared error of all samples, unweighted, whatever the run minimises: so that runs can be compared."""
+    losses = torch.cat([session.plain_losses(batch).cpu() for batch in batches])
+    return Measured(losses, torch.cat([batch.timesteps for batch in batches]), len(session.objective.alpha_bars))

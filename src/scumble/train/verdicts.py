@@ -1,0 +1,43 @@
+"""What a run says of itself at its end: whether it overfitted, and whether its samples are copies of its pictures."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from scumble.generate.events import Noted
+from scumble.train.disk import write_png
+from scumble.train.evaluated import evaluating, holding
+from scumble.train.material import Material
+from scumble.train.memorised import draw_nearest, in_words, nearest_pictures
+from scumble.train.overfitting import overfitting_in_words
+from scumble.train.plan import Plan
+from scumble.train.session import Session
+from scumble.train.validation import measure
+
+
+def overfitted(plan: Plan, session: Session, material: Material) -> Noted | None:
+    """What the held-out pictures say of the steps after the best one; None where there is nothing to say."""
+    if not plan.split.held_out or session.best_step >= session.step:
+        return None
+    with evaluating(session):
+        last = measure(session, material.held_out)
+    with holding(session, session.best):
+        best = measure(session, material.held_out)
+    said = overfitting_in_words(best, last, session.best_step, session.step)
+    return None if said is None else Noted(said[0], warning=said[1])
+
+
+def memorised(plan: Plan, images: Sequence[Image.Image], path: Path) -> Noted:
+    """Whether sample pictures are copies of training pictures.
+
+    Args:
+        plan: the run.
+        images: the sample pictures.
+        path: where they are drawn above their nearest.
+    """
+    examples = [plan.scan.examples[index] for index in plan.split.training]
+    found = nearest_pictures(images, examples, plan.config.data.random_flip)
+    write_png(path, draw_nearest(images, found, examples))
+    words, is_warning = in_words(found)
+    return Noted(f"{words} (see {path.name})", warning=is_warning)
