@@ -153,7 +153,9 @@ def test_splits_that_share_a_table_are_not_mixed(opened, hub):
         (hub / split / "a.png").write_bytes(picture(1))
         rows.append(json.dumps({"file_name": f"{split}/a.png", "text": "a dog"}))
     (hub / "metadata.jsonl").write_text("\n".join(rows), encoding="utf-8")
-    with pytest.raises(DataError, match=r"1 pictures that are not of the split train, first a\.png: give --train_data"):
+    with pytest.raises(
+        DataError, match=r"1 picture that is not of the split train, first test/a\.png: give --train_data"
+    ):
         opened("someone/dogs")
 
 

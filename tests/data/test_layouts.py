@@ -1,6 +1,7 @@
 """Folders as people have them, each understood and said: what is kept, what is left out, and why."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -90,7 +91,7 @@ def test_kohyas_project_has_class_pictures(project):
     scan = scan_folder(project)
     assert len(scan.examples) == 3
     assert [(example.caption, example.source) for example in scan.classes] == [("dog", "words")]
-    assert "1_dog: 1 class pictures" in scan.said
+    assert "1_dog: 1 class picture, 1 time an epoch" in scan.said
 
 
 def test_what_lies_beside_kohyas_folders_is_told(project):
@@ -126,7 +127,52 @@ def test_an_imagefolder_says_captions_in_a_table(tmp_path):
         "e.png": ("beside",),
     }
     assert reasons(scan) == {"gone.png": "named in metadata.jsonl, and not there"}
-    assert scan.notes == ("2 pictures have no caption in metadata.jsonl",)
+    assert scan.notes == ("2 pictures have no caption in the table",)
+
+
+def test_a_caption_of_a_table_may_hold_other_separators_of_lines(tmp_path):
+    save_picture(tmp_path / "a.png")
+    write(tmp_path / "metadata.jsonl", '{"file_name": "a.png", "text": "one\u2028two\u0085three"}\n')
+    assert captions(scan_folder(tmp_path)) == {"a.png": ("one two three",)}
+
+
+@pytest.mark.parametrize(
+    ("table", "text"),
+    [("metadata.jsonl", '{"file_name": "a.png", "text": "a car"}'), ("metadata.csv", "file_name,text\na.png,a car\n")],
+)
+def test_a_caption_column_that_no_table_has_is_an_error_with_those_that_are_there(tmp_path, table, text):
+    save_picture(tmp_path / "a.png")
+    write(tmp_path / table, text)
+    with pytest.raises(DataError, match=rf"{table}: no column caption: found the columns text"):
+        scan_folder(tmp_path, ScanRule(CaptionRule(trigger="sks"), caption_column="caption"))
+
+
+def test_a_picture_that_two_tables_name_is_an_error_that_names_both(tmp_path):
+    save_picture(tmp_path / "a.png")
+    write(tmp_path / "metadata.jsonl", '{"file_name": "a.png", "text": "a car"}')
+    write(tmp_path / "metadata.csv", "file_name,text\na.png,a car\n")
+    with pytest.raises(DataError, match=r"metadata\.csv, line 2: a\.png is named in .*metadata\.jsonl too: leave one"):
+        scan_folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("file_name;text\na.png;a car\n", "line 1: found the columns file_name;text; expected file_name among them"),
+        (
+            "file_name,text\na.png,a red, fast car\n",
+            "line 2: expected 2 cells .* a caption with commas stands in quotes",
+        ),
+        ("file_name,text,by\na.png,a car\n", "line 2: expected 3 cells"),
+        ('file_name,text\na.png,"a "red" car"\n', "after line 1: no CSV"),
+        ("file_name,text\n,a car\n", "line 2: file_name is ''"),
+    ],
+)
+def test_a_csv_that_would_be_misread_is_named_with_its_line(tmp_path, text, said):
+    save_picture(tmp_path / "a.png")
+    write(tmp_path / "metadata.csv", text)
+    with pytest.raises(DataError, match=rf"metadata\.csv, {said}"):
+        scan_folder(tmp_path)
 
 
 def test_a_table_may_be_csv_with_any_column(tmp_path):
@@ -196,10 +242,63 @@ def test_kohyas_dataset_file_lists_folders(tmp_path):
     )
 
 
+def write_dataset(path, subset, before=""):
+    write(path, f"{before}[[datasets]]\n[[datasets.subsets]]\n{subset}\n")
+    return path
+
+
+def test_a_folder_that_is_seen_0_times_is_left_out_by_name(tmp_path):
+    save_picture(tmp_path / "dogs" / "a.png")
+    save_picture(tmp_path / "cats" / "b.png", 1)
+    cats = "[[datasets.subsets]]\nimage_dir = 'cats'\nclass_tokens = 'cat'"
+    scan = scan_folder(write_dataset(tmp_path / "set.toml", f"image_dir = 'dogs'\nnum_repeats = 0\n{cats}"))
+    assert [example.path.name for example in scan.examples] == ["b.png"]
+    assert scan.said == "kohya's dataset file set.toml: cats: 1 picture, 1 time an epoch"
+    assert reasons(scan) == {"dogs": "seen 0 times: the dataset file says num_repeats = 0"}
+
+
+@pytest.mark.parametrize("level", ["general", "subset"])
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("num_repeats = -2", "num_repeats = -2 for image_dir dogs: expected a whole number, 1 or more"),
+        ("num_repeats = 'x'", "num_repeats = 'x' for image_dir dogs: expected a whole number"),
+        ("num_repeats = 2.7", r"num_repeats = 2\.7 for image_dir dogs: expected a whole number"),
+        ("num_repeats = true", "num_repeats = True for image_dir dogs: expected a whole number"),
+        ("class_tokens = 3", "class_tokens = 3 for image_dir dogs: expected words"),
+        ("is_reg = 'no'", "is_reg = 'no' for image_dir dogs: expected true or false"),
+        ("caption_extension = 'txt'", "caption_extension = 'txt' for image_dir dogs: expected a suffix with its dot"),
+        ("metadata_file = 'x.json'", "a subset with metadata_file, which is not read"),
+        ("num_repeat = 5", r"unknown key (general\.)?num_repeat: did you mean 'num_repeats'\?"),
+        ("flip_augm = true", r"unknown key (general\.)?flip_augm: did you mean 'flip_aug'\?"),
+    ],
+)
+def test_a_value_of_a_dataset_file_that_cannot_be_is_an_error(tmp_path, line, said, level):
+    save_picture(tmp_path / "dogs" / "a.png")
+    general, subset = (f"[general]\n{line}\n", "") if level == "general" else ("", f"\n{line}")
+    path = write_dataset(tmp_path / "set.toml", f"image_dir = 'dogs'{subset}", general)
+    with pytest.raises(DataError, match=rf"set\.toml: {said}"):
+        scan_folder(path)
+
+
+def test_what_a_dataset_file_says_of_all_pictures_is_told_with_its_name_here(tmp_path):
+    save_picture(tmp_path / "dogs" / "a.png")
+    general = "[general]\nflip_aug = true\nrandom_crop = true\ncolor_aug = true\n"
+    scan = scan_folder(write_dataset(tmp_path / "set.toml", "image_dir = 'dogs'\nclass_tokens = 'dog'", general))
+    assert scan.notes == (
+        "not taken from set.toml, give it as a setting: general.flip_aug = True (random_flip here), "
+        "general.random_crop = True (center_crop = false here)",
+        "not taken from set.toml, there is nothing like it here: general.color_aug = True",
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ("= 1", "no TOML"),
+        ("general = 1\n[[datasets]]", "general = 1: expected a table"),
+        ("[[datasets]]\n[[datasets.subsets]]\nimage_dir = 5", "image_dir = 5: expected image_dir, .* as text"),
+        ("[[datasets]]\n[[datasets.subsets]]\nnum_repeats = 5", "a subset with no image_dir"),
         ("[model]\nbase = 'x'", "found model, expected .*datasets"),
         ("[[datasets]]\nresolution = 512", "expected .*datasets.subsets"),
         ("[[datasets]]\n[[datasets.subsets]]\nimage_dir = 'gone'", "image_dir gone: no such folder"),
@@ -230,3 +329,64 @@ def test_lines_may_be_captions_of_their_own_with_words_around(tmp_path):
     assert captions(scan_folder(tmp_path, rule)) == {
         "a.png": ("oil painting, a car detailed", "oil painting, a fast car detailed")
     }
+
+
+def test_a_folder_or_file_of_a_dataset_names_the_setting_for_it(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "train.parquet").write_bytes(b"PAR1")
+    with pytest.raises(DataError, match=r"a dataset, train\.parquet: give the folder to --dataset_name"):
+        find_layout(tmp_path)
+    with pytest.raises(DataError, match=r"a file of a dataset: give it to --dataset_name"):
+        find_layout(tmp_path / "data" / "train.parquet")
+
+
+def test_a_picture_without_its_suffix_is_told(tmp_path):
+    save_picture(tmp_path / "a.png")
+    for source, name in (("a.png", "scan"), ("b.webp", "photo.tmp")):
+        save_picture(tmp_path / source).rename(tmp_path / name)
+    (tmp_path / "film.mp4").write_bytes(b"\0\0\0\x18ftypmp42")
+    save_picture(tmp_path / "a.png")
+    assert reasons(scan_folder(tmp_path, ScanRule(CaptionRule(trigger="sks")))) == {
+        "scan": "a picture whose name does not say so: add .png to it",
+        "photo.tmp": "a picture whose name does not say so: add .webp to it",
+        "film.mp4": "not a picture",
+    }
+
+
+def test_a_dead_link_is_told_and_not_followed(tmp_path):
+    save_picture(tmp_path / "a.png")
+    (tmp_path / "dead.jpg").symlink_to("nowhere.jpg")
+    write(tmp_path / "metadata.jsonl", '{"file_name": "a.png", "text": "x"}\n{"file_name": "dead.jpg", "text": "y"}')
+    scan = scan_folder(tmp_path)
+    assert [(item.path.name, item.reason) for item in scan.rejected] == [
+        ("dead.jpg", "a link to nowhere.jpg, which is not there")
+    ]
+    assert scan.notes == ()
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="this user may read everything")
+@pytest.mark.parametrize("mode", [0o000, 0o400])
+def test_a_folder_that_may_not_be_read_is_named(tmp_path, mode):
+    save_picture(tmp_path / "mine" / "a.png")
+    (tmp_path / "mine").chmod(mode)
+    try:
+        with pytest.raises(DataError, match=r"mine: the folder cannot be read: Permission denied"):
+            find_layout(tmp_path)
+    finally:
+        (tmp_path / "mine").chmod(0o700)
+
+
+def test_a_folder_that_the_system_refuses_is_named(tmp_path, monkeypatch):
+    def refused(folder):
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setattr(os, "scandir", refused)
+    with pytest.raises(DataError, match=r": the folder cannot be read: Permission denied"):
+        find_layout(tmp_path)
+
+
+def test_a_prefix_that_ends_in_a_blank_gives_one_blank(tmp_path):
+    save_picture(tmp_path / "a.png")
+    write(tmp_path / "a.txt", "a car")
+    rule = ScanRule(CaptionRule(prefix="best, ", suffix=" detailed "))
+    assert captions(scan_folder(tmp_path, rule)) == {"a.png": ("best, a car detailed",)}

@@ -116,7 +116,8 @@ def test_every_file_is_used_or_named_with_its_reason(tmp_path):
     assert captions(found) == {"good.png": "good", "whole.jpg": "a photo of sks"}
     why = reasons(found)
     assert "truncated" in why.pop("cut.jpg")
-    assert "No such file" in why.pop("lost.png")
+    assert why.pop("lost.png") == f"a link to {tmp_path / 'gone.png'}, which is not there"
+    assert found.notes == ()  # a link that leads nowhere is not followed
     assert why == {
         "empty.png": "empty file",
         "text.png": "not a picture that can be read",

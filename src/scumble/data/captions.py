@@ -20,7 +20,7 @@ class CaptionRule:
         trigger: makes "a photo of TRIGGER".
         given: the caption of pictures without any; may be empty by choice.
         by_line: each line of a text beside a picture is a caption of its own; otherwise all of it is one.
-        prefix, suffix: written before and after every caption, with a space between, as kohya does; "" = none.
+        prefix, suffix: written before and after every caption, with one space between, as kohya does; "" = none.
     """
 
     trigger: str | None = None
@@ -96,4 +96,4 @@ def _one_line(text: str) -> str:
 
 
 def _framed(text: str, rule: CaptionRule) -> str:
-    return " ".join(part for part in (rule.prefix, text, rule.suffix) if part)
+    return " ".join(part for part in (rule.prefix.strip(), text, rule.suffix.strip()) if part)

@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from scumble.data.beginnings import suffix_of
 from scumble.data.datasets.rows import Row
 from scumble.data.layouts.imagefolder import FILE_COLUMN
+from scumble.data.names import counted
 from scumble.errors import DataError
 from scumble.files.atomic import sync_folder
 
@@ -19,16 +21,6 @@ FOLDER = "datasets"
 
 RECORD = ".scumble-dataset.json"
 TABLE = "metadata.jsonl"
-
-BEGINNINGS = (
-    (b"\x89PNG\r\n\x1a\n", ".png"),
-    (b"\xff\xd8\xff", ".jpg"),
-    (b"GIF8", ".gif"),
-    (b"BM", ".bmp"),
-    (b"II*\0", ".tif"),
-    (b"MM\0*", ".tif"),
-)
-"""How a picture file begins -> its suffix."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +100,7 @@ def _write(folder: Path, rows: Iterator[Row], caption_column: str | None) -> Rec
     first_without: dict[str, int] = {}
     with (folder / TABLE).open("w", encoding="utf-8", newline="\n") as table:
         for number, row in enumerate(rows, 1):
-            suffix = _suffix(row.picture) if row.picture is not None else None
+            suffix = suffix_of(row.picture) if row.picture is not None else None
             if row.picture is None or suffix is None:
                 reason = row.problem or "what it holds is no picture that is read here"
                 problems[reason] += 1
@@ -131,10 +123,6 @@ def _write(folder: Path, rows: Iterator[Row], caption_column: str | None) -> Rec
 
 def _note(problems: Counter[str], reason: str, first: int, rows: int) -> str:
     count = problems[reason]
-    return f"{count} of {rows} rows {'has' if count == 1 else 'have'} no picture, first row {first}: {reason}"
-
-
-def _suffix(content: bytes) -> str | None:
-    if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
-        return ".webp"
-    return next((suffix for beginning, suffix in BEGINNINGS if content.startswith(beginning)), None)
+    return (
+        f"{count} of {counted(rows, 'row')} {'has' if count == 1 else 'have'} no picture, first row {first}: {reason}"
+    )

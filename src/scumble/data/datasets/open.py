@@ -14,6 +14,7 @@ from scumble.data.datasets.rows import Row, Table
 from scumble.data.datasets.shards import TRAIN
 from scumble.data.datasets.tars import TarTable
 from scumble.data.layouts.found import files_in, is_picture, walk
+from scumble.data.names import counted, name_in
 from scumble.data.scan import hash_file
 from scumble.errors import ConfigError, DataError
 
@@ -92,8 +93,8 @@ def open_dataset(request: Request, cache: Path) -> OpenedDataset:
     without = record.pictures - record.captions
     texts = f"captions in column {caption}" if caption else "no column with captions"
     said = (
-        f"{begin}, split {request.split}, pictures in column {picture}, {texts}: {record.rows} rows, "
-        f"{record.pictures} pictures" + (f", {without} without a caption" if caption and without else "")
+        f"{begin}, split {request.split}, pictures in column {picture}, {texts}: {counted(record.rows, 'row')}, "
+        f"{counted(record.pictures, 'picture')}" + (f", {without} without a caption" if caption and without else "")
     )
     return OpenedDataset(folder, said, caption if record.captions else None, found.revision, record.notes)
 
@@ -116,8 +117,9 @@ def _as_it_is(request: Request, found: FoundDataset, begin: str) -> OpenedDatase
     }
     if others:
         raise DataError(
-            f"dataset {request.name}: {folder} holds {len(others)} pictures that are not of the split {request.split}, "
-            f"first {min(others).name}: give --train_data_dir the folder of those that are"
+            f"dataset {request.name}: {folder} holds {counted(len(others), 'picture that is', 'pictures that are')} not of "
+            f"the split {request.split}, first {name_in(min(others), folder)}: give --train_data_dir the folder of those "
+            "that are"
         )
     said = f"{begin}, split {request.split}, a folder of picture files"
     return OpenedDataset(folder, said, request.caption_column, found.revision)

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from scumble.data.datasets.shards import ROWS
 from scumble.data.layouts import imagefolder, kohya, kohya_toml, plain
-from scumble.data.layouts.found import Layout, files_in, folders_in
+from scumble.data.layouts.found import Layout, files_in, folders_in, walk
 from scumble.data.pictures import SUFFIXES
 from scumble.errors import DataError
 
@@ -45,9 +46,14 @@ def find_layout(path: Path, caption_column: str | None = None) -> Layout:
 def _nothing(path: Path) -> str:
     pictures = f"Pictures are {', '.join(sorted(SUFFIXES))}"
     if path.is_file():
+        if path.suffix.lower() in ROWS:
+            return f"{path}: a file of a dataset: give it to --dataset_name instead"
         return f"{path}: expected a folder of pictures, or kohya's dataset file, which ends with .toml"
     files, folders = files_in(path), folders_in(path)
     if not files and not folders:
         return f"{path}: the folder is empty"
     names = ", ".join(each.name for each in [*files, *folders][:3])
+    with_rows = next((each for here in walk(path) for each in files_in(here) if each.suffix.lower() in ROWS), None)
+    if with_rows is not None:
+        return f"{path}: no picture in it, but a dataset, {with_rows.name}: give the folder to --dataset_name instead"
     return f"{path}: no picture in it nor in the folders in it; it has {names}. {pictures}"

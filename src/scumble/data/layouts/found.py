@@ -1,11 +1,14 @@
 """What a layout finds: pictures, what is known of each by its place, and every file that is not one."""
 
+import errno
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from scumble.data.beginnings import LONGEST, suffix_of
 from scumble.data.pictures import OTHER_PICTURES, SUFFIXES
+from scumble.errors import DataError
 
 CAPTION_SUFFIXES = (".txt", ".caption")
 """Of the text beside a picture."""
@@ -62,8 +65,18 @@ class Layout:
 
 
 def entries(folder: Path) -> list[Path]:
-    """What lies in a folder, by name; hidden names are passed over."""
-    return sorted(Path(entry) for entry in os.scandir(folder) if not entry.name.startswith("."))
+    """What lies in a folder, by name; hidden names are passed over.
+
+    Raises:
+        DataError: this user may not read the folder.
+    """
+    try:
+        found = sorted(Path(entry) for entry in os.scandir(folder) if not entry.name.startswith("."))
+        if found and not os.access(folder, os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except PermissionError as error:
+        raise DataError(f"{folder}: the folder cannot be read: {error.strerror}") from None
+    return found
 
 
 def folders_in(folder: Path) -> list[Path]:
@@ -94,8 +107,8 @@ def walk(folder: Path) -> Iterator[Path]:
         here = waiting.pop(0)
         if here.resolve() not in seen:
             seen.add(here.resolve())
-            yield here
             waiting += folders_in(here)
+            yield here
 
 
 def pictures_in(folder: Path, **known: object) -> tuple[list[FoundPicture], list[Rejected], set[Path]]:
@@ -106,19 +119,28 @@ def pictures_in(folder: Path, **known: object) -> tuple[list[FoundPicture], list
         known: attributes that all its pictures have.
     """
     files = files_in(folder)
-    pictures = [path for path in files if is_picture(path)]
+    pictures = {path for path in files if is_picture(path) and path.exists()}
     stems = {path.stem for path in pictures}
     captions = {path for path in files if path.suffix.lower() in CAPTION_SUFFIXES and path.stem in stems}
-    others = [path for path in files if path not in captions and not is_picture(path)]
-    found = [FoundPicture(path, **known) for path in pictures]  # type: ignore[arg-type]
-    return found, [Rejected(path, why_not(path)) for path in others], captions
+    found = [FoundPicture(path, **known) for path in files if path in pictures]  # type: ignore[arg-type]
+    rejected = [Rejected(path, why_not(path)) for path in files if path not in captions | pictures]
+    return found, rejected, captions
 
 
 def why_not(path: Path) -> str:
-    """Why a file that is no picture is not used."""
+    """Why a file that is not read as a picture is not used."""
+    if not path.exists():
+        return f"a link to {path.readlink()}, which is not there"
     suffix = path.suffix.lower()
     if suffix in CAPTION_SUFFIXES:
         return "no picture goes with this caption"
     if suffix in OTHER_PICTURES:
         return f"{suffix} pictures are not read: save it as PNG or JPEG"
-    return "not a picture"
+    if not path.is_file():
+        return "not a file"  # a pipe would be waited for
+    try:
+        with path.open("rb") as file:
+            meant = suffix_of(file.read(LONGEST))
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    return "not a picture" if meant is None else f"a picture whose name does not say so: add {meant} to it"

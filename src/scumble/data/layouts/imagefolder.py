@@ -3,11 +3,13 @@
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from scumble.data.layouts.found import FoundPicture, Layout, Rejected, pictures_in, walk
+from scumble.data.names import counted
 from scumble.data.text_files import read_text
 from scumble.errors import DataError
 
@@ -19,6 +21,26 @@ USUAL_COLUMNS = ("text", "caption", "prompt")
 Row = Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class Line:
+    """A row of a table, and where it stands.
+
+    Attributes:
+        table: the file.
+        number: of its line, from 1; of a row of several lines the last.
+        row: column -> cell.
+    """
+
+    table: Path
+    number: int
+    row: Row
+
+    @property
+    def where(self) -> str:
+        """For the beginning of a message."""
+        return f"{self.table}, line {self.number}"
+
+
 def find(folder: Path, caption_column: str | None = None) -> Layout | None:
     """Pictures in the folder and those within, with the captions of the tables that lie beside them.
 
@@ -26,32 +48,33 @@ def find(folder: Path, caption_column: str | None = None) -> Layout | None:
         folder: one with a table in it, or in a folder within.
         caption_column: the column with the captions; None = a usual one, or the only other one.
     Raises:
-        DataError: a table cannot be read, or does not say which column holds the captions.
+        DataError: a table cannot be read, has no such column, or does not say which column holds the captions.
     """
     tables = [each / name for each in walk(folder) for name in TABLES if (each / name).is_file()]
     if not tables:
         return None
     captions: dict[Path, tuple[str, ...]] = {}
+    named: dict[Path, Line] = {}
     missing: list[Rejected] = []
     columns: dict[str, None] = {}
     for table in tables:
-        rows = _rows(table)
-        column = caption_column or _column(rows, table)
+        lines = list(_lines(table))
+        column = _column(lines, caption_column, table)
         columns[column] = None
-        for row in rows:
-            path = table.parent / _name(row, table)
-            if not path.is_file():
+        for line in lines:
+            path = table.parent / _name(line)
+            if path in named:
+                raise DataError(_named_twice(line, named[path]))
+            named[path] = line
+            if path.is_file():
+                captions[path] = _captions(line, column)
+            elif not path.is_symlink():  # which is listed with the files
                 missing.append(Rejected(path, f"named in {table.name}, and not there"))
-            elif path in captions:
-                raise DataError(f"{table}: {row[FILE_COLUMN]} is named twice: leave one line")
-            else:
-                captions[path] = _captions(row, column, table)
     pictures, rejected, used = _pictures(folder, captions)
-    said = (
-        f'imagefolder: {len(tables)} table{"s" if len(tables) > 1 else ""}, captions in column "{", ".join(columns)}"'
-    )
+    said = f'imagefolder: {counted(len(tables), "table")}, captions in column "{", ".join(columns)}"'
     unnamed = sum(not picture.captions for picture in pictures)
-    notes = (f"{unnamed} pictures have no caption in {tables[0].name}",) if unnamed else ()
+    where = "the table" if len(tables) == 1 else "the tables"
+    notes = (f"{counted(unnamed, 'picture has', 'pictures have')} no caption in {where}",) if unnamed else ()
     rejected = [item for item in rejected if item.path not in tables]
     return Layout("imagefolder", said, tuple(pictures), (*rejected, *missing), frozenset({*used, *tables}), notes)
 
@@ -70,51 +93,80 @@ def _pictures(
     return pictures, rejected, used
 
 
-def _rows(table: Path) -> Sequence[Row]:
-    text = read_text(table)
-    if table.suffix == ".csv":
-        return list(csv.DictReader(io.StringIO(text)))
-    rows: list[Row] = []
-    for number, line in enumerate(text.splitlines(), 1):
-        if line.strip():
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise DataError(f"{table}, line {number}: no JSON ({error}): expected one object a line") from None
-            if not isinstance(row, dict):
-                raise DataError(f"{table}, line {number}: found {line.strip()[:40]}, expected an object")
-            rows.append(row)
-    return rows
+def _lines(table: Path) -> Iterator[Line]:
+    return _csv_lines(table) if table.suffix == ".csv" else _json_lines(table)
 
 
-def _column(rows: Sequence[Row], table: Path) -> str:
-    columns = dict.fromkeys(name for row in rows for name in row if name != FILE_COLUMN)
+def _csv_lines(table: Path) -> Iterator[Line]:
+    rows = csv.DictReader(io.StringIO(read_text(table), newline=""), strict=True)
+    try:
+        if FILE_COLUMN not in (header := rows.fieldnames or ()):
+            raise DataError(
+                f"{table}, line 1: found the columns {', '.join(header) or '(none)'}; expected {FILE_COLUMN} among them, "
+                "and commas between them"
+            )
+        for row in rows:
+            if None in row or None in row.values():
+                raise DataError(
+                    f"{table}, line {rows.line_num}: expected {len(header)} cells as in the first line: a caption with "
+                    'commas stands in quotes, as in a.png,"a red, fast car"'
+                )
+            yield Line(table, rows.line_num, row)
+    except csv.Error as error:
+        raise DataError(f"{table}, after line {rows.line_num}: no CSV ({error})") from None
+
+
+def _json_lines(table: Path) -> Iterator[Line]:
+    for number, line in enumerate(read_text(table).split("\n"), 1):  # a caption may hold other separators of lines
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise DataError(f"{table}, line {number}: no JSON ({error}): expected one object a line") from None
+        if not isinstance(row, dict):
+            raise DataError(f"{table}, line {number}: found {line.strip()[:40]}, expected an object")
+        yield Line(table, number, row)
+
+
+def _column(lines: Sequence[Line], asked: str | None, table: Path) -> str:
+    columns = dict.fromkeys(name for line in lines for name in line.row if name != FILE_COLUMN)
+    listed = f"the columns {', '.join(columns)}" if columns else f"no column other than {FILE_COLUMN}"
+    if asked is not None:
+        if lines and asked not in columns:
+            raise DataError(f"{table}: no column {asked}: found {listed}")
+        return asked
     usual = [name for name in USUAL_COLUMNS if name in columns]
     if usual or len(columns) == 1:
         return (usual or list(columns))[0]
-    raise DataError(
-        f"{table}: found the columns {', '.join(map(str, columns)) or 'no other than ' + FILE_COLUMN}: "
-        "say with --caption-column which holds the captions"
-    )
+    raise DataError(f"{table}: found {listed}: say with --caption-column which holds the captions")
 
 
-def _name(row: Row, table: Path) -> str:
-    name = row.get(FILE_COLUMN)
+def _name(line: Line) -> str:
+    name = line.row.get(FILE_COLUMN)
     if not isinstance(name, str) or not name:
-        raise DataError(f"{table}: a line without {FILE_COLUMN}: expected it to name the picture")
+        found = f"{FILE_COLUMN} is {name!r}" if FILE_COLUMN in line.row else f"a line without {FILE_COLUMN}"
+        raise DataError(f"{line.where}: {found}; it has {', '.join(line.row)}: expected it to name the picture")
     place = Path(name)
     if place.is_absolute() or ".." in place.parts:
-        raise DataError(f"{table}: {FILE_COLUMN} {name} leads out of the folder; expected a path inside it")
+        raise DataError(f"{line.where}: {FILE_COLUMN} {name} leads out of the folder; expected a path inside it")
     return name
 
 
-def _captions(row: Row, column: str, table: Path) -> tuple[str, ...]:
-    value = row.get(column)
+def _named_twice(line: Line, first: Line) -> str:
+    name = line.row[FILE_COLUMN]
+    if line.table == first.table:
+        return f"{line.where}: {name} is named twice, first in line {first.number}: leave one line"
+    return f"{line.where}: {name} is named in {first.table} too: leave one of the tables, or one of the lines"
+
+
+def _captions(line: Line, column: str) -> tuple[str, ...]:
+    value = line.row.get(column)
     if value is None or value == "":
         return ()
     values = value if isinstance(value, list) else [value]
     if not values or not all(isinstance(each, str) for each in values):
         raise DataError(
-            f"{table}: {row[FILE_COLUMN]}: found {value!r:.60} in {column}, expected text or a list of texts"
+            f"{line.where}: {line.row[FILE_COLUMN]}: found {value!r:.60} in {column}, expected text or a list of texts"
         )
     return tuple(values)

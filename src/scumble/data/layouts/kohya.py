@@ -15,6 +15,7 @@ from scumble.data.layouts.found import (
     walk,
     why_not,
 )
+from scumble.data.names import counted
 
 NAME = re.compile(r"(\d+)_(.+)")
 IMG, REG = "img", "reg"
@@ -84,6 +85,6 @@ def _layout(places: list[tuple[Path, bool]], rejected: list[Rejected], said: str
         rejected = [*rejected, *others, *(Rejected(path, "a folder within one of kohya's folders") for path in inside)]
         pictures += found
         used |= captions
-        kind = "class pictures" if is_class else "pictures"
-        lines.append(f'{folder.resolve().name}: {len(found)} {kind}, {repeats} times an epoch, "{words}"')
+        kind = counted(len(found), "class picture" if is_class else "picture")
+        lines.append(f'{folder.resolve().name}: {kind}, {counted(repeats, "time")} an epoch, "{words}"')
     return Layout("kohya", f"{said}: {'; '.join(lines)}", tuple(pictures), tuple(rejected), frozenset(used))

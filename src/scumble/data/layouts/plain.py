@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from scumble.data.layouts.found import FoundPicture, Layout, Rejected, folders_in, has_pictures, pictures_in, walk
+from scumble.data.names import counted
 
 
 def find_flat(folder: Path) -> Layout | None:
@@ -29,5 +30,5 @@ def find_nested(folder: Path) -> Layout | None:
         used |= captions
     if not pictures:
         return None
-    said = f"pictures in {with_pictures} folders within folders, all alike"
+    said = f"pictures in {counted(with_pictures, 'folder')} within folders, all alike"
     return Layout("nested", said, tuple(pictures), tuple(rejected), frozenset(used))
