@@ -90,7 +90,7 @@ def run_in_child(config: object, die_at: int | None, log: Path) -> int:
         code = 1
         try:
             code = _train(config, die_at, log)
-        except BaseException:
+        except BaseException:  # noqa: BLE001
             traceback.print_exc()  # a forked process may not go on in the caller's place
         finally:
             os._exit(code)

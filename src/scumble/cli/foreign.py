@@ -39,7 +39,6 @@ VALUES_NOT_THERE_YET = {
 """Flag -> values of the diffusers script that are refused by name."""
 
 WITHOUT_EFFECT = {
-    "dataloader_num_workers": "pictures are encoded once and kept: there is no loader to give workers to",
     "allow_tf32": "matrices are multiplied in the precision of --mixed_precision",
 }
 """Flag -> why it changes nothing here; said, and accepted, because the result is the same."""

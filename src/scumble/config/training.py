@@ -45,6 +45,16 @@ class TrainingConfig(Section):
             "validation and on at half the learning rate"
         ),
     ] = "stop"
+    dataloader_num_workers: Annotated[
+        int,
+        Field(
+            ge=0, le=64, description="threads that make batches ahead; pays with random crops; the result is the same"
+        ),
+    ] = 0
+    deterministic: Annotated[
+        bool,
+        Field(description="use only kernels that give the same bits each time; slower on a GPU, no change on a CPU"),
+    ] = False
 
     @property
     def samples_a_step(self) -> int:

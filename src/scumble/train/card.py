@@ -40,7 +40,8 @@ def planned(plan: Plan) -> Planned:
         "resolution": f"{config.data.resolution} px: {buckets_in_words(plan.cuts)}"
         + (", mirrored at random" if config.data.random_flip else "")
         + ("" if config.data.center_crop else "; cut at random: encoded anew each time, latents are not kept"),
-        "precision": f"{_weights(plan)} weights, fp32 adapter, on {plan.device}",
+        "precision": f"{_weights(plan)} weights, fp32 adapter, on {plan.device}"
+        + (", deterministic kernels alone" if train.deterministic else ""),
         "seed": str(train.seed),
         "files": ", ".join(_files(plan)),
     }

@@ -8,14 +8,14 @@ from torch import Tensor
 
 from scumble.generate.device import is_out_of_memory
 from scumble.train import draws
-from scumble.train.batches import Mixture
 from scumble.train.parts import release_memory, split
+from scumble.train.prefetch import Batches
 from scumble.train.session import Session
 from scumble.train.update import update
 
 
 def advance(
-    session: Session, mixture: Mixture, batch_size: int, accumulation: int, learning_rate: float, clip: float
+    session: Session, batches: Batches, batch_size: int, accumulation: int, learning_rate: float, clip: float
 ) -> float:
     """One optimizer step over `accumulation` batches.
 
@@ -24,7 +24,7 @@ def advance(
 
     Args:
         session: becomes one step older.
-        mixture: the samples.
+        batches: of the samples.
         batch_size: samples of a batch.
         accumulation: batches of the step.
         learning_rate: of this step.
@@ -37,7 +37,7 @@ def advance(
         RuntimeError: memory ran out with one sample at a time.
     """
     session.new_words.before_step(session.step)
-    total = _gradient(session, mixture, batch_size, accumulation)
+    total = _gradient(session, batches, batch_size, accumulation)
     value = float(total)
     if not torch.isfinite(total):
         raise session.diverged(f"the loss of step {session.step + 1} is {value}")
@@ -59,12 +59,12 @@ def memory_ran_out(session: Session, batch_size: int) -> str:
     )
 
 
-def _gradient(session: Session, mixture: Mixture, batch_size: int, accumulation: int) -> Tensor:
+def _gradient(session: Session, batches: Batches, batch_size: int, accumulation: int) -> Tensor:
     """Leave the step's gradient in the adapter, and give the mean loss."""
     while True:
         session.optimizer.zero_grad(set_to_none=True)
         try:
-            return _pass_through(session, mixture, batch_size, accumulation)
+            return _pass_through(session, batches, batch_size, accumulation)
         except RuntimeError as error:
             if not is_out_of_memory(error) or session.faults.parts >= batch_size:
                 raise
@@ -73,11 +73,11 @@ def _gradient(session: Session, mixture: Mixture, batch_size: int, accumulation:
         release_memory(session.device)
 
 
-def _pass_through(session: Session, mixture: Mixture, batch_size: int, accumulation: int) -> Tensor:
+def _pass_through(session: Session, batches: Batches, batch_size: int, accumulation: int) -> Tensor:
     total = torch.zeros((), device=session.device)
     for micro in range(accumulation):
         position = (session.step * accumulation + micro) * batch_size
-        for before, part in split(mixture.batch_at(position, batch_size), session.faults.parts):
+        for before, part in split(batches.batch_at(position, batch_size), session.faults.parts):
             share = len(part.timesteps) / batch_size
             with _dropping(session, position + before):
                 loss = session.losses(part).mean() * share / accumulation
