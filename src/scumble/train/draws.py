@@ -106,6 +106,11 @@ def posterior_at(seed: int, position: int, shape: tuple[int, ...]) -> Tensor:
     return torch.randn(shape, generator=generator(seed, "posterior", position))
 
 
+def timestep_at(seed: int, position: int, num_timesteps: int) -> int:
+    """A uniform training timestep in [0, num_timesteps)."""
+    return int(torch.randint(num_timesteps, (), generator=generator(seed, "timestep", position)))
+
+
 def is_class_sample(position: int, share: float) -> bool:
     """Whether a position takes a class picture: evenly spread, in exactly the given share."""
     return int((position + 1) * share) > int(position * share)

@@ -36,10 +36,9 @@ class Timesteps:
 
     def at(self, seed: int, position: int) -> int:
         """The timestep of a position, in first..end-1."""
-        source = draws.generator(seed, "timestep", position)
         if self.sampling == "uniform" and self.strata == 1:
-            return self.first + int(torch.randint(self.end - self.first, (), generator=source))
-        share = float(torch.rand((), generator=source, dtype=torch.float64))
+            return self.first + draws.timestep_at(seed, position, self.end - self.first)
+        share = float(torch.rand((), generator=draws.generator(seed, "timestep", position), dtype=torch.float64))
         if self.strata > 1:
             group, place = divmod(position, self.strata)
             order = torch.randperm(self.strata, generator=draws.generator(seed, "strata", group))
