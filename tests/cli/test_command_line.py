@@ -147,7 +147,7 @@ def test_a_whole_diffusers_command_line_is_understood():
     ("words", "said"),
     [
         (("--report_to", "comet_ml"), "--report_to=comet_ml is not there yet"),
-        (("--lr_scheduler=polynomial",), "--lr_scheduler=polynomial is not there yet"),
+        (("--lr_scheduler=piecewise_constant",), "--lr_scheduler=piecewise_constant is not there yet"),
         (("--resume_from_checkpoint", "checkpoint-500"), "--resume_from_checkpoint=checkpoint-500: the newest"),
         (("--instance_data_dir", "x"), "--instance_data_dir: it is called --train_data_dir here"),
         (("--output_name", "x"), "--output_name: it is called --name here"),
@@ -195,7 +195,7 @@ def test_a_flag_without_effect_is_said_and_swallows_nothing(dry_run, scumble, ph
         (("train", "photos", "--rank", "0"), "rank=0 in [adapter]: must be 1 or more"),
         (("train", "photos", "--alpha", "-8"), "alpha=-8.0 in [adapter]: must be above 0"),
         (("train", "photos", "--seed=-1"), "seed=-1 in [training]: must be 0 or more"),
-        (("train", "photos", "--lr_scheduler", "cosin"), "must be 'constant', 'constant_with_warmup' or 'cosine'"),
+        (("train", "photos", "--lr_scheduler", "cosin"), "'polynomial', 'rex' or 'one_cycle'"),
         (("train", "photos", "--rank"), "--rank requires an argument"),
         (("train", "my", "photos"), "Put a value with spaces in quotes"),
         (("train", "photos", "--random_flip", "true"), 'a switch takes none, or one after "="'),

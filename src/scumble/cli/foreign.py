@@ -6,7 +6,7 @@ NOT_THERE_YET = {
     "push_to_hub": "after training: scumble publish runs/NAME/NAME.safetensors --push OWNER/REPOSITORY",
     "hub_token": "after training: scumble publish runs/NAME/NAME.safetensors --push OWNER/REPOSITORY",
     "hub_model_id": "after training: scumble publish runs/NAME/NAME.safetensors --push OWNER/REPOSITORY",
-    "use_8bit_adam": "8-bit AdamW is not there yet: leave it out",
+    "use_8bit_adam": "give --optimizer AdamW8bit",
     "enable_xformers_memory_efficient_attention": "not needed: PyTorch's own fused attention is always used; leave it out",
     "non_ema_revision": "a second revision is not there yet: give --revision",
     "with_prior_preservation": "--class_prompt or --class_data_dir alone turns it on; leave it out",
@@ -33,7 +33,7 @@ CALLED_HERE = {
 """Flags of diffusers' DreamBooth script and of kohya's scripts -> what the same thing is called here."""
 
 VALUES_NOT_THERE_YET = {
-    "lr_scheduler": ("linear", "polynomial", "cosine_with_restarts", "piecewise_constant"),
+    "lr_scheduler": ("piecewise_constant",),
     "report_to": ("comet_ml", "clearml"),
 }
 """Flag -> values of the diffusers script that are refused by name."""

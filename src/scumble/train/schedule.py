@@ -12,12 +12,12 @@ FALLING = ("linear", "cosine", "cosine_with_restarts", "polynomial", "rex", "one
 """Those that end at the floor."""
 
 ONE_CYCLE_START = 25
-"""One-cycle begins at this fraction of its peak."""
+"""One-cycle begins at its peak divided by this."""
 ONE_CYCLE_WARMUP = 0.3
 """Share of the run in which one-cycle rises, where nobody says."""
-FLOOR = 1e-2
-"""Of the peak, where nobody says."""
-ONE_CYCLE_FLOOR = 1 / (ONE_CYCLE_START * 1e4)
+FLOOR = 100
+"""A falling rate ends at its peak divided by this, where nobody says."""
+ONE_CYCLE_FLOOR = ONE_CYCLE_START * 10_000
 """The same of one-cycle."""
 
 
@@ -90,7 +90,7 @@ def usual_floor(schedule: Schedule, peak: float) -> float | None:
     """Where a schedule ends when nobody says: 1 % of the peak, of one-cycle what its authors have; None = it does not fall."""
     if schedule not in FALLING:
         return None
-    return peak * (ONE_CYCLE_FLOOR if schedule == "one_cycle" else FLOOR)
+    return peak / (ONE_CYCLE_FLOOR if schedule == "one_cycle" else FLOOR)
 
 
 def usual_warmup(schedule: Schedule, num_steps: int) -> int:
