@@ -108,6 +108,87 @@ def test_a_page_that_cannot_be_written_is_said_before_anything_is_looked_at(caps
     assert ended.out == ""
 
 
+def test_masks_are_counted_and_those_of_no_picture_named(check, photos, tmp_path, capsys):
+    masks = tmp_path / "masks"
+    masks.mkdir()
+    for name in ("00.png", "01.png", "somebody.png"):
+        Image.new("L", (40, 48), 255).save(masks / name)
+    _, found = check(photos, "--mask-dir", masks)
+    assert found["masked"] == 2
+    assert any("1 file there is of no picture (somebody.png)" in text for text in found["warnings"])
+    exit_code(["check", str(photos), "--mask-dir", str(masks)])
+    assert "2 of 12 pictures; of the others all counts" in capsys.readouterr().out
+    assert check(photos)[1]["masked"] is None
+
+
+def test_pictures_are_named_with_their_folder(check, tmp_path, photographs):
+    for name in ("cats", "dogs"):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        photographs[0].save(tmp_path / "set" / name / "a.png")
+        (tmp_path / "set" / name / "a.txt").write_text("" if name == "dogs" else "a cat")
+    _, found = check(tmp_path / "set")
+    assert "the same bytes: 1 group of pictures (cats/a.png, dogs/a.png)" in found["warnings"]
+    assert "the same bytes, but other captions: 1 group of pictures (cats/a.png, dogs/a.png)" in found["warnings"]
+    assert "empty caption: 1 picture (dogs/a.png)" in found["warnings"]
+
+
+def test_odd_tags_are_told_and_words_that_say_nothing_are_not_shown(check, photos, tmp_path):
+    for path in photos.glob("*.txt"):
+        path.write_text(f"a photo of sks dog {path.stem}")
+    _, found = check(photos)
+    page = (tmp_path / "here" / found["report"]).read_text(encoding="utf-8")
+    assert found["captions"]["words"]["of"] == 12
+    assert "</b>sks</li>" in page
+    assert "</b>of</li>" not in page
+    for path in photos.glob("*.txt"):
+        path.write_text("long hair, smile")
+    (photos / "00.txt").write_text("Long_hair, smile, , smile")
+    _, found = check(photos)
+    (odd,) = found["captions"]["odd_tags"]
+    assert (odd["file"], odd["signs"]) == ("00.png", ["'smile' twice", "an empty tag"])
+    assert found["captions"]["spellings"] == [["long hair", "Long_hair"]]
+    assert "1 tag in several spellings: 'long hair' and 'Long_hair'" in found["warnings"]
+    page = (tmp_path / "here" / found["report"]).read_text(encoding="utf-8")
+    assert "long hair = Long_hair" in page
+
+
+def test_nothing_is_said_twice(capsys, photos, tiny_base, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for path in photos.glob("*.txt"):
+        path.write_text(f"sks dog {path.stem}")
+    (photos / "00.txt").write_text("a dog")
+    (photos / "copy.png").write_bytes((photos / "03.png").read_bytes())
+    (photos / "copy.txt").write_text("sks dog again")
+    (photos / "broken.png").write_bytes(b"")
+    (photos / "notes.md").write_bytes(b"x")
+    flags = ["--trigger", "sks", "--base", str(tiny_base), "--no-probe", "--shuffle-caption"]
+    assert exit_code(["check", str(photos), *flags]) == 0
+    page = (tmp_path / "scumble-check.html").read_text(encoding="utf-8")
+    would = page.split("<h3>Training would say</h3>")[1].split("</ul>")[0]
+    assert "shuffle_caption has no effect" in would
+    for words in ("copy.png", "trigger", "broken.png", "notes.md"):
+        assert words not in would
+    said = capsys.readouterr().out.replace("\n", " ")
+    assert said.count("broken.png") == 1
+    assert "shuffle_caption has no effect" in said
+    assert "· 1 file is no picture: notes.md" in said
+
+
+def test_a_caption_that_cannot_be_read_is_told_once(capsys, photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (photos / "00.txt").write_bytes("un café".encode("latin-1"))
+    assert exit_code(["check", str(photos)]) == 1
+    ended = capsys.readouterr()
+    assert (ended.out + ended.err).count("0xe9") == 1
+
+
+def test_the_page_names_each_picture_of_a_caption_that_several_have(check, photos, tmp_path):
+    _, found = check(photos)
+    page = (tmp_path / "here" / found["report"]).read_text(encoding="utf-8")
+    several = page.split("<h3>Of several pictures each</h3>")[1]
+    assert "00.png, 03.png, 06.png, ..." in several
+
+
 def test_warnings_count_only_where_one_is_strict(check, photos):
     (photos / "05.txt").write_text("a dog", encoding="utf-8")
     assert check(photos, "--trigger", "sks dog", "--resolution", 32)[0] == 0

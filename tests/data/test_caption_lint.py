@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from scumble.data.caption_lint import are_tags, lint_captions, normal_caption, odd_signs
+from scumble.data.caption_lint import are_tags, is_telling, lint_captions, normal_caption, odd_signs, tag_faults
 from scumble.data.scan import Example
 
 
@@ -122,3 +122,39 @@ def test_tags_are_counted_once_a_picture_and_words_where_there_are_sentences():
 )
 def test_lists_of_tags_are_told_from_sentences(captions, answer):
     assert are_tags(captions) is answer
+
+
+@pytest.mark.parametrize(
+    ("text", "faults"),
+    [
+        ("1girl, long hair, smile", []),
+        ("1girl, smile ,", []),
+        ("1girl, , smile", ["an empty tag"]),
+        (", 1girl, smile", ["an empty tag"]),
+        ("1girl, smile, smile", ["'smile' twice"]),
+        ("Smile, a, smile, b, SMILE", ["'Smile' 3 times"]),
+        ("Long_hair, long hair,, smile", ["'Long_hair' twice", "an empty tag"]),
+        ("^_^, ^-^", []),
+        ("", []),
+    ],
+)
+def test_tags_that_are_there_twice_or_empty_are_named(text, faults):
+    assert tag_faults(text) == faults
+
+
+def test_faults_of_tags_are_looked_for_where_captions_are_lists_of_tags():
+    (odd,) = lint_captions([example("a", "1girl, smile, smile"), example("b", "1girl, hat")]).odd_tags
+    assert (odd.path.name, odd.signs) == ("a", ("'smile' twice",))
+    assert lint_captions([example("a", "the dog that runs over the grass, and the dog that runs over the grass")]).odd_tags == ()
+
+
+def test_a_tag_in_several_spellings_is_named_the_most_frequent_first():
+    found = lint_captions(
+        [example("a", "long hair, Smile"), example("b", "long hair, smile"), example("c", "Long_hair, red hat")]
+    )
+    assert found.spellings == (("long hair", "Long_hair"),)
+
+
+def test_words_that_tell_are_told_from_those_that_every_sentence_has():
+    words = ["a", "of", "the", "2", "10", "x", "dog", "1girl", "花", "sks"]
+    assert [word for word in words if is_telling(word)] == ["dog", "1girl", "花", "sks"]

@@ -8,11 +8,9 @@ from typing import Any
 from scumble.check.events import Checked
 from scumble.check.findings import Findings
 from scumble.check.forecast import Forecast
+from scumble.data.caption_lint import OddCaption
 from scumble.data.names import name_in, root_of
 from scumble.data.scan import Example
-
-MOST_FREQUENT = 200
-"""Tags or words that are listed."""
 
 
 def as_data(checked: Checked) -> dict[str, Any]:
@@ -36,6 +34,7 @@ EMPTY: Mapping[str, Any] = {
     "kept": 0,
     "rejected": [],
     "captions": {},
+    "masked": None,
     "duplicates": [],
     "exact_duplicates": [],
     "hints": [],
@@ -52,6 +51,7 @@ def _of_findings(findings: Findings) -> dict[str, Any]:
         "kept": len(findings.seen),
         "rejected": [{"file": name_in(item.path, root), "reason": item.reason} for item in findings.rejected],
         "captions": _of_captions(findings, root),
+        "masked": findings.masked,
         "duplicates": [_names(group, root) for group in (*findings.equal, *findings.alike)],
         "exact_duplicates": [_names(group, root) for group in findings.equal],
         "hints": [
@@ -69,7 +69,10 @@ def _of_captions(findings: Findings, root: Path) -> dict[str, Any]:
     def names(paths: Iterable[Path]) -> list[str]:
         return [name_in(path, root) for path in paths]
 
-    frequencies = dict(captions.frequencies[:MOST_FREQUENT])
+    def odd(found: Iterable[OddCaption]) -> list[dict[str, Any]]:
+        return [{"file": name_in(item.path, root), "caption": item.text, "signs": list(item.signs)} for item in found]
+
+    frequencies = dict(captions.frequencies)
     return {
         "sources": captions.sources,
         "missing": names(captions.missing),
@@ -77,9 +80,9 @@ def _of_captions(findings: Findings, root: Path) -> dict[str, Any]:
         "empty": names(captions.empty),
         "equal": [{"caption": caption, "files": names(paths)} for caption, paths in captions.equal],
         "without_trigger": names(captions.without_trigger),
-        "odd": [
-            {"file": name_in(odd.path, root), "caption": odd.text, "signs": list(odd.signs)} for odd in captions.odd
-        ],
+        "odd": odd(captions.odd),
+        "odd_tags": odd(captions.odd_tags),
+        "spellings": [list(tags) for tags in captions.spellings],
         "cut": [
             {
                 "file": name_in(cut.path, root),

@@ -11,11 +11,13 @@ from scumble.data.buckets import BucketRule, Size
 from scumble.data.caption_lint import CaptionFindings, lint_captions
 from scumble.data.duplicates import equal_groups, near_groups
 from scumble.data.layouts.found import Rejected
+from scumble.data.names import counted, listed, root_of
 from scumble.data.quality import Hint, HintKind, hints_on
 from scumble.data.scan import Example, Scan
 from scumble.errors import BaseModelError
 from scumble.families.base import BaseModel
 from scumble.train.cuts import bucket_rule
+from scumble.train.picture_remarks import mask_remarks
 
 USUAL_RESOLUTION, USUAL_UNIT = 512, 8
 """Side of the training square, and pixels of a latent, where no base says so."""
@@ -29,9 +31,6 @@ WORDS: dict[HintKind, str] = {
     "bright": "nearly white",
 }
 """Kind of hint -> what is said of such pictures."""
-
-FIRST = 3
-"""Names that a warning lists."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +60,7 @@ class Findings:
         alike: groups of pictures that look alike, but are not all of the same bytes.
         captions: what they are like.
         cut: captions whose end the text encoder does not see.
+        masked: pictures that have a mask; None where none were asked for.
         problems: why the folder cannot be trained on; empty = it can be.
         warnings: what should be looked at.
     """
@@ -72,6 +72,7 @@ class Findings:
     alike: tuple[tuple[Example, ...], ...]
     captions: CaptionFindings
     cut: tuple[CutCaption, ...]
+    masked: int | None
     problems: tuple[str, ...]
     warnings: tuple[str, ...]
 
@@ -109,6 +110,7 @@ def find(scan: Scan, data: DataConfig, base: BaseModel | None, distance: int) ->
     equal = _chosen(examples, equal_groups([example.content for example in examples]))
     looks = [example.look for example in examples if example.look is not None]
     alike = [group for group in _chosen(examples, near_groups(looks, distance)) if not _is_one_content(group)]
+    root = root_of(scan.folder)
     return Findings(
         scan,
         rule,
@@ -117,13 +119,15 @@ def find(scan: Scan, data: DataConfig, base: BaseModel | None, distance: int) ->
         tuple(alike),
         captions,
         tuple(cut),
-        tuple(_problems(scan)),
+        sum(example.mask is not None for example in examples) if data.mask_dir or data.alpha_mask else None,
+        tuple(_problems(scan, root)),
         (
             *scan.notes,
-            *_warnings_on_pictures(seen),
-            *_warnings_on_groups(equal, "the same bytes"),
-            *_warnings_on_groups(alike, "look alike"),
-            *_warnings_on_captions(captions, cut),
+            *(mask_remarks(data.mask_dir, scan) if data.mask_dir is not None else ()),
+            *_warnings_on_pictures(seen, root),
+            *_warnings_on_groups(equal, "the same bytes", root),
+            *_warnings_on_groups(alike, "look alike", root),
+            *_warnings_on_captions(captions, cut, root),
             *notes,
         ),
     )
@@ -152,15 +156,14 @@ def _cut(
         return [], (why_uncounted(error),)
 
 
-def _problems(scan: Scan) -> list[str]:
+def _problems(scan: Scan, root: Path) -> list[str]:
     found = []
     if scan.unread:
-        found.append(
-            f"captions cannot be read: {named([item.path for item in scan.unread], 'picture')}; {scan.unread[0].reason}"
-        )
+        unread = named([item.path for item in scan.unread], "picture", root)
+        found.append(f"captions cannot be read: {unread}; {scan.unread[0].reason}")
     if scan.uncaptioned:
         found.append(
-            f"no caption: {named([example.path for example in scan.uncaptioned], 'picture')}: write a .txt file beside "
+            f"no caption: {named([example.path for example in scan.uncaptioned], 'picture', root)}: write a .txt file beside "
             'each, let scumble caption do so, or give --trigger "sks dog"'
         )
     if not (scan.examples or scan.uncaptioned or scan.unread):
@@ -168,41 +171,45 @@ def _problems(scan: Scan) -> list[str]:
     return found
 
 
-def _warnings_on_pictures(findings: Sequence[Seen]) -> Iterator[str]:
+def _warnings_on_pictures(findings: Sequence[Seen], root: Path) -> Iterator[str]:
     for kind, words in WORDS.items():
         paths = [seen.example.path for seen in findings if any(hint.kind == kind for hint in seen.hints)]
         if paths:
-            yield f"{words}: {named(paths, 'picture')}"
+            yield f"{words}: {named(paths, 'picture', root)}"
 
 
-def _warnings_on_groups(groups: Sequence[tuple[Example, ...]], words: str) -> Iterator[str]:
+def _warnings_on_groups(groups: Sequence[tuple[Example, ...]], words: str, root: Path) -> Iterator[str]:
     if groups:
-        first = ", ".join(example.path.name for example in groups[0][:FIRST])
-        yield f"{words}: {counted(len(groups), 'group')} of pictures ({first}{', ...' if len(groups) > 1 else ''})"
+        first = listed([example.path for example in groups[0]], root)
+        more = "; ..." if len(groups) > 1 else ""
+        yield f"{words}: {counted(len(groups), 'group')} of pictures ({first}{more})"
+    differing = [group for group in groups if _is_one_content(group) and len({each.captions for each in group}) > 1]
+    if differing:
+        first = listed([example.path for example in differing[0]], root)
+        yield f"{words}, but other captions: {counted(len(differing), 'group')} of pictures ({first})"
 
 
-def _warnings_on_captions(captions: CaptionFindings, cut: Sequence[CutCaption]) -> Iterator[str]:
+def _warnings_on_captions(captions: CaptionFindings, cut: Sequence[CutCaption], root: Path) -> Iterator[str]:
     lists = {
         "empty caption": captions.empty,
         "the caption lacks the trigger": captions.without_trigger,
         "the caption has odd signs": [odd.path for odd in captions.odd],
+        "the caption has a tag twice, or an empty one": [odd.path for odd in captions.odd_tags],
         "the caption is longer than the text encoder sees": [item.path for item in cut],
     }
     for words, paths in lists.items():
         if paths:
-            yield f"{words}: {named(paths, 'picture')}"
+            yield f"{words}: {named(paths, 'picture', root)}"
+    if captions.spellings:
+        first = " and ".join(f"'{tag}'" for tag in captions.spellings[0])
+        yield f"{counted(len(captions.spellings), 'tag')} in several spellings: {first}"
     if captions.equal:
         caption, paths = captions.equal[0]
         shown = caption if len(caption) <= 60 else caption[:59] + "…"
-        yield f"{counted(len(captions.equal), 'caption')} of several pictures: '{shown}' of {len(paths)}"
+        pictures = f"'{shown}' of {named(paths, 'picture', root)}"
+        yield f"{counted(len(captions.equal), 'caption')} of several pictures each: {pictures}"
 
 
-def named(paths: Sequence[Path], what: str) -> str:
-    """ "4 pictures (a.png, b.png, c.png, ...)"."""
-    names = ", ".join(path.name for path in paths[:FIRST])
-    return f"{counted(len(paths), what)} ({names}{', ...' if len(paths) > FIRST else ''})"
-
-
-def counted(number: int, what: str) -> str:
-    """ "1 picture", "2 pictures"."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+def named(paths: Sequence[Path], what: str, root: Path) -> str:
+    """ "4 pictures (dogs/a.png, dogs/b.png, cats/c.png, ...)"."""
+    return f"{counted(len(paths), what)} ({listed(paths, root)})"

@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from scumble.check.probe import Probe
 from scumble.config import CheckConfig, TrainConfig, from_values
 from scumble.data.buckets import Size
 from scumble.families.find import DEFAULT_BASE
+from scumble.train.lint_remarks import lint_remarks
+from scumble.train.picture_remarks import picture_remarks
 from scumble.train.plan import Plan
 
 BYTES_OF_A_NUMBER = 4
@@ -21,7 +24,7 @@ class BucketPlan:
     Attributes:
         size: width and height in pixels.
         pictures: that are trained on.
-        batches: forward passes that an epoch needs for them, with their repeats.
+        batches: forward passes that an epoch needs for them, with their repeats, and the class pictures among them.
     """
 
     size: Size
@@ -38,13 +41,14 @@ class Forecast:
         device: where the denoiser would run.
         steps: optimizer steps.
         pictures_a_step: of an optimizer step.
+        class_share: share of the samples that are class pictures; 0 = there are none.
         epochs: passes over the pictures.
         training: pictures that are trained on.
         held_out: pictures that are held out for validation.
         buckets: the pictures that are trained on by size, the most frequent first.
         cache_bytes: of latents and text states, on the disk.
         trainable: numbers in the adapter.
-        notes: what training would tell besides.
+        notes: what training would tell besides, but for what the findings tell too.
         probe: two real steps, where they were taken.
     """
 
@@ -52,6 +56,7 @@ class Forecast:
     device: str
     steps: int
     pictures_a_step: int
+    class_share: float
     epochs: float
     training: int
     held_out: int
@@ -94,22 +99,28 @@ def forecast(plan: Plan, probe: Probe | None) -> Forecast:
     """What the plan of a training says, and what two of its steps said."""
     train = plan.config.training
     a_step = train.train_batch_size * train.gradient_accumulation_steps
-    own = 1 - (plan.config.prior.prior_share or 0)
+    class_share = plan.config.prior.prior_share or 0.0
     seen = sum(plan.cuts[index][0].repeats for index in plan.split.training)
     return Forecast(
         plan.base.name,
         str(plan.device),
         plan.num_steps,
         a_step,
-        plan.num_steps * a_step * own / seen,
+        class_share,
+        plan.num_steps * a_step * (1 - class_share) / seen,
         len(plan.split.training),
         len(plan.split.held_out),
         tuple(_buckets(plan)),
         _cache_bytes(plan),
         plan.trainable,
-        tuple(note.text for note in plan.notes),
+        tuple(_notes(plan)),
         probe,
     )
+
+
+def _notes(plan: Plan) -> Iterator[str]:
+    known = {note.text for note in (*picture_remarks(plan.config.data, plan.scan), *lint_remarks(plan.scan))}
+    return (note.text for note in plan.notes if note.text not in known)
 
 
 def _buckets(plan: Plan) -> list[BucketPlan]:
@@ -118,7 +129,7 @@ def _buckets(plan: Plan) -> list[BucketPlan]:
     samples = Counter[Size]()
     for example, size in trained:
         samples[size] += example.repeats
-    batch = plan.config.training.train_batch_size
+    batch = plan.config.training.train_batch_size * (1 - (plan.config.prior.prior_share or 0.0))
     return [BucketPlan(size, count, math.ceil(samples[size] / batch)) for size, count in pictures.most_common()]
 
 

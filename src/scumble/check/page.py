@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 
+from scumble.data.names import counted
 from scumble.data.scan import Example
 from scumble.errors import ConfigError
 
@@ -31,6 +32,7 @@ header { display: flex; gap: 1rem; align-items: baseline; flex-wrap: wrap; }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(9rem, 1fr)); gap: .8rem; margin: 1.2rem 0; }
 .tiles div { background: var(--card); border: 1px solid var(--line); border-radius: .4rem; padding: .6rem .9rem; }
 .tiles b { display: block; font-size: 1.35rem; line-height: 1.3; white-space: nowrap; font-variant-numeric: tabular-nums; }
+.wide { overflow-x: auto; } .wide td, .wide th { white-space: nowrap; }
 table { border-collapse: collapse; max-width: 100%; } th { font-weight: normal; color: var(--faint); text-align: left; }
 th, td { padding: .25rem 1.2rem .25rem 0; border-bottom: 1px solid var(--line); vertical-align: middle;
   overflow-wrap: anywhere; }
@@ -109,6 +111,11 @@ def items(texts: Sequence[str], kind: str = "") -> str:
     return f'<ul class="{kind}">{"".join(f"<li>{escape(text)}</li>" for text in texts)}</ul>'
 
 
+def wide(table: str) -> str:
+    """A table whose cells keep to one line; where the window is narrow, it moves sideways."""
+    return f'<div class="wide">{table}</div>' if table else ""
+
+
 def rows(heads: Sequence[str], cells: Iterable[Sequence[str]]) -> str:
     """A table whose cells are HTML already; "" where it has no row."""
     lines = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>\n" for row in cells)
@@ -126,10 +133,16 @@ def figure(example: Example, name: str, *words: str) -> str:
 
 
 def more(number: int, what: str) -> str:
-    """What is said of that which is not shown; "" where all is."""
-    return (
-        f'<p class="faint">{number:,} more {escape(what)} not shown here; --json lists all.</p>' if number > 0 else ""
-    )
+    """What is said of that which is not shown; "" where all is.
+
+    Args:
+        number: how many are not.
+        what: the word for one of them.
+    """
+    if number <= 0:
+        return ""
+    count = counted(number, f"more {what} is", f"more {what}s are")
+    return f'<p class="faint">{escape(count)} not shown here; --json lists all.</p>'
 
 
 def _image(example: Example) -> str:

@@ -5,12 +5,13 @@ from html import escape
 from pathlib import Path
 
 from scumble.check.events import Checked
-from scumble.check.findings import Findings, Seen, counted
+from scumble.check.findings import Findings, Seen
 from scumble.check.forecast import Forecast
-from scumble.check.page import check_page, figure, html_page, items, more, rows, section, tiles
+from scumble.check.page import check_page, figure, html_page, items, more, rows, section, tiles, wide
 from scumble.check.words import forecast_words
 from scumble.data.buckets import Size
-from scumble.data.names import name_in, root_of
+from scumble.data.caption_lint import CaptionFindings, is_telling
+from scumble.data.names import counted, listed, name_in, root_of
 from scumble.data.scan import Example
 from scumble.files.atomic import write_atomically
 
@@ -67,13 +68,20 @@ def _sections(findings: Findings, forecast: Forecast | None) -> Iterator[str]:
 
 def _facts(findings: Findings) -> Iterator[tuple[str, str]]:
     sides = [side for seen in findings.seen for side in seen.example.size_px]
-    yield f"{len(findings.seen):,}", "pictures"
+    yield _fact(len(findings.seen), "picture")
     yield f"{len(findings.rejected):,}", "left out"
     if sides:
         yield f"{min(sides)}–{max(sides)}" if min(sides) < max(sides) else f"{sides[0]}", "pixels a side"
     yield f"{sum(bool(seen.hints) for seen in findings.seen):,}", "to look at again"
-    yield f"{len(findings.equal) + len(findings.alike):,}", "groups of duplicates"
+    yield _fact(len(findings.equal) + len(findings.alike), "group of duplicates", "groups of duplicates")
     yield f"{len(findings.captions.missing):,}", "without caption"
+    if findings.masked is not None:
+        yield f"{findings.masked:,}", "with a mask"
+
+
+def _fact(number: int, what: str, several: str = "") -> tuple[str, str]:
+    figure, words = counted(number, what, several).split(" ", 1)
+    return figure, words
 
 
 def _training(forecast: Forecast) -> str:
@@ -95,7 +103,7 @@ def _buckets(findings: Findings, forecast: Forecast | None) -> str:
     ]
     heads = ["", "cut to", "pictures", ""]
     if forecast is None:
-        return rows(heads, lines)
+        return wide(rows(heads, lines))
     planned = {bucket.size: bucket for bucket in forecast.buckets}
     for line, (size, _) in zip(lines, findings.buckets, strict=True):
         bucket = planned.get(size)
@@ -103,7 +111,7 @@ def _buckets(findings: Findings, forecast: Forecast | None) -> str:
     note = "Class pictures, and what is held out, are not counted among the own ones that are trained on."
     has_others = len(findings.seen) > forecast.training
     said = f'<p class="faint">{note}</p>' if has_others else ""
-    return rows([*heads, "trained on", "batches an epoch"], lines) + said
+    return wide(rows([*heads, "trained on", "batches an epoch"], lines)) + said
 
 
 def _number(number: int) -> str:
@@ -121,7 +129,7 @@ def _again(findings: Findings, root: Path) -> str:
         figure(seen.example, name_in(seen.example.path, root), *(_warning(hint.text) for hint in seen.hints))
         for seen in hinted[:MOST_CARDS]
     )
-    return f'<div class="cards">{cards}</div>{more(len(hinted) - MOST_CARDS, "pictures are")}' if cards else ""
+    return f'<div class="cards">{cards}</div>{more(len(hinted) - MOST_CARDS, "picture")}' if cards else ""
 
 
 def _warning(text: str) -> str:
@@ -137,7 +145,7 @@ def _groups(groups: Sequence[tuple[Example, ...]], title: str, root: Path) -> st
     if not groups:
         return ""
     shown = "".join(f'<div class="group">{_group(group, root)}</div>' for group in groups[:MOST_GROUPS])
-    return f"<h3>{title}</h3>{shown}{more(len(groups) - MOST_GROUPS, 'groups are')}"
+    return f"<h3>{title}</h3>{shown}{more(len(groups) - MOST_GROUPS, 'group')}"
 
 
 def _group(group: Sequence[Example], root: Path) -> str:
@@ -145,7 +153,7 @@ def _group(group: Sequence[Example], root: Path) -> str:
         figure(example, name_in(example.path, root), f"{example.size_px[0]} x {example.size_px[1]}")
         for example in group[:MOST_OF_A_GROUP]
     ]
-    return "".join(figures) + more(len(group) - MOST_OF_A_GROUP, "are")
+    return "".join(figures) + more(len(group) - MOST_OF_A_GROUP, "picture")
 
 
 def _captions(findings: Findings, root: Path) -> Iterator[str]:
@@ -155,21 +163,28 @@ def _captions(findings: Findings, root: Path) -> Iterator[str]:
         "Longer than the text encoder sees",
         (_cut(cut.text, cut.unseen, cut.tokens, name_in(cut.path, root)) for cut in findings.cut),
     )
-    odd = ((odd.text, "; ".join(odd.signs), name_in(odd.path, root)) for odd in captions.odd)
-    yield _listed("With odd signs", (_said(text, signs, name) for text, signs, name in odd))
+    for title, found in (("With odd signs", captions.odd), ("With a tag twice, or an empty one", captions.odd_tags)):
+        yield _listed(title, (_said(odd.text, "; ".join(odd.signs), name_in(odd.path, root)) for odd in found))
+    spellings = (f"<p>{escape(' = '.join(tags))}</p>" for tags in captions.spellings)
+    yield _listed("Tags in several spellings", spellings)
     equal = (
-        (caption, f"of {counted(len(paths), 'picture')}", name_in(paths[0], root)) for caption, paths in captions.equal
+        _said(caption, f"of {counted(len(paths), 'picture')}", listed(paths, root)) for caption, paths in captions.equal
     )
-    yield _listed("Of several pictures", (_said(text, words, name) for text, words, name in equal))
+    yield _listed("Of several pictures each", equal)
     yield _names("Without caption", captions.missing, root)
     yield _names("Empty", captions.empty, root)
     yield _names("Without the trigger", captions.without_trigger, root)
+    yield _frequencies(captions)
+
+
+def _frequencies(captions: CaptionFindings) -> str:
     what = "Tags" if captions.gives_tags else "Words"
-    shown = captions.frequencies[:MOST_WORDS]
-    if shown:
-        listed = "".join(f"<li><b>{count:,}</b>{escape(word)}</li>\n" for word, count in shown)
-        rest = len(captions.frequencies) - MOST_WORDS
-        yield f'<h3>{what} by number of pictures</h3><ul class="frequencies">{listed}</ul>{more(rest, "are")}'
+    told = [(word, count) for word, count in captions.frequencies if captions.gives_tags or is_telling(word)]
+    if not told:
+        return ""
+    lines = "".join(f"<li><b>{count:,}</b>{escape(word)}</li>\n" for word, count in told[:MOST_WORDS])
+    rest = more(len(captions.frequencies) - min(len(told), MOST_WORDS), what.lower().rstrip("s"))
+    return f'<h3>{what} by number of pictures</h3><ul class="frequencies">{lines}</ul>{rest}'
 
 
 SOURCES = {
@@ -186,7 +201,7 @@ SOURCES = {
 def _listed(title: str, parts: Iterable[str]) -> str:
     lines = list(parts)
     shown = "".join(lines[:MOST_ROWS])
-    return f"<h3>{escape(title)}</h3>{shown}{more(len(lines) - MOST_ROWS, 'are')}" if lines else ""
+    return f"<h3>{escape(title)}</h3>{shown}{more(len(lines) - MOST_ROWS, 'caption')}" if lines else ""
 
 
 def _names(title: str, paths: Sequence[Path], root: Path) -> str:
@@ -213,13 +228,13 @@ def _left_out(findings: Findings, root: Path) -> str:
         [f'<span class="file">{escape(name_in(item.path, root))}</span>', escape(item.reason)]
         for item in findings.rejected[:MOST_ROWS]
     ]
-    return rows(["file", "why"], cells) + more(len(findings.rejected) - MOST_ROWS, "files are")
+    return rows(["file", "why"], cells) + more(len(findings.rejected) - MOST_ROWS, "file")
 
 
 def _others(findings: Findings, root: Path) -> str:
     shown = findings.seen[:MOST_SHOWN]
     cards = "".join(figure(seen.example, name_in(seen.example.path, root), *_caption(seen)) for seen in shown)
-    left = more(len(findings.seen) - MOST_SHOWN, "pictures are")
+    left = more(len(findings.seen) - MOST_SHOWN, "picture")
     return f'<div class="cards small">{cards}</div>{left}' if cards else ""
 
 

@@ -3,17 +3,16 @@
 from collections.abc import Iterator
 
 from scumble.check.events import Checked
-from scumble.check.findings import Findings, counted
+from scumble.check.findings import Findings
 from scumble.check.forecast import Forecast
+from scumble.data.names import counted, root_of
 from scumble.generate.events import Noted
 from scumble.train.events import Planned
-
-MOST_REJECTED = 20
-"""Files that are named one by one; the page and --json list all."""
+from scumble.train.picture_remarks import left_out_remarks
 
 
 def in_words(checked: Checked) -> Iterator[Noted | Planned]:
-    """What is printed of a check."""
+    """What is printed of a check; its problems are the error that the command ends with."""
     if not checked.was_looked_at:
         return
     findings = checked.findings
@@ -21,13 +20,11 @@ def in_words(checked: Checked) -> Iterator[Noted | Planned]:
     verdict = "usable" if checked.is_usable else "not usable"
     yield Planned(f"{checked.folder}: {verdict}", card)
     if findings is not None:
-        rejected = findings.rejected
-        yield from (
-            Noted(f"{item.path.name} is left out: {item.reason}", warning=True) for item in rejected[:MOST_REJECTED]
-        )
-        if len(rejected) > MOST_REJECTED:
-            yield Noted(f"{len(rejected) - MOST_REJECTED} more are left out; the page lists them", warning=True)
-    yield from (Noted(text, warning=True) for text in [*checked.warnings, *checked.problems])
+        # of captions that cannot be read the first is told where the problem is
+        yield from left_out_remarks([*findings.scan.rejected, *findings.scan.unread[1:]], root_of(findings.scan.folder))
+    yield from (Noted(text, warning=True) for text in checked.warnings)
+    if checked.forecast is not None:
+        yield from (Noted(f"training would say: {text}") for text in checked.forecast.notes)
     if checked.page is not None:
         yield Noted(f"the page: {checked.page}")
 
@@ -39,6 +36,8 @@ def _card(findings: Findings) -> Iterator[tuple[str, str]]:
     yield "pictures", f"{counted(len(findings.seen), 'picture')}, {len(findings.rejected)} left out{between}"
     if findings.buckets:
         yield "cut to", ", ".join(f"{width}x{height} ({count})" for (width, height), count in findings.buckets)
+    if findings.masked is not None:
+        yield "masks", f"{findings.masked} of {counted(len(findings.seen), 'picture')}; of the others all counts"
 
 
 def _training(checked: Checked) -> dict[str, str]:
@@ -51,10 +50,12 @@ def forecast_words(forecast: Forecast) -> Iterator[tuple[str, str]]:
     """What a training would do and cost: (label, text)."""
     yield "base", f"{forecast.base}, on {forecast.device}; {forecast.trainable:,} trainable numbers"
     yield "split", f"{counted(forecast.training, 'picture')} to train on, {forecast.held_out} held out"
+    classes = f", {forecast.class_share:.0%} of them class pictures" if forecast.class_share else ""
+    batches = counted(sum(bucket.batches for bucket in forecast.buckets), "batch", "batches")
     yield (
         "steps",
-        f"{forecast.steps:,} of {counted(forecast.pictures_a_step, 'picture')}, {forecast.epochs:.1f} epochs of "
-        f"{sum(bucket.batches for bucket in forecast.buckets):,} batches",
+        f"{forecast.steps:,} of {counted(forecast.pictures_a_step, 'picture')}{classes}; {forecast.epochs:.1f} epochs of "
+        f"{batches}",
     )
     yield "cache", f"{amount(forecast.cache_bytes)} on the disk"
     probe = forecast.probe

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,11 @@ CURLY = "‘’‚‛“”„‟´`"
 
 MOST_WORDS_OF_A_TAG = 3.5
 """Mean words between commas up to which captions count as lists of tags."""
+
+FUNCTION_WORDS = frozenset(
+    ["a", "an", "and", "are", "as", "at", "be", "by", "for", "from", "has", "he", "her", "his", "in", "into", "is", "it", "its", "of", "on", "or", "she", "that", "the", "their", "there", "these", "they", "this", "those", "to", "was", "were", "with"]
+)
+"""Words of which every English sentence is full."""
 
 _MOJIBAKE = re.compile(r"[\u0080-\u00ff\u0152\u0153\u0160\u0161\u0178\u017d\u017e\u0192\u02c6\u02dc\u2013-\u2122]{2,}")
 _CJK = re.compile(r"[\u2e80-\uffef]")
@@ -49,6 +54,8 @@ class CaptionFindings:
             tables of their own; the most frequent first.
         without_trigger: pictures with a caption that lacks the trigger.
         odd: captions with odd signs.
+        odd_tags: where captions are lists of tags, those with a tag twice or an empty one.
+        spellings: where captions are lists of tags, each tag that is spelled in several ways, as long_hair and long hair.
         gives_tags: whether the captions are lists of tags.
         frequencies: (tag, or word, number of pictures), the most frequent first.
     """
@@ -59,6 +66,8 @@ class CaptionFindings:
     equal: tuple[tuple[str, tuple[Path, ...]], ...]
     without_trigger: tuple[Path, ...]
     odd: tuple[OddCaption, ...]
+    odd_tags: tuple[OddCaption, ...]
+    spellings: tuple[tuple[str, ...], ...]
     gives_tags: bool
     frequencies: tuple[tuple[str, int], ...]
 
@@ -81,12 +90,9 @@ def lint_captions(examples: Sequence[Example], trigger: str | None = None) -> Ca
         empty=tuple(example.path for example in own if not all(example.captions)),
         equal=_equal(own),
         without_trigger=tuple(example.path for example in own if trigger and lacks(example, trigger)),
-        odd=tuple(
-            OddCaption(example.path, caption, tuple(signs))
-            for example in own
-            for caption in example.captions
-            if (signs := odd_signs(caption))
-        ),
+        odd=_odd(own, odd_signs),
+        odd_tags=_odd(own, tag_faults) if gives_tags else (),
+        spellings=_spellings(counts) if gives_tags else (),
         gives_tags=gives_tags,
         frequencies=tuple(sorted(counts.items(), key=lambda item: (-item[1], item[0]))),
     )
@@ -111,6 +117,22 @@ def odd_signs(text: str) -> list[str]:
     return found
 
 
+def tag_faults(text: str) -> list[str]:
+    """In words, tags that a list of tags has twice, and empty ones; a comma at its end is none."""
+    tags = [tag.strip() for tag in text.rstrip(" ,").split(",")]
+    counts = Counter(_spelled(tag) for tag in tags if tag)
+    first = {_spelled(tag): tag for tag in reversed(tags)}
+    found = [
+        f"'{first[tag]}' {'twice' if count == 2 else f'{count} times'}" for tag, count in counts.items() if count > 1
+    ]
+    return [*found, *(["an empty tag"] if "" in tags and counts else [])]
+
+
+def is_telling(word: str) -> bool:
+    """Whether a word says something of a picture: no function word of English, number or single letter."""
+    return word not in FUNCTION_WORDS and not word.isdigit() and not (len(word) == 1 and word.isascii())
+
+
 def normal_caption(text: str) -> str:
     """A caption as one line in NFC, without invisible signs that mean nothing, single blanks between words."""
     kept = "".join(sign for sign in text if not _is_invisible(sign))
@@ -131,6 +153,32 @@ def _parts(text: str, gives_tags: bool) -> list[str]:
     if gives_tags:
         return [tag for tag in (part.strip() for part in text.split(",")) if tag]
     return re.findall(r"[^\W_]+(?:['-][^\W_]+)*", text.lower())
+
+
+def _odd(own: Sequence[Example], look: Callable[[str], list[str]]) -> tuple[OddCaption, ...]:
+    return tuple(
+        OddCaption(example.path, caption, tuple(signs))
+        for example in own
+        for caption in example.captions
+        if (signs := look(caption))
+    )
+
+
+def _spelled(tag: str) -> str:
+    """A tag as it would be without capitals and underscores."""
+    return " ".join(tag.casefold().replace("_", " ").split())
+
+
+def _spellings(counts: Mapping[str, int]) -> tuple[tuple[str, ...], ...]:
+    """Tags that differ in underscores; capitals alone are the same to the text encoder.
+
+    Args:
+        counts: tag -> number of pictures.
+    """
+    groups: dict[str, list[str]] = {}
+    for tag in sorted(counts, key=lambda tag: (-counts[tag], tag)):
+        groups.setdefault(_spelled(tag), []).append(tag)
+    return tuple(tuple(tags) for tags in groups.values() if len({tag.casefold() for tag in tags}) > 1)
 
 
 def _equal(own: Sequence[Example]) -> tuple[tuple[str, tuple[Path, ...]], ...]:

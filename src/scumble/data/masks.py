@@ -4,6 +4,7 @@ White counts, black does not, grey in between.
 """
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,8 +115,22 @@ def _grey(path: Path, is_alpha: bool) -> Image.Image:
         raise DataError(f"{BLAME}cannot be used: {error}") from None
 
 
+def idle_masks(folder: Path, pictures: Iterable[Path]) -> list[Path]:
+    """What lies in a folder of masks and is the mask of no picture, by name; hidden names are passed over.
+
+    Args:
+        folder: of masks.
+        pictures: all that there are, usable or not.
+    """
+    masks = (_file_of(picture, folder) for picture in pictures)
+    used = {(mask.stem, mask.suffix.lower()) for mask in masks if mask is not None}
+    visible = (path for path in folder.iterdir() if not path.name.startswith("."))
+    return sorted(path for path in visible if (path.stem, path.suffix.lower()) not in used)
+
+
 def _file_of(picture: Path, folder: Path) -> Path | None:
-    names = (folder / f"{picture.stem}{suffix}" for suffix in sorted(SUFFIXES))
+    spellings = (spelled for suffix in sorted(SUFFIXES) for spelled in (suffix, suffix.upper()))
+    names = (folder / f"{picture.stem}{spelled}" for spelled in spellings)
     return next((path for path in names if path.is_file()), None)
 
 

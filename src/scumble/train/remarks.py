@@ -10,6 +10,7 @@ from scumble.generate.prepare import note_prompts
 from scumble.generate.prompt import split_prompts
 from scumble.train.going_on import notes_on
 from scumble.train.new_words import planned_words, word_remarks
+from scumble.train.picture_remarks import picture_remarks, tag_remarks
 from scumble.train.validation import Split
 
 GOOD_PICTURES = (15, 30)
@@ -30,8 +31,7 @@ def remarks(
         ConfigError: a setting of the captions would have no effect, or a new word is in no caption.
     """
     notes = [Noted(text) for text in base.notes]
-    notes += [Noted(text, warning=True) for text in scan.notes]
-    notes += [Noted(f"{item.path.name} is left out: {item.reason}", warning=True) for item in scan.rejected]
+    notes += picture_remarks(config.data, scan)
     count = len(scan.examples)
     if count < GOOD_PICTURES[0]:
         notes.append(
@@ -50,32 +50,7 @@ def remarks(
     _refuse_idle_settings(config, scan)
     words = planned_words(config.tokens, init)
     notes += word_remarks(words, [scan.examples[index] for index in split.training])
-    return [*notes, *_caption_remarks(config.data.trigger, scan), *notes_on(init)]
-
-
-def _caption_remarks(trigger: str | None, scan: Scan) -> list[Noted]:
-    notes = []
-    without = [
-        example
-        for example in scan.examples
-        if trigger and not all(trigger.casefold() in caption.casefold() for caption in example.captions)
-    ]
-    if without:
-        notes.append(
-            Noted(
-                f"the trigger '{trigger}' is missing from {len(without)} of {len(scan.examples)} captions, first {without[0].path.name}",
-                warning=True,
-            )
-        )
-    empty = [example for example in scan.examples if not example.caption and example.source == "sidecar"]
-    if empty:
-        notes.append(
-            Noted(
-                f"{len(empty)} caption files are empty and train the empty prompt, first {empty[0].path.name}",
-                warning=True,
-            )
-        )
-    return notes
+    return [*notes, *tag_remarks(config.data, scan), *notes_on(init)]
 
 
 def _refuse_idle_settings(config: TrainConfig, scan: Scan) -> None:
