@@ -145,9 +145,9 @@ def test_a_text_encoder_that_is_not_trained_there_is_not_trained_here(imported, 
         ({"min_snr_gamma": 5, "debiased_estimation_loss": True}, "debiased_estimation_loss"),
         ({"huber_scale": 0.5}, "huber_scale"),
         ({"resolution": "512,768"}, "resolution"),
-        ({"optimizer_type": "Prodigy"}, "optimizer_type"),
-        ({"optimizer_type": "AdamW8bit"}, "optimizer_type"),
-        ({"lr_scheduler": "polynomial"}, "lr_scheduler"),
+        ({"optimizer_type": "DAdaptation"}, "optimizer_type"),
+        ({"optimizer_type": "PagedAdamW8bit"}, "optimizer_type"),
+        ({"lr_scheduler": "inverse_sqrt"}, "lr_scheduler"),
         ({"network_module": "networks.oft"}, "network_module"),
         ({"never_heard_of": 3}, "never_heard_of"),
     ],
@@ -211,7 +211,7 @@ def test_random_crops_and_masks_are_kohyas(imported):
 
 
 def test_rates_of_another_optimizer_are_left_out(imported):
-    settings, _ = imported({**KOHYA, "optimizer_type": "Prodigy", "learning_rate": 1.0, "unet_lr": 1.0})
+    settings, _ = imported({**KOHYA, "optimizer_type": "DAdaptation", "learning_rate": 1.0, "unet_lr": 1.0})
     assert settings.optimizer.learning_rate is None
     assert settings.optimizer.lr_scheduler == TrainConfig().optimizer.lr_scheduler
 
@@ -220,7 +220,6 @@ def test_a_cosine_with_one_cycle_is_a_cosine(imported):
     settings, done = imported({**KOHYA, "lr_scheduler": "cosine_with_restarts"})
     assert settings.optimizer.lr_scheduler == "cosine"
     assert done.unmatched == ()
-    assert names(imported({**KOHYA, "lr_scheduler": "cosine_with_restarts", "lr_scheduler_num_cycles": 3})[1])
 
 
 def test_a_start_from_a_file_keeps_the_files_layers(imported):

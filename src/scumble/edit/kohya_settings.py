@@ -6,6 +6,7 @@ from typing import Any
 from scumble.edit.foreign_settings import Account, Table, as_flag, as_number
 from scumble.edit.kohya_network import network
 from scumble.edit.kohya_objective import objective
+from scumble.edit.kohya_optimizer import optimizer
 
 TABLE = Table(
     program="kohya's scripts",
@@ -63,7 +64,7 @@ TABLE = Table(
         "training_comment": (None, "write it into the model card of 'scumble publish'"),
         "lr_scheduler_type": (None, "schedules of one's own are not there: choose an lr_scheduler"),
         "lr_scheduler_args": (None, "schedules of one's own are not there: choose an lr_scheduler"),
-        "lr_decay_steps": (0, "the cosine falls over the whole run"),
+        "lr_decay_steps": (0, "a rate falls over the whole run"),
         "deepspeed": (False, "one process trains"),
         "config_file": (None, "import that file as well"),
     },
@@ -74,17 +75,12 @@ TABLE = Table(
         "save_state save_state_on_train_end save_last_n_epochs save_last_n_epochs_state save_last_n_steps "
         "save_last_n_steps_state min_bucket_reso max_bucket_reso debug_dataset "
         "tokenizer_cache_dir console_log_level console_log_file console_log_simple torch_compile dynamo_backend "
-        "sample_sampler sample_at_first output_config skip_cache_check lr_scheduler_power ddp_timeout prior_loss_weight "
+        "sample_sampler sample_at_first output_config skip_cache_check ddp_timeout prior_loss_weight "
         "ddp_gradient_as_bucket_view ddp_static_graph skip_until_initial_step secondary_separator metadata_title "
         "metadata_author metadata_description metadata_license metadata_tags disable_mmap_load_safetensors "
         "training_started_at skip_image_resolution"
     ),
 )
-ADAMW_8BIT = ("adamw8bit", "pagedadamw8bit", "pagedadamw", "pagedadamw32bit")
-OPTIMIZER_ARGUMENTS = {
-    "weight_decay": "optimizer.weight_decay",
-    "eps": "optimizer.epsilon",
-}
 
 
 def read_kohya(values: Mapping[str, Any]) -> Account:
@@ -103,7 +99,7 @@ def read_kohya(values: Mapping[str, Any]) -> Account:
     objective(account)
     _views(account)
     network(account)
-    _optimizer(account)
+    optimizer(account)
     if account.values.get("reg_data_dir"):
         account.put("prior.prior_loss_weight", account.take("prior_loss_weight", 1.0))
     if account.take("scale_lr", False):
@@ -187,79 +183,3 @@ def _prediction(account: Account) -> None:
         account.put("model.prediction_type", "v_prediction")
     elif is_v2:
         account.put("model.prediction_type", "epsilon")
-
-
-def _optimizer(account: Account) -> None:
-    name = str(account.take("optimizer_type", "AdamW"))
-    if as_flag(account.take("use_8bit_adam", False)):
-        name = "AdamW8bit"
-    if name.lower() in ADAMW_8BIT:
-        account.refuse("optimizer_type", name, "taken as AdamW in float32: the same rule, a little more memory")
-    elif name.lower() != "adamw":
-        for key in ("learning_rate", "unet_lr", "text_encoder_lr", "optimizer_args", "lr_scheduler", "lr_warmup_steps"):
-            if key in account.values:
-                account.idle.append(key)
-                del account.values[key]
-        account.refuse(
-            "optimizer_type", name, "training is with AdamW: rates and schedule were left out, 1e-4 is usual"
-        )
-        return
-    _rates(account)
-    _schedule(account)
-    _optimizer_arguments(account)
-
-
-def _rates(account: Account) -> None:
-    rate = account.take("learning_rate", 2e-6)
-    own = account.take("unet_lr")
-    account.put("optimizer.learning_rate", own if own is not None else rate)
-    text = account.take("text_encoder_lr")
-    if isinstance(text, list):
-        if len(set(text)) > 1:
-            account.refuse("text_encoder_lr", text, "both text encoders have one rate here; the first was taken")
-        text = text[0]
-    if "adapter.train_text_encoder" in account.settings:
-        account.put("optimizer.text_encoder_lr", text if text is not None else rate)
-
-
-def _schedule(account: Account) -> None:
-    name = str(account.take("lr_scheduler", "constant"))
-    cycles = account.take("lr_scheduler_num_cycles", 1)
-    floor = account.take("lr_scheduler_min_lr_ratio")
-    warmup = as_number(account.take("lr_warmup_steps", 0)) or 0.0
-    if name == "cosine_with_restarts" and cycles == 1:
-        name = "cosine"  # one cycle has no restart
-    if name not in ("constant", "constant_with_warmup", "cosine"):
-        account.refuse("lr_scheduler", name, "taken as the nearest, cosine; others are constant, constant_with_warmup")
-        name = "cosine"
-    account.put("optimizer.lr_scheduler", name)
-    if name == "cosine":
-        rate = as_number(account.settings["optimizer.learning_rate"]) or 0.0
-        account.put("optimizer.lr_min", rate * (as_number(floor) or 0.0))
-    if name == "constant" and warmup:
-        account.refuse("lr_warmup_steps", warmup, "it has no effect there on a constant rate; say constant_with_warmup")
-    elif warmup:
-        _warmup(account, warmup)
-
-
-def _warmup(account: Account, warmup: float) -> None:
-    steps = as_number(account.settings.get("training.max_train_steps"))
-    if warmup >= 1:
-        account.put("optimizer.lr_warmup_steps", int(warmup))
-    elif steps is not None:
-        account.put("optimizer.lr_warmup_steps", int(warmup * steps))
-    else:
-        account.refuse("lr_warmup_steps", warmup, "a share of the steps there; give optimizer.lr_warmup_steps in steps")
-
-
-def _optimizer_arguments(account: Account) -> None:
-    for argument in account.take("optimizer_args", []):
-        name, _, value = str(argument).partition("=")
-        if name == "betas":
-            numbers = [as_number(part.strip(" ()")) for part in value.split(",") if part.strip(" ()")]
-            for place, number in zip(("optimizer.beta1", "optimizer.beta2"), numbers, strict=False):
-                account.put(place, number)
-        elif name in OPTIMIZER_ARGUMENTS:
-            account.put(OPTIMIZER_ARGUMENTS[name], value)
-        else:
-            account.refuse(f"optimizer_args {name}", value, "AdamW has weight_decay, beta1, beta2 and epsilon here")

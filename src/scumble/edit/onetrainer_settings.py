@@ -29,7 +29,7 @@ TABLE = Table(
         "scheduler_params": ([], "schedules of one's own are not there: choose an lr_scheduler"),
         "learning_rate_cycles": (1.0, "the cosine falls once"),
         "learning_rate_scaler": ("NONE", "multiply learning_rate yourself, or give optimizer.scale_lr"),
-        "ema": ("OFF", "the numbers of the last and of the best step are kept"),
+        "ema": ("OFF", "optimizer.ema_decay keeps an average: 0.999 is usual"),
         "generalized_offset_noise": (False, "noise_offset is the plain one"),
         "perturbation_noise_weight": (0.0, "it is asked for too there; objective.input_perturbation is shown only"),
         "timestep_shift": (1.0, "all timesteps are drawn equally often"),
@@ -77,6 +77,9 @@ FILTERS = {
 }
 """Its presets of layers -> targets here."""
 ALGORITHMS = {"LORA": "lora", "LOHA": "loha", "LOKR": "lokr"}
+OPTIMIZERS = {"ADAMW": "AdamW", "ADAM": "Adam", "ADAMW_8BIT": "AdamW8bit", "SCHEDULE_FREE_ADAMW": "AdamWScheduleFree"}
+SCHEDULES = {"CONSTANT": "constant", "LINEAR": "linear", "COSINE": "cosine"}
+"""Its optimizers and schedules -> ours."""
 OPTIMIZER_SETTINGS = {
     "beta1": "optimizer.beta1",
     "beta2": "optimizer.beta2",
@@ -214,26 +217,26 @@ def _optimizer(account: Account) -> None:
         account.take("learning_rate_scheduler", "CONSTANT"),
         account.take("learning_rate_min_factor", 0.0),
     )
-    if name not in ("ADAMW", "ADAMW_8BIT"):
+    if name not in OPTIMIZERS:
         for setting in ("learning_rate", "text_encoder_lr"):
             account.settings.pop(f"optimizer.{setting}", None)
         account.refuse(
             "optimizer.optimizer", name, "training is with AdamW: rates and schedule were left out, 1e-4 is usual"
         )
         return
-    if name == "ADAMW_8BIT":
-        account.refuse("optimizer.optimizer", name, "taken as AdamW in float32: the same rule, a little more memory")
+    if name != "ADAMW":
+        account.put("optimizer.optimizer", OPTIMIZERS[name])
     account.settings.setdefault("optimizer.learning_rate", rate)
     for key, setting in OPTIMIZER_SETTINGS.items():
         account.put(setting, given.pop(key, None))
     account.idle += [f"optimizer.{key}" for key in given]
     account.put("optimizer.max_grad_norm", account.take("clip_grad_norm", 1.0))
-    if scheduler not in ("CONSTANT", "COSINE"):
-        account.refuse("learning_rate_scheduler", scheduler, "taken as cosine; the other one is constant")
+    if scheduler not in SCHEDULES:
+        account.refuse("learning_rate_scheduler", scheduler, "taken as cosine; see --lr-scheduler for the others")
     if scheduler == "CONSTANT":
         account.put("optimizer.lr_scheduler", "constant_with_warmup" if warmup else "constant")
     else:
-        account.put("optimizer.lr_scheduler", "cosine")
+        account.put("optimizer.lr_scheduler", SCHEDULES.get(scheduler, "cosine"))
         account.put("optimizer.lr_min", account.settings["optimizer.learning_rate"] * floor)
     if 0 < warmup <= 1:
         account.refuse("learning_rate_warmup_steps", warmup, "a share of the steps: give optimizer.lr_warmup_steps")
