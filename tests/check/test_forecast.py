@@ -3,7 +3,7 @@
 import pytest
 
 from scumble.check.forecast import forecast
-from scumble.check.probe import probe, take_steps
+from scumble.check.probe import probe
 from scumble.config import TrainConfig, from_values
 from scumble.train.material import prepare_material
 from scumble.train.plan import make_plan
@@ -40,16 +40,6 @@ def test_the_cache_takes_what_was_foretold(plan, tmp_path, flip):
     kept = sum(path.stat().st_size for path in (tmp_path / "cache").rglob("*.safetensors"))
     assert kept > 0
     assert forecast(run, None).cache_bytes <= kept <= 1.5 * forecast(run, None).cache_bytes + 400 * 40
-
-
-@pytest.mark.parametrize("adapter", [{}, {"train_text_encoder": True}])
-def test_two_steps_can_be_taken_of_what_is_planned(plan, adapter):
-    run = plan(adapter=adapter)
-    measured = take_steps(run)
-    assert measured.problem == ""
-    assert measured.size in {size for _, size in run.cuts}
-    assert measured.seconds_a_step > 0
-    assert forecast(run, measured).seconds == 40 * measured.seconds_a_step
 
 
 def test_a_probe_runs_in_a_process_of_its_own_and_tells_its_memory(plan):

@@ -32,7 +32,7 @@ def parsed(*arguments):
 @pytest.fixture
 def dry_run(scumble, tiny_base, photos):
     """A dry run of training on the photos."""
-    return lambda *arguments: scumble("train", photos, "--base", tiny_base, "--dry-run", *arguments)
+    return lambda *arguments: scumble("train", photos, "--base", tiny_base, "--dry-run", "--no-probe", *arguments)
 
 
 def files_under(folder):
@@ -168,7 +168,7 @@ def test_all_that_is_not_there_yet_is_said_at_once(scumble):
 
 
 def test_a_flag_that_means_something_else_here_says_so(dry_run, scumble, photos, tiny_base, tmp_path):
-    words = ("--base", tiny_base, "--dry-run")
+    words = ("--base", tiny_base, "--dry-run", "--no-probe")
     _, out, _ = scumble("train", photos, *words, "--cache_dir", tmp_path)
     assert "--cache_dir is the folder of cached latents" in out
     _, out, _ = scumble("train", photos, *words, "--cache-dir", tmp_path)
@@ -177,7 +177,7 @@ def test_a_flag_that_means_something_else_here_says_so(dry_run, scumble, photos,
 
 def test_a_flag_without_effect_is_said_and_swallows_nothing(dry_run, scumble, photos, tiny_base):
     code, out, _ = scumble(
-        "train", "--allow_tf32", photos, "--base", tiny_base, "--dataloader_num_workers", 8, "--dry-run"
+        "train", "--allow_tf32", photos, "--base", tiny_base, "--dataloader_num_workers", 8, "--dry-run", "--no-probe"
     )
     assert code == 0
     assert "--allow_tf32 is not needed" in out
@@ -251,7 +251,7 @@ def test_the_folder_may_be_in_the_file(scumble, photos, tiny_base, tmp_path):
     (tmp_path / "run.toml").write_text(
         f"[data]\nfolder = '{photos}'\n[model]\nbase = '{tiny_base}'\n", encoding="utf-8"
     )
-    code, out, _ = scumble("train", "--config", "run.toml", "--dry-run")
+    code, out, _ = scumble("train", "--config", "run.toml", "--dry-run", "--no-probe")
     assert code == 0 and "12 used" in out
 
 
@@ -291,7 +291,7 @@ def test_an_empty_caption_and_a_chinese_folder_reach_the_card(scumble, photos, t
     for path in photos.glob("*.txt"):
         path.unlink()
     folder = photos.rename(tmp_path / "我的 照片")
-    code, out, _ = scumble("train", folder, "--base", tiny_base, "--caption", "", "--dry-run")
+    code, out, _ = scumble("train", folder, "--base", tiny_base, "--caption", "", "--dry-run", "--no-probe")
     assert code == 0
     assert '12 as given; first: ""' in out
     assert "我的 照片.safetensors" in out

@@ -32,7 +32,7 @@ def test_what_was_imported_is_taken_by_training(scumble, kohya):
     code, out, _ = scumble("import", kohya)
     assert code == 0
     assert "random_crop = true" in out
-    code, out, err = scumble("train", "--config", "scumble.toml", "--dry-run")
+    code, out, err = scumble("train", "--config", "scumble.toml", "--dry-run", "--no-probe")
     assert (code, err) == (0, "")
     assert "rank 2" in out
 

@@ -2,14 +2,18 @@
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from scumble.check.estimate import Estimate, estimate
+from scumble.check.miniature import PICTURES
 from scumble.check.probe import Probe
 from scumble.config import CheckConfig, TrainConfig, from_values
 from scumble.data.buckets import Size
 from scumble.families.find import DEFAULT_BASE
+from scumble.train.cuts import Cut
 from scumble.train.lint_remarks import lint_remarks
 from scumble.train.picture_remarks import picture_remarks
 from scumble.train.plan import Plan
@@ -49,7 +53,9 @@ class Forecast:
         cache_bytes: of latents and text states, on the disk.
         trainable: numbers in the adapter.
         notes: what training would tell besides, but for what the findings tell too.
-        probe: two real steps, where they were taken.
+        probe: what its miniature said, where there was one.
+        estimate: what the whole run takes by that; None = there are no figures.
+        kept_bytes: of the latents and text states that the process holds and its miniature did not.
     """
 
     base: str
@@ -65,13 +71,20 @@ class Forecast:
     trainable: int
     notes: tuple[str, ...]
     probe: Probe | None
+    estimate: Estimate | None
+    kept_bytes: int
 
     @property
     def seconds(self) -> float | None:
-        """Of all steps, without what comes before and between them; None where none was timed."""
-        if self.probe is None or self.probe.problem:
+        """Of the whole run; None where it was not measured."""
+        return None if self.estimate is None else self.estimate.step_seconds + self.estimate.other_seconds
+
+    @property
+    def peak_bytes(self) -> int | None:
+        """Of memory at most: on a GPU of tensors, elsewhere of the process, which holds the latents; None = not measured."""
+        if self.probe is None or self.estimate is None:
             return None
-        return self.steps * self.probe.seconds_a_step
+        return self.probe.peak_bytes + (0 if self.device.startswith("cuda") else self.kept_bytes)
 
 
 def train_config(config: CheckConfig, base: str | None) -> TrainConfig:
@@ -95,11 +108,18 @@ def base_here() -> str | None:
     return str(Path(found).parent) if isinstance(found, str) else None
 
 
-def forecast(plan: Plan, probe: Probe | None) -> Forecast:
-    """What the plan of a training says, and what two of its steps said."""
+def forecast(plan: Plan, probe: Probe | None, planning_seconds: float = 0.0) -> Forecast:
+    """What the plan of a training says, and what its miniature said.
+
+    Args:
+        plan: the training.
+        probe: its miniature, where there was one.
+        planning_seconds: it took to plan.
+    """
     train = plan.config.training
     a_step = train.train_batch_size * train.gradient_accumulation_steps
     class_share = plan.config.prior.prior_share or 0.0
+    cache_bytes = _cache_bytes(plan, [plan.cuts[index] for index in plan.encoded], plan.cuts)
     seen = sum(plan.cuts[index][0].repeats for index in plan.split.training)
     return Forecast(
         plan.base.name,
@@ -111,10 +131,12 @@ def forecast(plan: Plan, probe: Probe | None) -> Forecast:
         len(plan.split.training),
         len(plan.split.held_out),
         tuple(_buckets(plan)),
-        _cache_bytes(plan),
+        cache_bytes,
         plan.trainable,
         tuple(_notes(plan)),
         probe,
+        None if probe is None or probe.problem else estimate(plan, probe, planning_seconds),
+        max(0, cache_bytes - _cache_bytes(plan, plan.cuts[:PICTURES], plan.cuts[:PICTURES])),
     )
 
 
@@ -133,11 +155,12 @@ def _buckets(plan: Plan) -> list[BucketPlan]:
     return [BucketPlan(size, count, math.ceil(samples[size] / batch)) for size, count in pictures.most_common()]
 
 
-def _cache_bytes(plan: Plan) -> int:
+def _cache_bytes(plan: Plan, encoded: Sequence[Cut], captioned: Sequence[Cut]) -> int:
+    """Of the latents of some pictures, and the text states of some."""
     base, data = plan.base, plan.config.data
     unit, moments = base.pixels_per_latent, 4 if data.random_flip else 2
-    sizes = [plan.cuts[index][1] for index in plan.encoded]
+    sizes = [size for _, size in encoded]
     latents = sum((width // unit) * (height // unit) for width, height in sizes)
-    captions = {caption for example, _ in plan.cuts for caption in example.captions} | {""}
+    captions = {caption for example, _ in captioned for caption in example.captions} | {""}
     state = sum(math.prod(shape) for shape in base.text_shapes(data.num_chunks).values())
     return BYTES_OF_A_NUMBER * (moments * base.latent_channels * latents + len(captions) * state)

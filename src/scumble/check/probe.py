@@ -1,4 +1,4 @@
-"""Two real steps of a planned training, or a few more, in a process of its own: how long one takes, and the most memory.
+"""A planned run in miniature, really run to its end in a process of its own: what each part takes, and the most memory.
 
 `python -m scumble.check.probe` reads a pickled plan from its parent and prints one line of JSON.
 """
@@ -7,139 +7,112 @@ import json
 import pickle
 import subprocess
 import sys
-from collections import Counter
-from dataclasses import asdict, dataclass, replace
+import tempfile
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from statistics import median
 from time import monotonic
 
 import torch
 
+from scumble.check.costs import Costs, Timed, costs_of
+from scumble.check.miniature import in_miniature
 from scumble.data.buckets import Size
-from scumble.data.encode import Latents, Moments
-from scumble.errors import OutOfMemoryError
-from scumble.families.base import Frame
-from scumble.generate.device import memory_advice
+from scumble.errors import ScumbleError
 from scumble.train import draws
-from scumble.train.batches import Mixture, Pool
-from scumble.train.cuts import Cut
-from scumble.train.loop import MEMORY_ADVICE
-from scumble.train.material import random_views
-from scumble.train.noise import noise_of
+from scumble.train.loop import folder_of, run_plan
 from scumble.train.plan import Plan
-from scumble.train.session import Session
-from scumble.train.start import start_session
-from scumble.train.step import advance
-from scumble.train.timesteps import timesteps_of
-from scumble.train.views import EncodedViews, Views
 
-MOST_STEPS, ENOUGH_SECONDS = 10, 2.0
-"""The first step warms up, the second is timed; where they are quick, more are, because other programs disturb them."""
+MEASURING = "a run in miniature is made of it, in a process of its own, to measure it"
 
 
 @dataclass(frozen=True)
 class Probe:
-    """What two steps said.
+    """What the miniature of a run said.
 
     Attributes:
-        seconds_a_step: median without the first; 0 where it did not come to that.
         peak_bytes: on a GPU what tensors took at most, elsewhere the whole process.
-        size: of the pictures, in pixels.
+        size: of its largest pictures, in pixels.
+        pictures: the sizes of the pictures it ran on, in pixels.
+        costs: of its parts.
+        areas: of each timed step, the pixels of one of its pictures, on average.
+        lora_bytes: of a LoRA.
+        checkpoint_bytes: of a checkpoint.
+        run_seconds: the whole process took.
         problem: why there are no figures; "" = there are.
     """
 
-    seconds_a_step: float = 0.0
     peak_bytes: int = 0
     size: Size = (0, 0)
+    pictures: tuple[Size, ...] = ()
+    costs: Costs = field(default_factory=Costs)
+    areas: tuple[float, ...] = ()
+    lora_bytes: int = 0
+    checkpoint_bytes: int = 0
+    run_seconds: float = 0.0
     problem: str = ""
 
 
 def probe(plan: Plan) -> Probe:
-    """Take two steps of a plan with random pictures, in a fresh process."""
-    slim = replace(plan, scan=replace(plan.scan, examples=()), classes=None, cuts=tuple(_largest(plan)))
-    done = subprocess.run(
-        [sys.executable, "-m", "scumble.check.probe"], input=pickle.dumps(slim), capture_output=True, check=False
-    )
+    """Run a plan in miniature, in a fresh process; what it writes is removed."""
+    with tempfile.TemporaryDirectory(prefix="scumble-probe-", ignore_cleanup_errors=True) as folder:
+        small = in_miniature(plan, Path(folder))
+        started = monotonic()
+        done = subprocess.run(
+            [sys.executable, "-m", "scumble.check.probe"], input=pickle.dumps(small), capture_output=True, check=False
+        )
+        seconds = monotonic() - started
     lines = done.stdout.decode("utf-8", "replace").splitlines()
     if done.returncode == 0 and lines:
-        values = json.loads(lines[-1])
-        return Probe(**{**values, "size": tuple(values["size"])})
+        return replace(_from_json(lines[-1]), run_seconds=seconds)
     if done.returncode < 0:
         return Probe(problem=f"the system ended it by signal {-done.returncode}: likely not enough memory")
     said = done.stderr.decode("utf-8", "replace").strip().splitlines()
     return Probe(problem=said[-1] if said else f"it ended with code {done.returncode}")
 
 
-def take_steps(plan: Plan) -> Probe:
-    """Take the steps here, in this process."""
-    train, optimizer = plan.config.training, plan.config.optimizer
-    assert optimizer.learning_rate is not None
-    size = plan.cuts[0][1]
-    mixture = _random_mixture(plan, size)
+def run_here(plan: Plan) -> Probe:
+    """Run a miniature to its end in this process.
+
+    Args:
+        plan: what `in_miniature` made.
+    """
     if plan.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(plan.device)
+    plan.base.empty_denoiser()  # imports what a run has imported when it was planned
+    size = max((size for _, size in plan.cuts), key=lambda size: size[0] * size[1])
+    started, timed = monotonic(), list[Timed]()
     try:
-        with memory_advice(MEMORY_ADVICE):
-            session = _session(plan)
-            seconds: list[float] = []
-            while len(seconds) < 2 or (sum(seconds) < ENOUGH_SECONDS and len(seconds) < MOST_STEPS):
-                started = monotonic()
-                advance(
-                    session,
-                    mixture,
-                    train.train_batch_size,
-                    train.gradient_accumulation_steps,
-                    optimizer.learning_rate,
-                    optimizer.max_grad_norm,
-                )
-                seconds.append(monotonic() - started)
-    except OutOfMemoryError as error:
+        timed.extend((event, monotonic() - started) for event in run_plan(plan))
+    except ScumbleError as error:
         return Probe(size=size, problem=str(error))
-    return Probe(median(seconds[1:]), _peak_bytes(plan.device), size)
-
-
-def _session(plan: Plan) -> Session:
-    starting = start_session(plan)
-    while True:
-        try:
-            next(starting)
-        except StopIteration as end:
-            session: Session = end.value
-            return session
-
-
-def _largest(plan: Plan) -> list[Cut]:
-    """One picture of the largest area, of the size that most of these have."""
-    area = max(width * height for _, (width, height) in plan.cuts)
-    counts = Counter(size for _, size in plan.cuts if size[0] * size[1] == area)
-    wanted = counts.most_common(1)[0][0]
-    return [cut for cut in plan.cuts if cut[1] == wanted][:1]
-
-
-def _random_mixture(plan: Plan, size: Size) -> Mixture:
-    """As many random pictures as a batch has, under the empty caption."""
-    base, config = plan.base, plan.config
-    source = draws.generator(config.training.seed, "probe")
-    width, height = (side // base.pixels_per_latent for side in size)
-    mean = torch.randn((base.latent_channels, height, width), generator=source)
-    latents = Latents(Moments(mean, torch.ones_like(mean)), None)
-    shapes = base.text_shapes(config.data.num_chunks)
-    state = {name: torch.randn(tuple(shape), generator=source) for name, shape in shapes.items()}
-    count = config.training.train_batch_size
-    views: Views = EncodedViews([latents] * count, [base.frame_state(Frame.whole(*size))] * count)
-    if not config.data.center_crop:
-        views = random_views(plan, plan.cuts * count, base.load_autoencoder(plan.device))
-    pool = Pool(views, [("",)] * count, {"": state})
-    return Mixture(
-        own=[pool],
-        classes=[],
-        class_share=0.0,
-        class_weight=1.0,
-        caption_dropout=0.0,
-        noise=noise_of(config.objective),
-        timesteps=timesteps_of(config.objective, base.noise_schedule(), config.training.samples_a_step),
-        seed=config.training.seed,
+    run = folder_of(plan)
+    return Probe(
+        peak_bytes=_peak_bytes(plan.device),
+        size=size,
+        pictures=tuple(size for _, size in plan.cuts),
+        costs=costs_of(timed),
+        areas=tuple(_areas(plan)),
+        lora_bytes=bytes_of(run.lora),
+        checkpoint_bytes=max(bytes_of(path) for path in run.checkpoints.iterdir()),
     )
+
+
+def bytes_of(place: Path) -> int:
+    """Of a file, or of all files in a folder."""
+    files = place.rglob("*") if place.is_dir() else [place]
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def _areas(plan: Plan) -> list[float]:
+    """Of each step but the first, the pixels of one of its pictures, on average."""
+    sizes = sorted({size for _, size in plan.cuts})
+    counts = tuple(sum(size == each for _, size in plan.cuts) for each in sizes)
+    seed, accumulation = plan.config.training.seed, plan.config.training.batches_a_step
+    areas = []
+    for step in range(1, plan.num_steps):
+        chosen = [sizes[draws.bucket_at(seed, step * accumulation + micro, counts)[0]] for micro in range(accumulation)]
+        areas.append(sum(width * height for width, height in chosen) / accumulation)
+    return areas
 
 
 def _peak_bytes(device: torch.device) -> int:
@@ -160,10 +133,24 @@ def _peak_bytes(device: torch.device) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # macOS counts bytes
 
 
+def _from_json(line: str) -> Probe:
+    values = json.loads(line)
+    costs = values.pop("costs")
+    return Probe(
+        **{
+            **values,
+            "size": tuple(values["size"]),
+            "pictures": tuple(map(tuple, values["pictures"])),
+            "areas": tuple(values["areas"]),
+            "costs": Costs(**{**costs, "steps": tuple(costs["steps"])}),
+        }
+    )
+
+
 def main() -> None:
-    """Read a plan, take the steps, print what they said."""
+    """Read a plan, run it, print what it said."""
     plan: Plan = pickle.load(sys.stdin.buffer)
-    sys.stdout.write(json.dumps(asdict(take_steps(plan))) + "\n")
+    sys.stdout.write(json.dumps(asdict(run_here(plan))) + "\n")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from scumble.check.findings import find
 from scumble.check.fix import aside_of, copies_that_stay, fix, undo
 from scumble.check.forecast import Forecast, base_here, forecast, train_config
 from scumble.check.journal import Act
-from scumble.check.probe import probe
+from scumble.check.probe import MEASURING, probe
 from scumble.check.report import check_page, write_page
 from scumble.config import CheckConfig
 from scumble.data.datasets.open import OpenedDataset
@@ -191,5 +191,5 @@ def _planned(config: CheckConfig, scan: Scan) -> tuple[Plan | None, ScumbleError
 def _look_ahead(config: CheckConfig, plan: Plan) -> Generator[Event, None, Forecast]:
     if not config.report.probe:
         return forecast(plan, None)
-    yield Noted(f"two steps of training are taken, to measure them: {plan.base.name} on {plan.device}")
+    yield Noted(f"{MEASURING}: {plan.base.name} on {plan.device}")
     return forecast(plan, probe(plan))

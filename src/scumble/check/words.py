@@ -58,16 +58,30 @@ def forecast_words(forecast: Forecast) -> Iterator[tuple[str, str]]:
         f"{batches}",
     )
     yield "cache", f"{amount(forecast.cache_bytes)} on the disk"
-    probe = forecast.probe
-    if probe is None:
+    if forecast.probe is not None:
+        yield from cost_words(forecast)
+
+
+def cost_words(forecast: Forecast) -> Iterator[tuple[str, str]]:
+    """What a training will cost, by its miniature: (label, text)."""
+    probe, told = forecast.probe, forecast.estimate
+    assert probe is not None
+    if told is None:
+        yield "measured", f"the run in miniature came to no end: {probe.problem}"
         return
-    if probe.problem:
-        yield "measured", f"two steps could not be taken: {probe.problem}"
-        return
-    whose = "of the process" if forecast.device == "cpu" else "on the device"
-    yield "memory", f"{amount(probe.peak_bytes)} {whose} at most, in steps at {probe.size[0]}x{probe.size[1]}"
-    assert forecast.seconds is not None
-    yield "time", f"{probe.seconds_a_step:.2g} s a step, {_duration(forecast.seconds)} for all of them"
+    assert forecast.peak_bytes is not None
+    whose = "of the process" if forecast.device == "cpu" else "of tensors on the device"
+    yield "memory", f"{amount(forecast.peak_bytes)} {whose} at most, with pictures of {probe.size[0]}x{probe.size[1]}"
+    yield (
+        "time",
+        f"{_duration(told.step_seconds + told.other_seconds)}: {told.seconds_a_step:.2g} s a step, {_duration(told.step_seconds)} "
+        f"for all of them, and {_duration(told.other_seconds)} before, between and after them",
+    )
+    yield (
+        "disk",
+        f"{amount(told.run_bytes)}: {counted(told.loras, 'LoRA')} of {amount(told.lora_bytes)}, "
+        f"{counted(told.checkpoints, 'checkpoint')} of {amount(told.checkpoint_bytes)}; and the cache, {amount(forecast.cache_bytes)}",
+    )
 
 
 def amount(num_bytes: int) -> str:

@@ -49,7 +49,12 @@ def train(
     ] = None,
     *,
     config: Annotated[Path | None, Parameter(help="TOML file of settings; flags win over it")] = None,
-    dry_run: Annotated[bool, Parameter(help="show the start-up card and stop", negative="")] = False,
+    dry_run: Annotated[
+        bool, Parameter(help="show the start-up card, and what a run in miniature says it will cost", negative="")
+    ] = False,
+    probe: Annotated[
+        bool, Parameter(help="of --dry-run: the run in miniature (default: yes)", show_default=False)
+    ] = True,
     flags: Annotated[TrainFlags, Parameter(name="*")] = TrainFlags(),  # type: ignore[valid-type]  # noqa: B008
 ) -> None:
     """Train a LoRA on a folder of pictures.
@@ -60,11 +65,16 @@ def train(
     if folder is not None:
         values = merged(values, {"data": {"folder": folder}})
     settings = from_values(TrainConfig, values)
-    from scumble.train.events import Planned
+    if dry_run:
+        from scumble.check.dry_run import dry_run as look_ahead
+
+        play(look_ahead(settings, probe))
+        return
+    if not probe:
+        raise ConfigError("no-probe would have no effect: it needs --dry-run; leave it out")
     from scumble.train.loop import train as run
 
-    goes_on = "what was done is saved: the same command with --resume goes on"
-    play(run(settings), goes_on, until=lambda event: dry_run and isinstance(event, Planned))
+    play(run(settings), "what was done is saved: the same command with --resume goes on")
 
 
 @app.command

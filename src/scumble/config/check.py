@@ -28,7 +28,7 @@ class ReportConfig(Section):
     ] = 6
     probe: Annotated[
         bool,
-        Field(description="measure memory and time in two steps of the planned training, in a process of its own"),
+        Field(description="measure memory, time and disk by a run in miniature, in a process of its own"),
     ] = True
     strict: Annotated[bool, Field(description="warnings too make the pictures not usable")] = False
     fix: Annotated[

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from scumble.data.buckets import Size
-from scumble.data.cache import TensorCache, content_key
+from scumble.data.cache import Key, TensorCache, content_key
 from scumble.data.pictures import fit, read_picture
 from scumble.data.scan import Example
 
@@ -84,7 +84,12 @@ class PictureEncoder:
             mirrored = self._moments(example, size_px, True, loaded) if self.is_mirrored else None
             yield Latents(self._moments(example, size_px, False, loaded), mirrored)
 
-    def _moments(self, example: Example, size_px: Size, is_mirrored: bool, loaded: list[EncodesPixels]) -> Moments:
+    def is_kept(self, example: Example, size_px: Size) -> bool:
+        """Whether the cache has a picture's latents already."""
+        sides = (False, True) if self.is_mirrored else (False,)
+        return all(self.cache.path(self._key(example, size_px, mirrored)).exists() for mirrored in sides)
+
+    def _key(self, example: Example, size_px: Size, is_mirrored: bool) -> Key:
         ingredients: dict[str, str | int | float] = {
             "picture": example.content,
             "size_px": f"{size_px[0]}x{size_px[1]}",
@@ -95,7 +100,9 @@ class PictureEncoder:
             "vae": self.autoencoder_hash,
             "computed_in": COMPUTED_IN,
         }
+        return content_key("latents", ingredients)
 
+    def _moments(self, example: Example, size_px: Size, is_mirrored: bool, loaded: list[EncodesPixels]) -> Moments:
         def make() -> dict[str, Tensor]:
             if not loaded:
                 loaded.append(self.load_autoencoder())
@@ -105,7 +112,7 @@ class PictureEncoder:
 
         width, height = (side // self.pixels_per_latent for side in size_px)
         shapes = dict.fromkeys(("mean", "std"), (self.channels, height, width))
-        return Moments(**self.cache.get_or_make(content_key("latents", ingredients), shapes, make))
+        return Moments(**self.cache.get_or_make(self._key(example, size_px, is_mirrored), shapes, make))
 
 
 def encode_captions(
@@ -117,7 +124,32 @@ def encode_captions(
     load_encoder: Callable[[], EncodesText],
     num_chunks: int = 1,
 ) -> dict[str, dict[str, Tensor]]:
-    """Caption -> its text state, each distinct caption once.
+    """Caption -> its text state, each distinct caption once; see `each_caption`."""
+    return dict(each_caption(captions, clip_skip, cache, shapes, encoder_hash, load_encoder, num_chunks))
+
+
+def caption_key(caption: str, clip_skip: int, num_chunks: int, encoder_hash: str) -> Key:
+    """What a caption's text state is known by in the cache."""
+    ingredients: dict[str, str | int | float] = {
+        "caption": caption,
+        "clip_skip": clip_skip,
+        "num_chunks": num_chunks,
+        "text_encoder": encoder_hash,
+        "computed_in": COMPUTED_IN,
+    }
+    return content_key("text", ingredients)
+
+
+def each_caption(
+    captions: Sequence[str],
+    clip_skip: int,
+    cache: TensorCache,
+    shapes: Mapping[str, Sequence[int]],
+    encoder_hash: str,
+    load_encoder: Callable[[], EncodesText],
+    num_chunks: int = 1,
+) -> Iterator[tuple[str, dict[str, Tensor]]]:
+    """Each distinct caption with its text state, in order.
 
     Args:
         captions: any number, repeated or not.
@@ -129,18 +161,7 @@ def encode_captions(
         num_chunks: chunks of every state.
     """
     loaded: list[EncodesText] = []
-    states: dict[str, dict[str, Tensor]] = {}
     for caption in dict.fromkeys(captions):
-        key = content_key(
-            "text",
-            {
-                "caption": caption,
-                "clip_skip": clip_skip,
-                "num_chunks": num_chunks,
-                "text_encoder": encoder_hash,
-                "computed_in": COMPUTED_IN,
-            },
-        )
 
         def make(caption: str = caption) -> Mapping[str, Tensor]:
             if not loaded:
@@ -148,5 +169,4 @@ def encode_captions(
             with torch.no_grad():
                 return loaded[0].encode([caption], clip_skip, num_chunks)[0]
 
-        states[caption] = cache.get_or_make(key, shapes, make)
-    return states
+        yield caption, cache.get_or_make(caption_key(caption, clip_skip, num_chunks, encoder_hash), shapes, make)

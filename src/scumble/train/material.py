@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from scumble.config.data import MOST_TOKENS, TOKENS_OF_A_CHUNK
 from scumble.data.buckets import Size
 from scumble.data.cache import TensorCache, default_cache_dir
-from scumble.data.encode import Latents, PictureEncoder, encode_captions
+from scumble.data.encode import Latents, PictureEncoder, each_caption
 from scumble.data.scan import Scan
 from scumble.families.base import Autoencoder, TextEncoder, TextState, frame_at
 from scumble.families.chunks import COMMA_REACH
@@ -61,7 +61,7 @@ def prepare_material(
     kept = plan.encoded if is_random else range(len(cuts))
     latents: dict[int, Latents] = {}
     for index, item in zip(
-        kept, _encoder(plan, cache, load_autoencoder).encode([cuts[index] for index in kept]), strict=True
+        kept, picture_encoder(plan, cache, load_autoencoder).encode([cuts[index] for index in kept]), strict=True
     ):
         latents[index] = item
         yield Prepared("latents", len(latents), len(kept))
@@ -98,16 +98,19 @@ def _encode_texts(
     assert config.model.clip_skip is not None
     captions = [caption for example, _ in cuts for caption in example.captions]
     yield from _cut_captions(plan, captions, load_encoder)
-    states = encode_captions(
-        [*captions, ""],
+    wanted = list(dict.fromkeys([*captions, ""]))
+    states: dict[str, TextState] = {}
+    for caption, state in each_caption(
+        wanted,
         config.model.clip_skip,
         cache,
         plan.base.text_shapes(config.data.num_chunks),
         plan.base.hashes()["text_encoder"],
         load_encoder,
         config.data.num_chunks,
-    )
-    yield Prepared("text states", len(states), len(states))
+    ):
+        states[caption] = state
+        yield Prepared("text states", len(states), len(wanted))
     return states
 
 
@@ -166,7 +169,14 @@ def _mixture(plan: Plan, own: Sequence[Pool], classes: Sequence[Pool]) -> Mixtur
     )
 
 
-def _encoder(plan: Plan, cache: TensorCache, load_autoencoder: Callable[[], Autoencoder]) -> PictureEncoder:
+def picture_encoder(plan: Plan, cache: TensorCache, load_autoencoder: Callable[[], Autoencoder]) -> PictureEncoder:
+    """What encodes the pictures of a run.
+
+    Args:
+        plan: the run.
+        cache: where their latents are kept.
+        load_autoencoder: called once, at the first picture that is not there.
+    """
     return PictureEncoder(
         channels=plan.base.latent_channels,
         pixels_per_latent=plan.base.pixels_per_latent,
