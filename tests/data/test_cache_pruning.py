@@ -16,7 +16,7 @@ from PIL import Image
 from scumble.cli.app import exit_code
 from scumble.data.cache import TensorCache, content_key
 from scumble.data.cache_contents import Limits, contents_of, prune
-from scumble.data.cache_use import FOLDER, GATE, cache_in_use
+from scumble.data.cache_use import FOLDER, GATE, cache_alone, cache_in_use
 from scumble.data.datasets.export import exported
 from scumble.data.datasets.rows import Row
 from scumble.errors import DataError
@@ -193,6 +193,16 @@ def test_a_run_that_begins_while_the_cache_is_pruned_waits(cache):
             prune(cache, Limits(everything=True), NOW)
     assert began.wait(30)
     thread.join()
+
+
+def test_a_cache_that_cannot_be_written_to_is_named_and_not_a_lock_in_it(tmp_path):
+    (tmp_path / "cache").write_bytes(b"a file where the folder should be")
+    for use in (cache_in_use, cache_alone):
+        with (
+            pytest.raises(DataError, match=r"cache: the cache cannot be written to .*--cache-dir"),
+            use(tmp_path / "cache"),
+        ):
+            pass
 
 
 def test_training_holds_the_cache_until_it_ends(tiny_base, photos, tmp_path):

@@ -59,10 +59,14 @@ class TensorCache:
 
     Args:
         folder: made when the first entry is written.
+
+    Attributes:
+        num_made: entries that had to be computed so far, because they were not there or not sound.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.num_made = 0
 
     def path(self, key: Key) -> Path:
         """Where the entry lies."""
@@ -95,6 +99,7 @@ class TensorCache:
             found = {name: tensor.detach().float().cpu().contiguous() for name, tensor in make().items()}
             self.path(key).parent.mkdir(parents=True, exist_ok=True)
             write_atomically(self.path(key), save(found, {"key": key.digest, "numbers": _digest(found)}))
+            self.num_made += 1
         return found
 
 

@@ -21,12 +21,11 @@ def cache_in_use(cache: Path) -> Iterator[None]:
     Args:
         cache: its folder; made if needed.
     Raises:
-        OSError: the folder cannot be written.
+        DataError: the folder cannot be written to.
     """
-    locks = cache / FOLDER
-    locks.mkdir(parents=True, exist_ok=True)
+    locks = _locks_of(cache)
     own = FileLock(locks / f"{secrets.token_hex(8)}.lock")
-    with FileLock(locks / GATE):
+    with _refusals_named(cache), FileLock(locks / GATE):
         own.acquire()
     try:
         yield
@@ -43,13 +42,13 @@ def cache_alone(cache: Path) -> Iterator[None]:
     Args:
         cache: its folder.
     Raises:
-        DataError: a run uses it, or another process prunes it.
+        DataError: a run uses it, another process prunes it, or it cannot be written to.
     """
-    locks = cache / FOLDER
-    locks.mkdir(parents=True, exist_ok=True)
+    locks = _locks_of(cache)
     gate = FileLock(locks / GATE)
     try:
-        gate.acquire(timeout=0)
+        with _refusals_named(cache):
+            gate.acquire(timeout=0)
     except Timeout:
         raise DataError(f"{cache} is being pruned, or a run is just beginning with it: try again") from None
     try:
@@ -60,6 +59,26 @@ def cache_alone(cache: Path) -> Iterator[None]:
         yield
     finally:
         gate.release()
+
+
+def _locks_of(cache: Path) -> Path:
+    locks = cache / FOLDER
+    with _refusals_named(cache):
+        locks.mkdir(parents=True, exist_ok=True)
+    return locks
+
+
+@contextmanager
+def _refusals_named(cache: Path) -> Iterator[None]:
+    """Errors of the system as one that names the cache, not a lock in it."""
+    try:
+        yield
+    except Timeout:
+        raise
+    except OSError as error:
+        raise DataError(
+            f"{cache}: the cache cannot be written to ({error.strerror}); name another folder with --cache-dir"
+        ) from None
 
 
 def _is_held(path: Path) -> bool:

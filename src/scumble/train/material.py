@@ -25,6 +25,8 @@ from scumble.train.validation import validation_batches
 from scumble.train.views import EncodedViews, RandomViews, Views, middle_mask
 
 VALIDATION_BATCH = 8
+MOST_SHOWN = 80
+"""Signs of the words that are not seen."""
 
 
 @dataclass(frozen=True)
@@ -60,11 +62,14 @@ def prepare_material(
     is_random = not config.data.center_crop
     kept = plan.encoded if is_random else range(len(cuts))
     latents: dict[int, Latents] = {}
+    computed, made = 0, cache.num_made
     for index, item in zip(
         kept, picture_encoder(plan, cache, load_autoencoder).encode([cuts[index] for index in kept]), strict=True
     ):
         latents[index] = item
+        computed, made = computed + (cache.num_made > made), cache.num_made
         yield Prepared("latents", len(latents), len(kept))
+    yield from _use_of_cache("latents", len(kept) - computed, len(kept))
     load_encoder = functools.cache(lambda: plan.base.load_text_encoder(plan.device))
     states = yield from _encode_texts(plan, cuts, cache, load_encoder)
 
@@ -100,6 +105,7 @@ def _encode_texts(
     yield from _cut_captions(plan, captions, load_encoder)
     wanted = list(dict.fromkeys([*captions, ""]))
     states: dict[str, TextState] = {}
+    made = cache.num_made
     for caption, state in each_caption(
         wanted,
         config.model.clip_skip,
@@ -111,7 +117,14 @@ def _encode_texts(
     ):
         states[caption] = state
         yield Prepared("text states", len(states), len(wanted))
+    yield from _use_of_cache("text states", len(states) - (cache.num_made - made), len(states))
     return states
+
+
+def _use_of_cache(what: str, found: int, total: int) -> Iterator[Noted]:
+    """How many came from the cache, where any did."""
+    if found:
+        yield Noted(f"{what}: {f'all {total:,}' if found == total else f'{found:,} of {total:,}'} from the cache")
 
 
 def _class_cuts(plan: Plan, classes: Scan | None) -> tuple[Cut, ...]:
@@ -212,10 +225,18 @@ def _cut_of(plan: Plan, captions: Sequence[str], encoder: TextEncoder) -> Iterat
         return
     unseen = cut_off(cut[0], lambda text: encoder.count_chunks(text) <= num_chunks)
     enough = max(needed.values()) * TOKENS_OF_A_CHUNK
-    advice = f"{enough} sees all" if enough <= MOST_TOKENS else f"{MOST_TOKENS} sees most; shorten them"
+    advice = f"{enough} sees all" if enough <= MOST_TOKENS else f"{MOST_TOKENS} is the most that can be: shorten them"
     count = "1 caption does" if len(cut) == 1 else f"{len(cut)} captions do"
     yield Noted(
         f"{count} not fit into max_token_length = {plan.config.data.max_token_length}: {advice}. Of the first, "
-        f"{encoder.count_tokens(cut[0])} tokens in {needed[cut[0]]} chunks, this is not seen: '{unseen}'",
+        f"{encoder.count_tokens(cut[0])} tokens in {needed[cut[0]]} chunks, this is not seen: {_shortened(unseen)}",
         warning=True,
     )
+
+
+def _shortened(text: str) -> str:
+    """Words in quotes; of many the first, and how many there are."""
+    if len(text) <= MOST_SHOWN:
+        return f"'{text}'"
+    begin = text[:MOST_SHOWN].rsplit(" ", 1)[0]
+    return f"'{begin} …' ({len(text.split()):,} words)"
