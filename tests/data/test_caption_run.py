@@ -5,16 +5,19 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 
 import caption_models
 import numpy as np
 import pytest
 from PIL import Image
 
+from scumble import registry
 from scumble.captioning.events import Captioned, Reviewed
 from scumble.captioning.review import MARK
 from scumble.captioning.run import caption
 from scumble.captioning.share import share_of
+from scumble.captioning.writable import refuse_unwritable
 from scumble.cli.app import exit_code
 from scumble.config import CaptionConfig, from_values
 from scumble.data.scan import scan_folder
@@ -170,6 +173,138 @@ def test_every_picture_ends_captioned_kept_or_failed_with_its_reason(run, folder
     assert not (folder / "bad.txt").exists()
 
 
+def test_what_is_said_ahead_adds_up_with_what_is_said_at_the_end(run, folder):
+    (folder / "phone.heic").write_bytes(b"x")
+    (folder / "lost.png").symlink_to("gone.png")
+    (folder / "0.txt").write_text("mine")
+    Image.new("RGB", (9, 9)).save(folder / "1.webp")
+    for name in ("film.mp4", "notes.md", "alone.txt"):
+        (folder / name).write_bytes(b"x")
+    (folder / "0.jpg").rename(folder / "0")
+    notes, done, reviewed = run()
+    assert "9 pictures: 6 to caption, 3 that cannot have one" in notes
+    assert len(done) == 6 and len(reviewed.outcomes) == 9
+    assert [note for note in notes if note.startswith("left out: ")] == [
+        "left out: 0: a picture whose name does not say so: add .jpg to it",
+        "left out: 0.txt: no picture goes with this caption",
+        "left out: alone.txt: no picture goes with this caption",
+        "left out: film.mp4: not a picture",
+        "left out: notes.md: not a picture",
+    ]
+
+
+def test_pictures_of_several_folders_are_named_with_theirs(run, tmp_path):
+    for name in ("cats/a.png", "dogs/a.png"):
+        (tmp_path / "all" / name).parent.mkdir(parents=True)
+        (tmp_path / "all" / name).write_bytes(b"no picture")
+    Image.new("RGB", (9, 9)).save(tmp_path / "all" / "cats" / "b.png")
+    notes, _, reviewed = run(path=tmp_path / "all")
+    assert "no caption: cats/a.png: not a picture that can be read" in notes
+    assert "no caption: dogs/a.png: not a picture that can be read" in notes
+    assert "cats/a.png</span>" in reviewed.page.read_text(encoding="utf-8")
+
+
+def test_where_no_picture_is_left_every_reason_is_said(run, tmp_path):
+    (tmp_path / "dogs" / "set.toml").write_text(
+        "[[datasets]]\n[[datasets.subsets]]\nimage_dir = '.'\nnum_repeats = 0\n"
+    )
+    with pytest.raises(DataError, match=r"set\.toml: no picture to caption; left out: .*: seen 0 times"):
+        run(path=tmp_path / "dogs" / "set.toml")
+
+
+def test_captions_from_before_that_lack_what_was_asked_for_are_told(run, folder):
+    (folder / "0.txt").write_text("sks dog, running")
+    (folder / "1.txt").write_text("a dog with a Watermark")
+    (folder / "2.txt").write_text("SKS DOG sleeping")
+    notes, _, _ = run(trigger="sks dog,", forbidden=("watermark",))
+    assert "7 pictures: 4 to caption, 3 with a caption" in notes
+    assert (
+        "1 caption from before stays as it is, not as --trigger, --forbidden would have it: --overwrite writes all anew"
+        in notes
+    )
+    notes, _, _ = run()
+    assert not any("from before" in note for note in notes)
+
+
+def test_tags_from_before_are_compared_as_tags(run, folder, tagger):
+    for index, text in enumerate(["long_hair, red car", "long hair dryer"]):
+        (folder / f"{index}.txt").write_text(text)
+    notes, _, _ = run(captioner="wd14", model=str(tagger), forbidden=("long hair",))
+    assert any(note.startswith("1 caption from before stays as it is, not as --forbidden") for note in notes)
+
+
+def animation(path):
+    frames = [Image.new("RGB", (20, 20), colour) for colour in ("red", "blue")]
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+
+
+def test_the_first_frame_of_an_animation_is_captioned_if_asked_for(run, folder):
+    animation(folder / "moving.gif")
+    notes, _, _ = run()
+    assert any(note.startswith("no caption: moving.gif: an animation") for note in notes)
+    _, _, reviewed = run(first_frame=True)
+    assert kinds(reviewed)["moving.gif"] == "written"
+    assert "not to be read" not in reviewed.page.read_text(encoding="utf-8")
+
+
+def test_a_column_of_captions_that_are_there_can_be_named(run, folder):
+    rows = [{"file_name": "1.png", "words": "a dog", "by": "me"}]
+    (folder / "metadata.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    with pytest.raises(DataError, match="found the columns words, by: say with --caption-column"):
+        run()
+    _, _, reviewed = run(caption_column="words")
+    assert [outcome.text for outcome in reviewed.outcomes if outcome.kind == "kept"] == ["a dog"]
+    with pytest.raises(ConfigError, match="caption_column would have no effect"):
+        run(path=folder / "3.png", caption_column="words")
+
+
+@pytest.mark.parametrize("what", ["captions", "page"])
+def test_a_folder_that_cannot_be_written_is_named_before_a_model_is_loaded(run, folder, tmp_path, monkeypatch, what):
+    refused = folder if what == "captions" else tmp_path
+    make = tempfile.NamedTemporaryFile
+
+    def read_only(*arguments, **settings):
+        if settings["dir"] == refused:
+            raise OSError(30, "Read-only file system", str(refused / "tmp1"))
+        return make(*arguments, **settings)
+
+    monkeypatch.setattr(tempfile, "NamedTemporaryFile", read_only)
+    advice = "; give --review another place" if what == "page" else ""
+    with pytest.raises(
+        DataError, match=rf"cannot be written in {re.escape(str(refused))}: Read-only file system{advice}"
+    ):
+        run(model="someone/not-here")
+    assert written(folder) == {} and not list(tmp_path.glob("*.html"))
+
+
+def test_asking_whether_a_folder_can_be_written_leaves_nothing_in_it(folder):
+    before = sorted(folder.iterdir())
+    refuse_unwritable(folder, "captions")
+    assert sorted(folder.iterdir()) == before
+
+
+def test_a_picture_on_which_the_model_fails_is_named_and_the_others_are_captioned(run, folder, tmp_path, monkeypatch):
+    monkeypatch.setitem(registry.PLUGINS["captioner"], "blip", "picky_captioner")
+    Image.new("RGB", (20, 20), "red").save(folder / "red.png")
+    notes, done, reviewed = run(model=str(tmp_path), batch_size=8)
+    reason = f"{tmp_path} fails on it: IndexError: index out of range in self"
+    assert f"no caption: red.png: {reason}" in notes
+    assert len(done) == 7 and reviewed.number("failed") == 1
+    with pytest.raises(DataError, match=re.escape(f"red.png: it has no caption now (red.png: {reason})")):
+        run(path=folder / "red.png", model=str(tmp_path))
+
+
+def test_a_model_that_fails_on_every_picture_is_one_line(run, folder, tmp_path):
+    model = caption_models.write_encoder_decoder(tmp_path / "model")
+    settings = json.loads((model / "preprocessor_config.json").read_text())
+    settings["size"] = {"height": 48, "width": 48}  # the model takes 32
+    (model / "preprocessor_config.json").write_text(json.dumps(settings))
+    with pytest.raises(
+        DataError, match=r"none of its 7 pictures has a caption now \(0\.jpg: .*model fails on it: ValueError"
+    ):
+        run(captioner="any", model=str(model))
+
+
 def test_a_caption_of_which_nothing_is_left_is_reported_and_not_written(run, folder, tagger):
     for path in folder.iterdir():
         path.unlink()
@@ -187,13 +322,13 @@ def test_a_caption_of_which_nothing_is_left_is_reported_and_not_written(run, fol
 
 def test_cut_captions_are_counted(run):
     notes, _, _ = run(max_tokens=1)
-    assert "7 captions were cut after 1 tokens; --max-tokens allows more" in notes
+    assert "7 captions were cut after 1 token; --max-tokens allows more" in notes
 
 
 def test_one_picture_can_be_captioned_alone(run, folder):
     _, _, reviewed = run(path=folder / "3.png")
     assert list(written(folder)) == ["3"]
-    assert reviewed.page == folder / "3-captions.html"
+    assert reviewed.page == folder.parent / "dogs-3-captions.html"  # not among the pictures
 
 
 def test_class_pictures_are_left_as_they_are_unless_named(run, folder, tmp_path):
@@ -203,7 +338,7 @@ def test_class_pictures_are_left_as_they_are_unless_named(run, folder, tmp_path)
         Image.new("RGB", (30, 30), "red").save(project / place / "a.png")
     notes, _, reviewed = run(path=project)
     assert len(reviewed.outcomes) == 1
-    assert any("1 class pictures are left as they are" in note for note in notes)
+    assert any("1 class picture is left as it is" in note for note in notes)
     assert not (project / "reg/1_dog/a.txt").exists()
     run(path=project / "reg/1_dog")
     assert (project / "reg/1_dog/a.txt").exists()
@@ -214,7 +349,7 @@ def test_a_folder_that_a_dataset_file_names_twice_is_captioned_once(run, folder,
     (tmp_path / "dataset.toml").write_text("[[datasets]]\nresolution = 64\n" + subset + subset)
     _, done, reviewed = run(path=tmp_path / "dataset.toml")
     assert (len(done), len(reviewed.outcomes), len(written(folder))) == (7, 7, 7)
-    assert reviewed.page == tmp_path / "dataset-captions.html"
+    assert reviewed.page == tmp_path / "dataset.toml-captions.html"  # that of a folder dataset is another
 
 
 def test_where_no_picture_could_be_captioned_it_is_an_error(run, folder):
@@ -239,6 +374,7 @@ def test_where_no_picture_could_be_captioned_it_is_an_error(run, folder):
         ({"captioner": "florence", "keep_underscores": True}, "keep_underscores would have no effect"),
         ({"captioner": "wd14", "prompt": "x"}, "captioner=blip or captioner=florence or captioner=any"),
         ({"captioner": "wd14", "max_tokens": 9}, "max_tokens would have no effect with captioner=wd14"),
+        ({"captioner": "florence", "prompt": "nonsense"}, "florence takes caption, detailed_caption or more_detailed"),
         ({"captioner": "any"}, "model must be given with captioner=any"),
         ({"captioner": "blib"}, "'blip'"),
         ({"trigger": " "}, "trigger is empty"),
@@ -302,7 +438,7 @@ def test_the_command_captions_a_folder(folder, blip, capsys):
     arguments = ["caption", str(folder), "--model", str(blip), "--device", "cpu", "--max-tokens", "6"]
     assert exit_code([*arguments, "--forbidden", "house", "--forbidden", "dog"]) == 0
     said = capsys.readouterr().out
-    assert "7 pictures: 7 captioned, 0 had a caption, 0 have none" in said
+    assert "7 pictures: 7 captioned, 0 had a caption, 0 without one" in said
     assert not any({"house", "dog"} & set(text.split()) for text in written(folder).values())
 
 
@@ -355,9 +491,9 @@ def test_two_real_processes_share_the_pictures_and_the_first_one_reports(folder,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "4 pictures for process 1 of 2, 3 of them to caption" in done.stdout
-    assert "4 pictures for process 2 of 2, 4 of them to caption" in done.stdout
-    assert done.stdout.count("8 pictures: 6 captioned, 1 had a caption, 1 have none") == 1
+    assert "4 pictures for process 1 of 2: 3 to caption, 1 with a caption" in done.stdout
+    assert "4 pictures for process 2 of 2: 4 to caption" in done.stdout
+    assert done.stdout.count("8 pictures: 6 captioned, 1 had a caption, 1 without one") == 1
     together = written(folder)
     assert len(together) == 7
     page = (tmp_path / "dogs-captions.html").read_text(encoding="utf-8")

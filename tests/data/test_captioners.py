@@ -155,10 +155,38 @@ def test_a_prompt_that_a_model_cannot_take_is_refused(folders):
         open_kind(folders, "encoder_decoder", prompt="a photo of")
 
 
+@pytest.mark.parametrize(
+    ("name", "wishes", "most"),
+    [
+        ("encoder_decoder", {}, 64),
+        ("git", {"max_tokens": 300}, 128),
+        ("git", {"max_tokens": 300, "prompt": "a photo of"}, 125),
+        ("blip", {"max_tokens": 300}, 128),
+        ("blip", {"max_tokens": 300, "prompt": "a photo of"}, 124),
+        ("florence", {"max_tokens": 300}, 255),
+    ],
+)
+def test_a_caption_is_no_longer_than_its_model_can_write_and_that_is_said(name, wishes, most, folders, images):
+    captioner = open_kind(folders, name, **wishes)
+    assert captioner.max_tokens == most
+    (note,) = captioner.notes
+    asked = wishes.get("max_tokens", Wishes().max_tokens)
+    assert note.startswith(f"captions have {most} tokens at most, not {asked}: {type(captioner.model).__name__} writes")
+    assert len(captioner.caption(images)) == len(images)
+    assert open_kind(folders, name, **{**wishes, "max_tokens": most}).notes == ()
+
+
+def test_a_prompt_that_leaves_no_room_for_a_caption_is_refused(folders):
+    with pytest.raises(ConfigError, match=r"prompt has 141 tokens, and GitForCausalLM reads 128 at most: shorten it"):
+        open_kind(folders, "git", prompt="a photo " * 70)
+
+
 def test_florence_takes_its_caption_tasks_however_they_are_written(folders):
     assert open_kind(folders, "florence", prompt="more_detailed_caption").task == "<MORE_DETAILED_CAPTION>"
     assert open_kind(folders, "florence").task == "<DETAILED_CAPTION>"
-    with pytest.raises(ConfigError, match="prompt=<OD>: Florence-2 takes one of its caption tasks: <CAPTION>, <DETA"):
+    with pytest.raises(
+        ConfigError, match="prompt=<OD>: florence takes caption, detailed_caption or more_detailed_caption"
+    ):
         open_kind(folders, "florence", prompt="<OD>")
 
 

@@ -7,7 +7,9 @@ from pathlib import Path
 from scumble.data.captions import WITHOUT, captions_of
 from scumble.data.layouts.find import find_layout
 from scumble.data.layouts.found import CAPTION_SUFFIXES, FoundPicture, Rejected, is_picture
+from scumble.data.names import counted, name_in, root_of
 from scumble.data.pictures import OTHER_PICTURES
+from scumble.errors import ConfigError, DataError
 
 
 @dataclass(frozen=True)
@@ -15,34 +17,54 @@ class Found:
     """The pictures of a folder.
 
     Attributes:
+        folder: what names are relative to.
         pictures: in a fixed order.
-        unread: pictures of kinds that are not read, and why.
+        unread: pictures of kinds that are not read or that are not there, and why.
         notes: how the folder was understood, and what is left out of it.
     """
+
+    folder: Path
 
     pictures: tuple[FoundPicture, ...]
     unread: tuple[Rejected, ...] = ()
     notes: tuple[str, ...] = ()
 
 
-def find_pictures(path: Path) -> Found:
+def find_pictures(path: Path, caption_column: str | None = None) -> Found:
     """The pictures to caption: of a folder, a dataset file, or the one picture.
 
+    Args:
+        path: which.
+        caption_column: of the tables of an imagefolder, with the captions that are there; None = found out.
     Raises:
+        ConfigError: a column where there is no table.
         DataError: nothing there, or no picture.
     """
     if path.is_file() and is_picture(path):
-        return Found((FoundPicture(path),))
-    layout = find_layout(path)
-    unread = [each for each in layout.rejected if each.path.suffix.lower() in OTHER_PICTURES]
-    folders = [f"{each.path.name}: {each.reason}" for each in layout.rejected if each.path.is_dir()]
+        if caption_column is not None:
+            raise ConfigError(f"caption_column would have no effect: {path} is one picture; leave it out")
+        return Found(path.parent, (FoundPicture(path),))
+    layout, root = find_layout(path, caption_column), root_of(path)
+    unread = [each for each in layout.rejected if _is_meant_as_picture(each.path)]
+    others = [
+        f"left out: {name_in(each.path, root)}: {each.reason}"
+        for each in layout.rejected
+        if not _is_meant_as_picture(each.path)
+    ]
+    if not layout.pictures and not unread:
+        raise DataError(f"{path}: no picture to caption; {'; '.join(others)}")
     pictures = {picture.path: picture for picture in layout.pictures}  # a dataset file may name a folder twice
     own = tuple(picture for picture in pictures.values() if not picture.is_class)
     left_out = len(pictures) - len(own)
-    notes = [layout.said, *folders]  # the layout's own notes are on what training takes from it
+    notes = [layout.said, *others]  # the layout's own notes are on what training takes from it
     if own and left_out:
-        notes.append(f"{left_out} class pictures are left as they are: name their folder to caption them")
-    return Found(own or tuple(pictures.values()), tuple(unread), tuple(notes))
+        are_left = counted(left_out, "class picture is left as it is", "class pictures are left as they are")
+        notes.append(f"{are_left}: name their folder to caption them")
+    return Found(root, own or tuple(pictures.values()), tuple(unread), tuple(notes))
+
+
+def _is_meant_as_picture(path: Path) -> bool:
+    return not path.is_dir() and (is_picture(path) or path.suffix.lower() in OTHER_PICTURES)
 
 
 def caption_path(picture: FoundPicture) -> Path:

@@ -11,7 +11,10 @@ from pathlib import Path
 from PIL import Image
 
 from scumble.captioning.events import Outcome
-from scumble.data.pictures import read_picture
+from scumble.captioning.writable import refuse_unwritable
+from scumble.data.layouts.found import is_picture
+from scumble.data.names import counted, name_in, root_of
+from scumble.data.pictures import USUAL, PictureRule, read_picture
 from scumble.errors import ConfigError, DataError
 from scumble.files.atomic import write_atomically
 
@@ -61,20 +64,24 @@ figcaption { min-width: 0; overflow-wrap: anywhere; } figcaption p { margin: .3r
 
 
 def check_page(page: Path) -> None:
-    """Refuse a place for the page that is no HTML file, or one of somebody else's.
+    """Refuse a place for the page that is no HTML file, one of somebody else's, or where nothing can be written.
 
     Raises:
         ConfigError: says which.
+        DataError: nothing can be written there.
     """
     if page.suffix.lower() not in {".html", ".htm"}:
         raise ConfigError(f"review={page}: must end in .html")
     if not page.parent.is_dir():
         raise ConfigError(f"review={page}: there is no folder {page.parent}")
+    refuse_unwritable(page.parent, f"review={page}", "; give --review another place")
     if page.exists() and MARK.encode() not in page.read_bytes()[:1000]:
         raise ConfigError(f"review={page}: a file that captioning did not write; give --review another name")
 
 
-def write_page(page: Path, place: Path, outcomes: Sequence[Outcome], *, gives_tags: bool) -> None:
+def write_page(
+    page: Path, place: Path, outcomes: Sequence[Outcome], *, gives_tags: bool, rule: PictureRule = USUAL
+) -> None:
     """Write the page; one that is there is replaced.
 
     Args:
@@ -82,23 +89,24 @@ def write_page(page: Path, place: Path, outcomes: Sequence[Outcome], *, gives_ta
         place: the folder or picture that was captioned.
         outcomes: what became of each picture.
         gives_tags: captions are tags rather than sentences.
+        rule: how the pictures were read.
     Raises:
         OSError: the place cannot be written to.
     """
     order = list(KINDS)
     shown = sorted(outcomes, key=lambda outcome: order.index(outcome.kind))[:MOST_PICTURES]
     left_out = len(outcomes) - len(shown)
-    root = place if place.is_dir() else place.parent
+    root = root_of(place)
     title = f"Captions of {place.resolve().name}"
     body = f"""<h1>{escape(title)}</h1>
-<p class="faint">{len(outcomes)} pictures. To change a caption, edit the text file beside its picture.</p>
+<p class="faint">{counted(len(outcomes), "picture")}. To change a caption, edit the text file beside its picture.</p>
 {_counts(outcomes)}
 <h2>{"Tags" if gives_tags else "Words"} by number of captions</h2>
 {_words([outcome.text for outcome in outcomes if outcome.kind != "failed"], gives_tags)}
 <h2>Pictures</h2>
 {f'<p class="faint">The first {len(shown)}; {left_out} more are not shown.</p>' if left_out else ""}
 <div class="pictures">
-{"".join(_figure(outcome, root) for outcome in shown)}</div>"""
+{"".join(_figure(outcome, root, rule) for outcome in shown)}</div>"""
     text = (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">{MARK}<title>{escape(title)}</title>'
         f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head>\n<body>{body}</body></html>\n'
@@ -124,18 +132,20 @@ def _parts(text: str, gives_tags: bool) -> list[str]:
     return [tag.strip() for tag in text.split(",")] if gives_tags else re.findall(r"[\w'-]+", text.lower())
 
 
-def _figure(outcome: Outcome, root: Path) -> str:
+def _figure(outcome: Outcome, root: Path, rule: PictureRule) -> str:
     mark, _ = KINDS[outcome.kind]
-    path = outcome.path.relative_to(root) if outcome.path.is_relative_to(root) else outcome.path
     return (
-        f'<figure><div class="thumb">{_thumbnail(outcome.path)}</div><figcaption><span class="file">{escape(path.as_posix())}</span> '
+        f'<figure><div class="thumb">{_thumbnail(outcome.path, rule)}</div><figcaption>'
+        f'<span class="file">{escape(name_in(outcome.path, root))}</span> '
         f'<span class="faint {outcome.kind}">{mark}</span><p>{escape(outcome.text)}</p></figcaption></figure>\n'
     )
 
 
-def _thumbnail(path: Path) -> str:
+def _thumbnail(path: Path, rule: PictureRule) -> str:
     try:
-        image = read_picture(path)
+        if not is_picture(path):
+            raise DataError("of a kind that is not read, whatever it holds")
+        image = read_picture(path, rule)
     except DataError:
         return '<div class="none faint">not to be read</div>'
     image.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.LANCZOS)

@@ -52,6 +52,21 @@ def worded(text: str, wording: Wording, *, gives_tags: bool) -> str:
     return f"{wording.trigger.strip(' ,')}{_SEPARATOR}{sentence}" if wording.trigger else sentence
 
 
+def is_worded(text: str, wording: Wording, *, gives_tags: bool) -> bool:
+    """Whether a caption from elsewhere has all that the captions of a run have in common, whatever its order and case.
+
+    Args:
+        text: the caption.
+        gives_tags: it is compared as tags with commas between them, else as a sentence.
+    """
+    common = [words for words in (wording.trigger, wording.prefix, wording.suffix) if words]
+    if any(words.strip(" ,").casefold() not in text.casefold() for words in common):
+        return False
+    if gives_tags:
+        return not {_plain(tag) for tag in text.split(",")} & {_plain(tag) for tag in wording.forbidden}
+    return without_words(text, wording.forbidden) == text
+
+
 def _joined(prefix: str | None, sentence: str, suffix: str | None) -> str:
     before = f"{prefix.strip()} " if prefix else ""
     after = "" if not suffix else suffix.strip() if suffix.strip()[0] in ",.;:!?" else f" {suffix.strip()}"

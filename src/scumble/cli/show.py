@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from scumble.cli.console import plain_console
+from scumble.data.names import counted
 
 PLAIN_SECONDS = 10.0
 """Where there is no terminal, progress is a line at least this long apart."""
@@ -117,7 +118,7 @@ class Screen:
 
     def _show_reviewed(self, event: Any) -> None:
         written, kept, failed = (event.number(kind) for kind in ("written", "kept", "failed"))
-        total = f"{len(event.outcomes)} pictures: {written} captioned, {kept} had a caption, {failed} have none"
+        total = f"{counted(len(event.outcomes), 'picture')}: {written} captioned, {kept} had a caption, {failed} without one"
         self.line(f"\n[bold green]{total}[/]")
         self.console.print(f"  look them over: {escape(str(event.page))}")
 

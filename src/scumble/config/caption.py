@@ -16,10 +16,35 @@ UNDERSTOOD = {
 """Captioner -> the settings that only some have, and it does."""
 
 
+CAPTION_TASKS = ("caption", "detailed_caption", "more_detailed_caption")
+"""What Florence-2 can be asked for, with ever more words."""
+
+
+def caption_task(prompt: str) -> str:
+    """The caption task of Florence-2 that a prompt names, with or without its brackets, in any case.
+
+    Raises:
+        ConfigError: none of `CAPTION_TASKS`.
+    """
+    task = prompt.strip().strip("<>").lower()
+    if task not in CAPTION_TASKS:
+        raise ConfigError(f"prompt={prompt}: florence takes {', '.join(CAPTION_TASKS[:-1])} or {CAPTION_TASKS[-1]}")
+    return task
+
+
 class CaptionConfig(Section):
     """Everything `caption` needs: pictures, and a model that says what is in them."""
 
     path: Annotated[Place, Field(description="folder of pictures, laid out as for training, or one picture")]
+    caption_column: Annotated[
+        str | None,
+        Field(
+            description="column with the captions that are there, of metadata.jsonl or .csv; none = text, caption, prompt or the only one"
+        ),
+    ] = None
+    first_frame: Annotated[
+        bool, Field(description="caption an animation by its first frame; otherwise it gets no caption")
+    ] = False
     captioner: Annotated[
         Literal["blip", "florence", "wd14", "any"],
         Field(
@@ -46,7 +71,10 @@ class CaptionConfig(Section):
         int | None,
         Also("max_new_tokens"),
         Field(
-            ge=1, le=2048, description="most tokens of a caption; none = 75, as many as a text encoder reads at once"
+            ge=1,
+            le=2048,
+            description="most tokens that the model says of a picture; none = 75. Trigger, prefix and suffix come on top, "
+            "and text encoders count other tokens than the model: scumble check says what they see",
         ),
     ] = None
     general_threshold: Annotated[
@@ -88,6 +116,8 @@ class CaptionConfig(Section):
                 raise ConfigError(f"{name} would have no effect with captioner={self.captioner}: it is for {able}")
         if self.captioner == "any" and self.model is None:
             raise ConfigError("model must be given with captioner=any: --model OWNER/NAME or a folder")
+        if self.captioner == "florence" and self.prompt is not None:
+            caption_task(self.prompt)
         for name in ("prompt", "trigger", "prefix", "suffix", "forbidden"):
             said = getattr(self, name)
             if any(not words.strip() for words in ([said] if isinstance(said, str) else said or ())):

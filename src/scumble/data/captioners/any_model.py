@@ -18,6 +18,7 @@ from scumble.data.captioners.pretrained import (
     large_enough,
     load_model,
     load_part,
+    room,
     settings_of,
 )
 from scumble.errors import ConfigError
@@ -61,6 +62,7 @@ class Chatting:
         self.model = model
         self.processor = processor
         self.wishes = wishes
+        self.max_tokens: int | None = wishes.max_tokens
         tokenizer = processor.tokenizer
         tokenizer.padding_side = "left"  # an answer follows its question without a gap
         if tokenizer.pad_token is None:
@@ -90,8 +92,6 @@ class Chatting:
 class Begun:
     """A model that writes on from how a caption begins; without a prompt, from nothing."""
 
-    notes: Sequence[str] = ()
-
     def __init__(self, model: Any, image_processor: Any, tokenizer: Any, wishes: Wishes) -> None:
         self.model = model
         self.image_processor = image_processor
@@ -99,13 +99,16 @@ class Begun:
         self.wishes = wishes
         if wishes.prompt and model.config.is_encoder_decoder:
             raise ConfigError(f"prompt would have no effect: {type(model).__name__} takes none; leave prompt out")
+        self.room = room(model, wishes.max_tokens, self._beginning().shape[1] if wishes.prompt else 1)
+        self.notes: Sequence[str] = self.room.notes
+        self.max_tokens: int | None = self.room.max_tokens
 
     def caption(self, images: Sequence[Image.Image]) -> list[Caption]:
         """A caption a picture."""
         inputs = dict(self.image_processor(images=large_enough(images), return_tensors="pt"))
         if self.wishes.prompt:
             inputs["input_ids"] = self._beginning().expand(len(images), -1)
-        return _captions(self.model, self.tokenizer, answer(self.model, inputs, self.wishes.max_tokens))
+        return _captions(self.model, self.tokenizer, answer(self.model, inputs, self.room.max_tokens))
 
     def _beginning(self) -> Tensor:
         """The prompt as tokens [1, T] that more can follow: with the mark of a beginning, without that of an end."""

@@ -47,9 +47,11 @@ class Captioner(Protocol):
 
     Attributes:
         notes: what the person should know about how it runs.
+        max_tokens: most tokens of a caption, which may be fewer than were wished for; None = they are not counted.
     """
 
     notes: Sequence[str]
+    max_tokens: int | None
 
     def caption(self, images: Sequence[Image.Image]) -> list[Caption]:
         """What is in each picture, in their order.

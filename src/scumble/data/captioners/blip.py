@@ -17,6 +17,7 @@ from scumble.data.captioners.pretrained import (
     large_enough,
     load_model,
     load_part,
+    room,
 )
 
 __all__ = ["DEFAULT_MODEL", "GIVES_TAGS", "WANTED", "Blip", "open_captioner"]
@@ -42,19 +43,21 @@ def open_captioner(folder: ModelFolder, wishes: Wishes, device: torch.device) ->
 class Blip:
     """BLIP with its processor."""
 
-    notes: Sequence[str] = ()
-
     def __init__(self, model: Any, processor: Any, wishes: Wishes) -> None:
         self.model = model
         self.processor = processor
         self.wishes = wishes
         text = model.config.text_config
+        given = len(processor.tokenizer(wishes.prompt)["input_ids"]) if wishes.prompt else 1
+        self.room = room(model, wishes.max_tokens, given)
+        self.notes: Sequence[str] = self.room.notes
+        self.max_tokens: int | None = self.room.max_tokens
         self.ends = (text.sep_token_id, text.pad_token_id)
 
     def caption(self, images: Sequence[Image.Image]) -> list[Caption]:
         """One sentence a picture, which begins with the prompt where there is one."""
         prompts = [self.wishes.prompt] * len(images) if self.wishes.prompt else None
         inputs = self.processor(images=large_enough(images), text=prompts, return_tensors="pt")
-        rows_BT = answer(self.model, inputs, self.wishes.max_tokens, NUM_BEAMS)
+        rows_BT = answer(self.model, inputs, self.room.max_tokens, NUM_BEAMS)
         texts = self.processor.batch_decode(rows_BT, skip_special_tokens=True)
         return [Caption(text.strip(), cut) for text, cut in zip(texts, is_cut(rows_BT, self.ends), strict=True)]

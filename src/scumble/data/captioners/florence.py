@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from PIL import Image
 
+from scumble.config.caption import caption_task
 from scumble.data.captioners.base import Caption, Captioner, Wishes
 from scumble.data.captioners.place import ModelFolder
 from scumble.data.captioners.pretrained import (
@@ -18,16 +19,15 @@ from scumble.data.captioners.pretrained import (
     large_enough,
     load_model,
     load_part,
+    room,
     settings_of,
 )
-from scumble.errors import ConfigError
 
 __all__ = ["DEFAULT_MODEL", "GIVES_TAGS", "WANTED", "Florence", "open_captioner"]
 
 DEFAULT_MODEL = "florence-community/Florence-2-base"
 GIVES_TAGS = False
-TASKS = ("<CAPTION>", "<DETAILED_CAPTION>", "<MORE_DETAILED_CAPTION>")
-DEFAULT_TASK = TASKS[1]
+DEFAULT_TASK = "detailed_caption"
 NUM_BEAMS = 3
 
 
@@ -52,37 +52,35 @@ def open_captioner(folder: ModelFolder, wishes: Wishes, device: torch.device) ->
 
 
 def task_named(prompt: str | None) -> str:
-    """The caption task that a prompt names, with or without its brackets, in any case.
+    """What the model calls the caption task that a prompt names.
 
     Raises:
         ConfigError: none of the three.
     """
-    task = DEFAULT_TASK if prompt is None else f"<{prompt.strip().strip('<>').upper()}>"
-    if task not in TASKS:
-        raise ConfigError(f"prompt={prompt}: Florence-2 takes one of its caption tasks: {', '.join(TASKS)}")
-    return task
+    return f"<{caption_task(prompt or DEFAULT_TASK).upper()}>"
 
 
 class Florence:
     """Florence-2 with its processor.
 
     Args:
-        task: one of `TASKS`.
+        task: as `task_named` gives it.
     """
-
-    notes: Sequence[str] = ()
 
     def __init__(self, model: Any, processor: Any, task: str, max_tokens: int) -> None:
         self.model = model
         self.processor = processor
         self.task = task
-        self.max_tokens = max_tokens
+        self.room = room(model, max_tokens, given=2)
+        self.notes: Sequence[str] = self.room.notes
+        self.max_tokens: int | None = self.room.max_tokens
 
     def caption(self, images: Sequence[Image.Image]) -> list[Caption]:
         """A caption a picture, as long as the task says."""
         inputs = self.processor(images=large_enough(images), text=[self.task] * len(images), return_tensors="pt")
         # one more than may stay: at the last place its settings force an end, whether it has come to one or not
-        rows_BT = answer(self.model, inputs, self.max_tokens + 1, NUM_BEAMS)[:, : self.max_tokens + 1]
+        most = self.room.max_tokens + 1
+        rows_BT = answer(self.model, inputs, most, NUM_BEAMS)[:, :most]
         texts = self.processor.batch_decode(rows_BT, skip_special_tokens=True)
         cuts = is_cut(rows_BT, ends_of(self.model))
         return [Caption(text.strip(), cut) for text, cut in zip(texts, cuts, strict=True)]

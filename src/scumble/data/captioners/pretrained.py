@@ -6,6 +6,7 @@ Shapes: B pictures, T tokens.
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from scumble.data.captioners.place import ModelFolder
+from scumble.errors import ConfigError
 
 WANTED = ("*.json", "*.txt", "*.model", "*.jinja", "model*.safetensors")
 """What is fetched of a model on the hub: settings, vocabulary, chat template, weights."""
@@ -108,6 +110,38 @@ def _one_line(folder: ModelFolder) -> Iterator[None]:
         # it answers missing and odd files with any of these, an AttributeError for a tokenizer that is not there
         said = str(error).strip().splitlines() or [type(error).__name__]
         raise folder.not_whole(f"transformers says: {said[0][:300].rstrip('.')}") from error
+
+
+@dataclass(frozen=True)
+class Room:
+    """How long a caption may be.
+
+    Attributes:
+        max_tokens: most tokens.
+        notes: that they are fewer than were wished for, and why.
+    """
+
+    max_tokens: int
+    notes: tuple[str, ...] = ()
+
+
+def room(model: Any, max_tokens: int, given: int = 1) -> Room:
+    """As many tokens as were wished for, or as the model has places for: beyond them it can only fail.
+
+    Args:
+        model: one that has learnt a vector for each place, and not for those beyond.
+        max_tokens: most tokens that were wished for.
+        given: tokens that its text begins with.
+    Raises:
+        ConfigError: there is no place left after the prompt.
+    """
+    places = getattr(model.config.get_text_config(decoder=True), "max_position_embeddings", None)
+    if places is None or max_tokens <= (most := places - given + 1):  # what is said last is not read again
+        return Room(max_tokens)
+    if most < 1:
+        raise ConfigError(f"prompt has {given} tokens, and {type(model).__name__} reads {places} at most: shorten it")
+    note = f"captions have {most} tokens at most, not {max_tokens}: {type(model).__name__} writes no longer ones"
+    return Room(most, (note,))
 
 
 def answer(model: Any, inputs: Mapping[str, Any], max_tokens: int, num_beams: int = 1) -> Tensor:

@@ -123,6 +123,7 @@ class Tagger:
         self.one_by_one = one_by_one
         self.wishes = wishes
         self.notes = notes
+        self.max_tokens: int | None = None
 
     def caption(self, images: Sequence[Image.Image]) -> list[Caption]:
         """The tags of each picture, characters first, each kind by falling probability."""
