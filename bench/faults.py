@@ -2,7 +2,7 @@
 
 1. Write points: every call with which the run changes the disk (fsync, rename, mkdir, unlink ...) is counted; for each
    number a process ends there, at once, before the call. What was a checkpoint must still be one. The next process goes on.
-2. Random moments: `scumble train --resume` as a process of its own is killed with SIGKILL again and again.
+2. Random moments: processes get SIGKILL, one after the other goes on, until the run is at its end; then the next run.
 
     python bench/faults.py --work FOLDER [--kills 100] [--every 1]
 
@@ -17,7 +17,7 @@ import os
 import platform
 import random
 import shutil
-import subprocess
+import signal
 import sys
 import time
 import traceback
@@ -32,6 +32,7 @@ from PIL import Image
 ROOT = Path(__file__).parents[1]
 WRITE_POINTS = ("fsync", "rename", "replace", "mkdir", "unlink", "rmdir")
 KILLED = 137
+STEPS = 30
 RESULTS = ("r.safetensors", "r-best.safetensors", "history.json")
 
 
@@ -77,14 +78,16 @@ def counted(before: Callable[[int], None]) -> Iterator[None]:
             setattr(os, name, call)
 
 
-def run_in_child(config: object, die_at: int | None, log: Path) -> int:
-    """Train in a forked process that ends at its n-th write point; its exit code.
+def run_in_child(config: object, die_at: int | None, log: Path, kill_after: float | None = None) -> int:
+    """Train in a forked process that may end before its time; its exit code, -9 where it was killed.
 
     Args:
         config: of the run.
-        die_at: number of the write point; None = none.
+        die_at: number of the write point at which it ends; None = at none.
         log: gets the steps of the checkpoints that were reported as saved, and at the end the number of write points.
+        kill_after: seconds until it gets SIGKILL; None = never.
     """
+    log.write_text("")  # a child that is killed at once leaves no older run's numbers
     child = os.fork()
     if child == 0:
         code = 1
@@ -94,6 +97,9 @@ def run_in_child(config: object, die_at: int | None, log: Path) -> int:
             traceback.print_exc()  # a forked process may not go on in the caller's place
         finally:
             os._exit(code)
+    if kill_after is not None:
+        time.sleep(kill_after)
+        os.kill(child, signal.SIGKILL)  # it is not waited for yet: its number is still its own
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
@@ -149,59 +155,40 @@ def kill_at_write_points(base: Path, photos: Path, work: Path, every: int) -> di
 
 
 def kill_at_random(base: Path, photos: Path, work: Path, kills: int, seed: int) -> dict[str, object]:
-    """SIGKILL at random moments of real processes, over as many runs as it takes.
+    """SIGKILL at random moments of processes, over as many runs as it takes.
 
     Raises:
         AssertionError: a checkpoint was lost, a process failed by itself, or the end is another.
     """
-    from scumble.train.checkpoint import list_checkpoints, read_newest_checkpoint
+    from scumble.train.checkpoint import read_newest_checkpoint
 
-    chance, steps = random.Random(seed), 120
-    expected, lasted = None, 0.0
-    killed = runs = in_start = 0
+    work.mkdir(exist_ok=True)
+    chance, log, whole = random.Random(seed), work / "log", work / "uninterrupted"
+    started = time.monotonic()
+    assert run_in_child(settings(base, photos, whole, STEPS), None, log) == 0
+    lasted, expected = time.monotonic() - started, hashes(whole)
+    killed = runs = in_steps = 0
     while killed < kills:
-        out = work / f"random-{runs}"
-        if expected is None:
-            started = time.monotonic()
-            assert _process(base, photos, work / "plain", steps).wait() == 0
-            expected, lasted = hashes(work / "plain"), time.monotonic() - started
-            continue
-        before = 0
-        while True:
-            process = _process(base, photos, out, steps)
-            if killed < kills:
-                try:
-                    process.wait(chance.uniform(0.05, lasted))
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    killed += 1
-            code = process.wait()
-            assert code in (0, -9), code
-            found = read_newest_checkpoint(out / "r" / "checkpoints") if (out / "r").exists() else None
-            step = 0 if found is None else found.step
-            assert found is None or not found.damaged, found
-            assert step >= before or not list_checkpoints(out / "r" / "checkpoints"), (before, step)
-            in_start += code == -9 and step == before
-            before = step
-            if code == 0:
-                break
+        out, step, code = work / f"random-{runs}", 0, -9
+        while code == -9:
+            after = chance.uniform(0, lasted) if killed < kills else None
+            code = run_in_child(settings(base, photos, out, STEPS), None, log, after)
+            killed += code == -9
+            found = read_newest_checkpoint(out / "r" / "checkpoints")
+            saved = [int(line) for line in log.read_text().split()] if code == -9 else [STEPS]
+            least = max([step, *saved])
+            assert least == 0 or (found is not None and found.step >= least and not found.damaged), (runs, killed)
+            in_steps += code == -9 and found is not None and found.step > step
+            step = found.step if found is not None else 0
+        assert code == 0, code
         assert hashes(out) == expected, f"run {runs}: another result"
         shutil.rmtree(out)
         runs += 1
+        print(f"{killed} kills, {runs} runs")
     return {
-        "kills": killed, "runs": runs, "kills_before_a_new_checkpoint": in_start, "seconds_of_a_whole_run": round(lasted, 1),
+        "kills": killed, "runs": runs, "kills_after_a_new_checkpoint": in_steps, "seconds_of_a_whole_run": round(lasted, 1),
         "checkpoints_lost": 0, "results_that_differ": 0,
     }  # fmt: skip
-
-
-def _process(base: Path, photos: Path, out: Path, steps: int) -> subprocess.Popen[bytes]:
-    command = [
-        sys.executable, "-m", "scumble", "train", str(photos), "--base", str(base), "--rank", "4", "--learning-rate", "1e-2",
-        "--max-train-steps", str(steps), "--checkpointing-steps", "10", "--random-flip", "--train-batch-size", "2",
-        "--output-dir", str(out), "--cache-dir", str(out.parent / "cache"), "--name", "r", "--report-to", "none",
-        "--validation-steps", "25", "--device", "cpu", "--resume",
-    ]  # fmt: skip
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, env={**os.environ, "OMP_NUM_THREADS": "1"})
 
 
 def write_photos(folder: Path) -> Path:

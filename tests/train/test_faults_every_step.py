@@ -27,7 +27,9 @@ OPTIONS = {
     "adamw": {},
     "prodigy": {"optimizer": {"optimizer": "Prodigy", "learning_rate": 1.0}},
     "schedule-free": {"optimizer": {"optimizer": "AdamWScheduleFree"}},
+    "average": {"optimizer": {"ema_decay": 0.9}},
     "random crops": {"data": {"center_crop": False}},
+    "going back": {"training": {"on_nan": "rollback"}},
 }
 """What else a run may do. A line here crosses an option with a stop at every step."""
 
