@@ -27,11 +27,11 @@ class Keeper:
 
     Attributes:
         plan: the run.
-        base_fingerprint: of the adapted base layers, taken once before training.
+        base_fingerprint: of the adapted base layers, taken once before training; None where there are none.
     """
 
     plan: Plan
-    base_fingerprint: str
+    base_fingerprint: str | None
 
     def lora_of(self, session: Session, step: int, numbers: Mapping[str, Tensor] | None = None) -> LoraFile:
         """The LoRA as it stands, or with the numbers of an earlier step.

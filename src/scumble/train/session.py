@@ -42,7 +42,7 @@ class Session:
 
     Attributes:
         base: the base model.
-        base_fingerprint: of the adapted layers.
+        base_fingerprint: of the adapted layers; None where there are none.
         denoiser: frozen but for the adapter.
         adapters: canonical key of a layer -> its adapter.
         optimizer: over the adapter.
@@ -67,7 +67,7 @@ class Session:
     """
 
     base: BaseModel
-    base_fingerprint: str
+    base_fingerprint: str | None
     denoiser: nn.Module
     adapters: Mapping[str, Adapter]
     optimizer: torch.optim.Optimizer

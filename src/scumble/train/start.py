@@ -38,13 +38,11 @@ def start_session(plan: Plan) -> Generator[Noted, None, Session]:
     modules = {"unet": denoiser, **({} if text_encoder is None else text_encoder.modules)}
     # of the weights as they are on the disk, before they may be packed
     adapted = {path: weight_of(denoiser.get_submodule(path)) for path in plan.layers_of("unet")}
-    base_fingerprint = fingerprint(adapted)
-    if config.training.base_packing is not None:
-        packed = pack(denoiser, config.training.base_packing)
-        yield Noted(
-            f"the frozen weights of {packed.layers} layers are packed: {packed.bytes_before / 1e6:.1f} MB before, "
-            f"{packed.bytes_after / 1e6:.1f} MB after"
-        )
+    base_fingerprint = fingerprint(adapted) if adapted else None
+    del adapted  # or the weights would stay beside what they are stored as
+    if not plan.storage.is_plain:
+        yield Noted(storage_in_words(denoiser, plan.dtype, plan.storage, plan.device))
+    store(denoiser, plan.storage, plan.device)
     adapters = _new_adapters(plan, modules) if plan.init is None else lora_adapters(plan.base, modules, plan.init, "")
     for adapter in adapters.values():
         adapter.leave_out(dropout_of(config.adapter))
@@ -63,7 +61,7 @@ def _session(
     text_encoder: TextEncoder | None,
     adapters: Mapping[str, Adapter],
     words: TrainedWords,
-    base_fingerprint: str,
+    base_fingerprint: str | None,
 ) -> Session:
     config, optimizer = plan.config, plan.config.optimizer
     assert config.model.prediction_type is not None
