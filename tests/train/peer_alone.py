@@ -39,7 +39,7 @@ def main() -> None:
                 time.sleep(8)
             if task == "differs" and is_last:
                 parameters["both"].data += 1e-3
-            peers.refuse_difference(parameters) if task == "differs" else peers.wait("end")
+            peers.refuse_difference(parameters, 0) if task == "differs" else peers.wait("end")
     except ProcessLostError as error:
         print(f"{share.index} lost: {error}", flush=True)
         sys.exit(5)

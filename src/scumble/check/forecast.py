@@ -117,7 +117,7 @@ def forecast(plan: Plan, probe: Probe | None, planning_seconds: float = 0.0) -> 
         planning_seconds: it took to plan.
     """
     train = plan.config.training
-    a_step = train.train_batch_size * train.gradient_accumulation_steps
+    a_step = train.samples_a_step
     class_share = plan.config.prior.prior_share or 0.0
     cache_bytes = _cache_bytes(plan, [plan.cuts[index] for index in plan.encoded], plan.cuts)
     seen = sum(plan.cuts[index][0].repeats for index in plan.split.training)

@@ -23,6 +23,7 @@ from scumble.config import CompareConfig, GenerateConfig, TrainConfig, from_valu
 from scumble.errors import ConfigError, ScumbleError
 from scumble.mini.config import DemoConfig, PretrainConfig
 
+from scumble.processes import share_of
 app = App(
     name="scumble",
     help="The LoRA workshop for Stable Diffusion: from a folder of pictures to a proven LoRA file.",
@@ -74,7 +75,7 @@ def train(
         raise ConfigError("no-probe would have no effect: it needs --dry-run; leave it out")
     from scumble.train.loop import train as run
 
-    play(run(settings), "what was done is saved: the same command with --resume goes on")
+    play(run(settings), "what was done is saved: the same command with --resume goes on", speaks=share_of().is_main)
 
 
 @app.command

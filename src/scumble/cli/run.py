@@ -1,5 +1,6 @@
 """Running a generator of events to its end, or to where the person stops it; errors become one line and an exit code."""
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Generator, Iterator
@@ -10,16 +11,21 @@ from rich.markup import escape
 
 from scumble.cli.console import plain_console
 from scumble.cli.show import Screen
-from scumble.errors import InterruptedRunError, ScumbleError
+from scumble.errors import InterruptedRunError, ProcessLostError, ScumbleError
 
 SIGNAL_EXIT = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 129, "SIGBREAK": 130}
 """Exit code after each signal, as shells expect: 128 + the signal's number."""
 
 
 class Stop:
-    """Remembers the first signal; the second one of its kind ends the program as usual."""
+    """Remembers the first signal; the second one of its kind ends the program as usual.
 
-    def __init__(self) -> None:
+    Args:
+        speaks: say that it came.
+    """
+
+    def __init__(self, speaks: bool) -> None:
+        self.speaks = speaks
         self.signal: str | None = None
         self.restore: list[tuple[signal.Signals, Any]] = []
 
@@ -37,11 +43,15 @@ class Stop:
     def _remember(self, number: int, _: FrameType | None) -> None:
         self.signal = signal.Signals(number).name
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
-        print(f"\n{self.signal}: stopping after this step ... (again to stop at once)", file=sys.stderr)
+        if self.speaks:
+            print(f"\n{self.signal}: stopping after this step ... (again to stop at once)", file=sys.stderr)
 
 
 def play(
-    events: Iterator[Any], after_stop: str = "what was written is whole", until: Callable[[Any], bool] = lambda _: False
+    events: Iterator[Any],
+    after_stop: str = "what was written is whole",
+    until: Callable[[Any], bool] = lambda _: False,
+    speaks: bool = True,
 ) -> None:
     """Show events until they end, `until` says so, or a signal comes; closing the generator lets it save.
 
@@ -49,17 +59,22 @@ def play(
         events: a generator.
         after_stop: what to say after a signal: what is kept, and how to go on.
         until: ends it early.
+        speaks: show them; of several processes that do one thing together one is enough.
     Raises:
         InterruptedRunError: a signal stopped it after saving.
     """
     screen = Screen()
     assert isinstance(events, Generator)
-    with Stop() as stop:
+    with Stop(speaks) as stop:
         try:
             for event in events:
-                screen.show(event)
+                if speaks:
+                    screen.show(event)
                 if stop.signal is not None or until(event):
                     break
+        except ProcessLostError:
+            if stop.signal is None:  # else the others were told to stop too, and were quicker
+                raise
         finally:
             events.close()
             screen.end()
@@ -71,5 +86,6 @@ def play(
 
 def report(error: ScumbleError) -> int:
     """Print an error for people and give its exit code."""
-    plain_console(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}")
+    where = f"process {os.environ['RANK']}: " if "RANK" in os.environ else ""  # as torchrun says it
+    plain_console(stderr=True).print(f"[bold red]error:[/] {where}{escape(str(error))}")
     return error.exit_code

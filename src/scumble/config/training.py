@@ -36,6 +36,19 @@ class TrainingConfig(Section):
         Literal["nf4", "int8"] | None,
         Field(description="QLoRA: keep the frozen weights in 4 bits (nf4) or 8 (int8), unpacked where they are used"),
     ] = None
+    group_offload: Annotated[
+        bool,
+        Field(
+            description="keep the frozen weights in the computer's memory and copy each layer's to the GPU as it is used: "
+            "the same result, much less GPU memory, more time"
+        ),
+    ] = False
+    vae_tiling: Annotated[
+        bool,
+        Field(
+            description="encode and draw pictures larger than 512 px in overlapping tiles: less memory, slightly other pixels"
+        ),
+    ] = False
     device: Annotated[str | None, Field(description="cuda, mps or cpu; none = the best there is")] = None
     seed: Annotated[int, Field(ge=0, lt=2**63, description="seed of everything random")] = 0
     on_nan: Annotated[
@@ -56,7 +69,24 @@ class TrainingConfig(Section):
         Field(description="use only kernels that give the same bits each time; slower on a GPU, no change on a CPU"),
     ] = False
 
+    num_processes: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            description="processes that share a step, each with its own gradient_accumulation_steps; none = as many as "
+            "torchrun started. A run goes on the same with another number that divides the batches of a step",
+        ),
+    ] = None
+    process_timeout: Annotated[
+        float, Field(gt=0, description="seconds that a step waits for another process before it is called hung")
+    ] = 600.0
+
+    @property
+    def batches_a_step(self) -> int:
+        """Forward passes of an optimizer step, of all processes."""
+        return self.gradient_accumulation_steps * (self.num_processes or 1)
+
     @property
     def samples_a_step(self) -> int:
         """Samples of an optimizer step, of all its forward passes."""
-        return self.train_batch_size * self.gradient_accumulation_steps
+        return self.train_batch_size * self.batches_a_step

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import torch
 
 from scumble.errors import ConfigError, OutOfMemoryError
+from scumble.processes import Share
 
 PRECISIONS = {"no": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
@@ -27,6 +28,18 @@ def choose_device(name: str | None = None) -> torch.device:
         raise ConfigError(f"device={name}: not a device; here are {', '.join(here)}") from None
     if device.type not in here or (device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count()):
         raise ConfigError(f"device={name}: not to be had here; here are {', '.join(here)}")
+    return device
+
+
+def device_of(share: Share, name: str | None) -> torch.device:
+    """The device of a process: of several GPUs each takes its own.
+
+    Raises:
+        ConfigError: no such device here.
+    """
+    device = choose_device(name)
+    if device.type == "cuda" and name in (None, "cuda") and share.count > 1:
+        return torch.device("cuda", share.local_index % torch.cuda.device_count())
     return device
 
 

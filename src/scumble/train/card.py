@@ -123,8 +123,9 @@ def _pictures(plan: Plan) -> str:
 
 def _pictures_a_step(plan: Plan) -> str:
     train = plan.config.training
-    if train.gradient_accumulation_steps > 1:
-        return f"{train.train_batch_size} x {train.gradient_accumulation_steps} pictures"
+    if train.batches_a_step > 1:
+        processes = f" in {train.num_processes} processes" if train.num_processes != 1 else ""
+        return f"{train.train_batch_size} x {train.batches_a_step} pictures{processes}"
     return "1 picture" if train.train_batch_size == 1 else f"{train.train_batch_size} pictures"
 
 
@@ -157,7 +158,7 @@ def _prior(plan: Plan) -> str:
 def _epochs(plan: Plan) -> float:
     train = plan.config.training
     own = 1 - (plan.config.prior.prior_share or 0)
-    samples = plan.num_steps * train.train_batch_size * train.gradient_accumulation_steps
+    samples = plan.num_steps * train.samples_a_step
     return samples * own / sum(plan.scan.examples[index].repeats for index in plan.split.training)
 
 

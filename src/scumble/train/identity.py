@@ -13,7 +13,7 @@ WITHOUT_WEIGHT: dict[str, Any] = {
     "data": {
         "folder", "cache_dir", "dataset_name", "dataset_config_name", "dataset_split", "dataset_revision", "image_column",
     },
-    "training": {"on_nan", "dataloader_num_workers"},
+    "training": {"on_nan", "dataloader_num_workers", "group_offload", "process_timeout"},
     "validation": {"validation_prompt", "num_validation_images", "sample_steps"},
 }  # fmt: skip
 """Settings that change where things go and what is drawn, but no number of a LoRA whose training goes well."""

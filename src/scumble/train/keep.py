@@ -53,7 +53,7 @@ class Keeper:
     def _facts(self, step: int) -> TrainingFacts:
         plan, config, identity = self.plan, self.plan.config, self.plan.base.file_identity()
         train = config.training
-        per_step = train.train_batch_size * train.gradient_accumulation_steps
+        per_step = train.samples_a_step
         assert config.optimizer.learning_rate is not None
         assert config.model.clip_skip is not None
         assert config.data.resolution is not None

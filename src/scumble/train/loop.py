@@ -1,6 +1,6 @@
 """The training run, as a generator of events: to stop it, stop asking; it saves before it goes."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from time import monotonic
 
@@ -8,7 +8,7 @@ from scumble.config import TrainConfig, write_toml
 from scumble.data.cache import default_cache_dir
 from scumble.data.cache_use import cache_in_use
 from scumble.edit.programs.readings import in_words, readings_of
-from scumble.errors import DivergedError
+from scumble.errors import DivergedError, ProcessLostError
 from scumble.families.layers import table_of
 from scumble.files.atomic import write_atomically
 from scumble.files.read import write_lora, write_words
@@ -25,6 +25,7 @@ from scumble.train.identity import identity, refuse_another_run
 from scumble.train.journal import facts_of, journaled
 from scumble.train.keep import PRECISIONS, Keeper
 from scumble.train.material import Material, prepare_material
+from scumble.train.peers import Peers, joined
 from scumble.train.plan import Plan, make_plan
 from scumble.train.prefetch import Batches, prefetched
 from scumble.train.prior import find_classes
@@ -45,6 +46,8 @@ MEMORY_ADVICE = (
     "try gradient_checkpointing, a smaller train_batch_size with more gradient_accumulation_steps, "
     "mixed_precision bf16 or fp16, or a smaller resolution"
 )
+PREPARED = "prepared"
+"""Where processes wait until the first one has filled the caches."""
 
 
 def train(config: TrainConfig) -> Iterator[Event]:
@@ -84,24 +87,38 @@ def run_plan(plan: Plan) -> Iterator[Event]:
     output, run = plan.config.output, folder_of(plan)
     cache = cache_in_use(plan.config.data.cache_dir or default_cache_dir())
     kernels = deterministic_algorithms(plan.config.training.deterministic)
-    taken = open_run(run, output.resume, output.overwrite)
-    with disk_advice(run.path), memory_advice(MEMORY_ADVICE), kernels, taken, cache:
-        yield from journaled(_run(plan, run), run.journal, facts_of(plan), output.resume)
+    met = joined(plan.share, plan.device, plan.config.training.process_timeout)
+    with disk_advice(run.path), memory_advice(MEMORY_ADVICE), kernels, cache, met as peers:
+        if not peers.is_main:
+            yield from _run_beside(plan, run, peers)
+            return
+        with open_run(run, output.resume, output.overwrite):
+            yield from journaled(_run(plan, run, peers), run.journal, facts_of(plan), output.resume)
 
 
-def _run(plan: Plan, run: RunFolder) -> Iterator[Event]:
+def _run_beside(plan: Plan, run: RunFolder, peers: Peers) -> Iterator[Event]:
+    """What a process does that takes its share of the steps, and writes nothing."""
+    peers.wait(PREPARED)  # the first one draws class pictures and fills the caches
+    classes = yield from find_classes(plan, run)
+    material = yield from prepare_material(plan, classes, [])
+    session = yield from _started(plan, run, peers)
+    yield from _steps(plan, run, session, material, Keeper(plan, session.base_fingerprint))
+
+
+def _run(plan: Plan, run: RunFolder, peers: Peers) -> Iterator[Event]:
     if not (plan.config.output.resume and run.config.exists()):
         write_atomically(run.config, write_toml(_repeatable(plan.config)).encode())
     write_png(run.sheet, draw_sheet(plan.scan.examples, f"{plan.name}: {len(plan.scan.examples)} pictures"))
     classes = yield from find_classes(plan, run)
     material = yield from prepare_material(plan, classes, sample_prompts(plan))
-    session = yield from start_session(plan)
+    peers.wait(PREPARED)
+    session = yield from _started(plan, run, peers)
     keeper = Keeper(plan, session.base_fingerprint)
     yield from _resume(plan, run, session)
     with open_trackers(plan, run, session.step) as trackers:
         try:
             yield from tracked(_steps(plan, run, session, material, keeper), trackers)
-        except GeneratorExit:  # every event comes between two steps: the session is whole
+        except (GeneratorExit, ProcessLostError):  # each comes between two steps: the session is whole
             _checkpoint(plan, run, session)
             _write_curves(plan, run, session)
             raise
@@ -115,6 +132,14 @@ def _repeatable(config: TrainConfig) -> TrainConfig:
     """The settings without what only this start meant."""
     output = config.output.model_copy(update={"resume": False, "overwrite": False})
     return config.model_copy(update={"output": output})
+
+def _started(plan: Plan, run: RunFolder, peers: Peers) -> Generator[Event, None, Session]:
+    session = yield from start_session(plan)
+    session.peers = peers
+    yield from _resume(plan, run, session)
+    peers.refuse_difference(session.adapter, session.step)
+    return session
+
 
 
 def _resume(plan: Plan, run: RunFolder, session: Session) -> Iterator[Event]:
@@ -133,8 +158,8 @@ def _resume(plan: Plan, run: RunFolder, session: Session) -> Iterator[Event]:
 
 def _steps(plan: Plan, run: RunFolder, session: Session, material: Material, keeper: Keeper) -> Iterator[Event]:
     train = plan.config.training
-    end = plan.num_steps * train.samples_a_step
-    with prefetched(material.mixture, train.dataloader_num_workers, end) as batches:
+    end, stride = plan.num_steps * train.samples_a_step, plan.share.count
+    with prefetched(material.mixture, train.dataloader_num_workers, end, stride) as batches:
         while True:
             try:
                 yield from _at_intervals(plan, run, session, material, keeper)  # or what a stop left undone of it
@@ -163,7 +188,7 @@ def _step(plan: Plan, session: Session, batches: Batches) -> Iterator[Event]:
         session,
         batches,
         train.train_batch_size,
-        train.gradient_accumulation_steps,
+        train.batches_a_step,
         rate,
         optimizer.max_grad_norm,
     )
@@ -180,7 +205,7 @@ def _at_intervals(plan: Plan, run: RunFolder, session: Session, material: Materi
     is_validated = bool(session.validations) and session.validations[-1][0] == step
     if (step % val.validation_steps == 0 or is_last) and not is_validated:
         yield _validate(plan, session, material)
-    if step == 0:
+    if step == 0 or not session.peers.is_main:
         return
     samples = run.samples_at(step)
     is_sampled = val.sample_steps is not None and (step % val.sample_steps == 0 or is_last)

@@ -77,8 +77,8 @@ class Peers:
                 raise ProcessLostError(self._watch.words)
             sleep(BEAT_SECONDS / 5)
 
-    def refuse_difference(self, parameters: Mapping[str, nn.Parameter]) -> None:
-        """Raise unless every process has the same numbers.
+    def refuse_difference(self, parameters: Mapping[str, nn.Parameter], step: int) -> None:
+        """Raise unless every process has the same numbers, and is at the same step.
 
         Raises:
             ProcessLostError: they differ, or a process is lost.
@@ -86,11 +86,12 @@ class Peers:
         if self.share.count == 1:
             return
         sums = torch.stack([parameter.detach().double().sum() for parameter in parameters.values()])
+        sums = torch.cat([sums, torch.full_like(sums[:1], step)])
         lowest, highest = self._extremes(sums)
         if not torch.equal(lowest, highest):
             raise ProcessLostError(
-                "the processes do not have the same adapter: start all of them with the same settings, pictures, base "
-                "and versions"
+                "the processes do not have the same adapter: start all of them with the same settings, pictures, base, "
+                "checkpoints and versions"
             )
 
     def _sum(self, numbers: Tensor) -> Tensor:

@@ -18,9 +18,10 @@ from scumble.families.base import BaseModel, check_clip_skip
 from scumble.families.find import open_base
 from scumble.files.lorafile import LoraFile
 from scumble.files.places import FILE_SUFFIX, PEFT_SUFFIX
-from scumble.generate.device import choose_device, choose_dtype
+from scumble.generate.device import choose_dtype, device_of
 from scumble.generate.events import Noted
 from scumble.train.cuts import Cut, bucket_rule, cuts_of
+from scumble.processes import Share, share_of
 from scumble.train.going_on import read_init
 from scumble.train.lint_remarks import lint_remarks
 from scumble.train.naming import count_numbers, planned_layers, refuse_unsayable
@@ -28,7 +29,7 @@ from scumble.train.new_words import PlannedWord, empty_words, planned_words
 from scumble.train.pictures import scan_pictures
 from scumble.train.recipes import find_layers, refuse_idle_patterns
 from scumble.train.remarks import prompt_remarks, remarks
-from scumble.train.resolve import TrainingSize, resolve
+from scumble.train.resolve import TrainingSize, Where, resolve
 from scumble.train.schedule import Rates
 from scumble.train.validation import Split, split_pictures
 from scumble.train.wording import Wording
@@ -49,6 +50,7 @@ class Plan:
         device: where the denoiser runs.
         dtype: precision of the frozen weights.
         trainable: numbers in the adapter.
+        share: which process of how many this is.
         total: numbers in the denoiser.
         init: the LoRA to start from, or None.
         notes: what the person should know.
@@ -64,6 +66,7 @@ class Plan:
     device: torch.device
     dtype: torch.dtype
     trainable: int
+    share: Share
     total: int
     init: LoraFile | None
     notes: tuple[Noted, ...]
@@ -167,11 +170,12 @@ def make_plan(config: TrainConfig, scan: Scan | None = None) -> Plan:
     )
     layers = find_layers(base, modules, config) if init is None else list(init.layers)
     split = split_pictures(_kin(scan), config.validation.validation_split, config.training.seed)
-    device = choose_device(config.training.device)
+    share = share_of()
+    device = device_of(share, config.training.device)
     sizes = TrainingSize(
         len(split.training), sum(scan.examples[index].repeats for index in split.training), classes is not None
     )
-    resolved = resolve(config, base, sizes, device, init)
+    resolved = resolve(config, base, sizes, Where(device, share), init)
     refuse_idle_patterns(layers, resolved.adapter)
     planned = planned_layers(base, modules, layers, resolved.adapter) if init is None else init.layers
     words = empty_words(planned_words(config.tokens, init), modules)
@@ -190,6 +194,7 @@ def make_plan(config: TrainConfig, scan: Scan | None = None) -> Plan:
         total=sum(parameter.numel() for parameter in modules["unet"].parameters()),
         init=init,
         notes=(*remarks(config, base, scan, split, init), *lint_remarks(scan), *prompt_remarks(config)),
+        share=share,
     )
 
 

@@ -24,22 +24,24 @@ class Prefetched:
     Args:
         batches: makes them, in any thread.
         pool: the threads.
-        ahead: how many batches, each beginning where the one before it ends.
+        ahead: how many batches.
         end: the position from which on there are none.
+        stride: every how many batches one is asked for.
     """
 
-    def __init__(self, batches: Batches, pool: ThreadPoolExecutor, ahead: int, end: int) -> None:
+    def __init__(self, batches: Batches, pool: ThreadPoolExecutor, ahead: int, end: int, stride: int = 1) -> None:
         self.batches = batches
         self.pool = pool
         self.ahead = ahead
         self.end = end
+        self.stride = stride
         self.coming: dict[int, Future[Batch]] = {}
 
     def batch_at(self, first_position: int, batch_size: int) -> Batch:
-        """The batch of consecutive positions; whoever goes on where it ends will wait less."""
+        """The batch of consecutive positions; whoever goes on a stride after it will wait less."""
         found = self.coming.pop(first_position, None)
-        first = first_position + batch_size
-        wanted = range(first, min(first + self.ahead * batch_size, self.end), batch_size)
+        stride = self.stride * batch_size
+        wanted = range(first_position + stride, min(first_position + (self.ahead + 1) * stride, self.end), stride)
         for position in [position for position in self.coming if position not in wanted]:
             self.coming.pop(position).cancel()  # the run went back, or left a step out
         for position in wanted:
@@ -49,13 +51,14 @@ class Prefetched:
 
 
 @contextmanager
-def prefetched(batches: Batches, num_workers: int, end: int) -> Iterator[Batches]:
+def prefetched(batches: Batches, num_workers: int, end: int, stride: int = 1) -> Iterator[Batches]:
     """The same batches, made ahead by threads that end with the with-block.
 
     Args:
         batches: makes them.
         num_workers: threads, and batches ahead; 0 = each is made when it is asked for.
         end: the position from which on there are none.
+        stride: every how many batches one is asked for.
     """
     if num_workers == 0:
         yield batches
@@ -63,6 +66,6 @@ def prefetched(batches: Batches, num_workers: int, end: int) -> Iterator[Batches
     # a thread of torch's own would take all cores, and sum in another order
     pool = ThreadPoolExecutor(num_workers, "batches", torch.set_num_threads, (torch.get_num_threads(),))
     try:
-        yield Prefetched(batches, pool, num_workers, end)
+        yield Prefetched(batches, pool, num_workers, end, stride)
     finally:
         pool.shutdown(cancel_futures=True)

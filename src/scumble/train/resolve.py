@@ -6,11 +6,12 @@ from pathlib import Path
 
 import torch
 
-from scumble.config import OutputConfig, PriorConfig, TrainConfig, ValidationConfig, from_values, merged
+from scumble.config import OutputConfig, PriorConfig, TrainConfig, TrainingConfig, ValidationConfig, from_values, merged
 from scumble.errors import ConfigError
 from scumble.families.base import BaseModel
 from scumble.families.find import is_local
 from scumble.files.lorafile import LoraFile
+from scumble.processes import ALONE, Share
 from scumble.train.objective_choice import choose_objective
 from scumble.train.optimizer_choice import choose_optimizer, try_chosen
 from scumble.train.pictures import place_of
@@ -41,14 +42,30 @@ class TrainingSize:
     has_classes: bool
 
 
+@dataclass(frozen=True)
+class Where:
+    """Where a run computes.
+
+    Attributes:
+        device: that of this process.
+        share: which process of how many this is.
+    """
+
+    device: torch.device
+    share: Share = ALONE
+
+
 def resolve(
-    config: TrainConfig, base: BaseModel, size: TrainingSize, device: torch.device, init: LoraFile | None
+    config: TrainConfig, base: BaseModel, size: TrainingSize, where: Where, init: LoraFile | None
 ) -> TrainConfig:
-    """The same settings with every open one chosen."""
-    train, optimizer, prior, val, output = (
-        config.training, config.optimizer, config.prior, config.validation, config.output,
-    )  # fmt: skip
-    per_step = train.train_batch_size * train.gradient_accumulation_steps
+    """The same settings with every open one chosen.
+
+    Raises:
+        ConfigError: settings that do not fit the base, the processes or each other.
+    """
+    optimizer, prior, val, output = config.optimizer, config.prior, config.validation, config.output
+    train, device = _shared(config.training, where.share), where.device
+    per_step = train.samples_a_step
     steps = train.max_train_steps or _default_steps(train.num_train_epochs, size, per_step)
     _refuse_idle_rate(optimizer.text_encoder_lr, init)
     place = place_of(config.data)
@@ -70,10 +87,11 @@ def resolve(
         "optimizer": choose_optimizer(optimizer, base.advice.learning_rate or DEFAULT_RATE, steps, per_step),
         "training": {
             "purpose": None,  # it has said its word: the rank
+            "num_processes": train.num_processes,
             "max_train_steps": steps,
             "num_train_epochs": None,
             "mixed_precision": train.mixed_precision or default_precision(device),
-            "device": str(device),
+            "device": str(device) if where.share.count == 1 else device.type,
         },
         "validation": _resolved_validation(val, steps),
         "output": _resolved_output(output, place, steps),
@@ -97,6 +115,19 @@ def _axis(config: TrainConfig) -> str | None:
     if config.adapter.dora != "auto":
         return config.adapter.dora
     return "input" if config.output.format == "kohya" else "output"
+
+
+def _shared(train: TrainingConfig, share: Share) -> TrainingConfig:
+    """With the number of processes whose batches make a step; those there are now must be able to share them."""
+    shared = train.model_copy(update={"num_processes": train.num_processes or share.count})
+    batches = shared.batches_a_step
+    if batches % share.count:
+        could = " or ".join(str(count) for count in range(1, batches + 1) if batches % count == 0)
+        raise ConfigError(
+            f"{share.count} processes cannot share the {batches} batches of a step (num_processes {shared.num_processes} x "
+            f"gradient_accumulation_steps {train.gradient_accumulation_steps}) evenly: start {could}"
+        )
+    return shared
 
 
 def _resolved_validation(val: ValidationConfig, steps: int) -> dict[str, object]:

@@ -19,6 +19,7 @@ from scumble.train.faults import Faults
 from scumble.train.new_words import TrainedWords
 from scumble.train.objective import Objective
 from scumble.train.optimizer_state import restore_state, state_of
+from scumble.train.peers import Peers
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ class Session:
         validations: (step, loss) of every validation done.
         bands: (step, loss of each band of timesteps) of every validation done.
         best_step, best_loss, best: the lowest held-out loss, and the adapter that had it.
+        peers: the processes that train together.
         faults: what went wrong so far.
         good: the state to go back to, if there is one.
     """
@@ -89,6 +91,7 @@ class Session:
     best_step: int = -1
     best_loss: float = float("inf")
     best: dict[str, Tensor] = field(default_factory=dict)
+    peers: Peers = field(default_factory=Peers)
     faults: Faults = field(default_factory=Faults)
     good: GoodState | None = None
 

@@ -26,7 +26,7 @@ def advance(
         session: becomes one step older.
         batches: of the samples.
         batch_size: samples of a batch.
-        accumulation: batches of the step.
+        accumulation: batches of the step, of all processes.
         learning_rate: of this step.
         clip: highest norm of the gradient; 0 = any.
     Returns:
@@ -34,10 +34,11 @@ def advance(
     Raises:
         DivergedError: the loss or the gradient is not finite, and the adapter is as it was before the step; or the
             adapter after the step is not finite. The session's count of steps is that before the step.
+        ProcessLostError: another process is lost; this one is as it was before the step.
         RuntimeError: memory ran out with one sample at a time.
     """
     session.new_words.before_step(session.step)
-    total = _gradient(session, batches, batch_size, accumulation)
+    total = session.peers.sum_gradients(session.adapter, _gradient(session, batches, batch_size, accumulation))
     value = float(total)
     if not torch.isfinite(total):
         raise session.diverged(f"the loss of step {session.step + 1} is {value}")
@@ -75,12 +76,13 @@ def _gradient(session: Session, batches: Batches, batch_size: int, accumulation:
 
 def _pass_through(session: Session, batches: Batches, batch_size: int, accumulation: int) -> Tensor:
     total = torch.zeros((), device=session.device)
-    for micro in range(accumulation):
+    share = session.peers.share
+    for micro in range(share.index, accumulation, share.count):
         position = (session.step * accumulation + micro) * batch_size
         for before, part in split(batches.batch_at(position, batch_size), session.faults.parts):
-            share = len(part.timesteps) / batch_size
+            weight = len(part.timesteps) / batch_size
             with _dropping(session, position + before):
-                loss = session.losses(part).mean() * share / accumulation
+                loss = session.losses(part).mean() * weight / accumulation
             session.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
             total = total + loss.detach()
     return total
