@@ -44,7 +44,7 @@ from scumble.train.verdicts import memorised, overfitted
 
 MEMORY_ADVICE = (
     "try gradient_checkpointing, a smaller train_batch_size with more gradient_accumulation_steps, "
-    "mixed_precision bf16 or fp16, or a smaller resolution"
+    "mixed_precision bf16 or fp16, base_packing, group_offload, vae_tiling, or a smaller resolution"
 )
 PREPARED = "prepared"
 """Where processes wait until the first one has filled the caches."""
@@ -114,7 +114,6 @@ def _run(plan: Plan, run: RunFolder, peers: Peers) -> Iterator[Event]:
     peers.wait(PREPARED)
     session = yield from _started(plan, run, peers)
     keeper = Keeper(plan, session.base_fingerprint)
-    yield from _resume(plan, run, session)
     with open_trackers(plan, run, session.step) as trackers:
         try:
             yield from tracked(_steps(plan, run, session, material, keeper), trackers)
@@ -133,13 +132,13 @@ def _repeatable(config: TrainConfig) -> TrainConfig:
     output = config.output.model_copy(update={"resume": False, "overwrite": False})
     return config.model_copy(update={"output": output})
 
+
 def _started(plan: Plan, run: RunFolder, peers: Peers) -> Generator[Event, None, Session]:
     session = yield from start_session(plan)
     session.peers = peers
     yield from _resume(plan, run, session)
     peers.refuse_difference(session.adapter, session.step)
     return session
-
 
 
 def _resume(plan: Plan, run: RunFolder, session: Session) -> Iterator[Event]:
