@@ -301,9 +301,13 @@ def test_arguments_that_the_constructor_refuses_are_a_setting_error():
         build_chosen(opt, one_group(nn.Parameter(torch.ones(2))))
 
 
-def test_prodigy_with_two_rates_is_refused_before_the_run(settings):
+@pytest.mark.parametrize(
+    "other",
+    [{"optimizer": {"loraplus_lr_ratio": 16}}, {"tokens": {"new_tokens": ["sks=dog"], "token_lr": 0.5}}],
+)
+def test_prodigy_with_two_rates_is_refused_before_the_run(settings, other):
     with pytest.raises(ConfigError, match=r"optimizer=Prodigy cannot train this \(loraplus_lr_ratio"):
-        make_plan(settings({"optimizer": {"optimizer": "Prodigy", "loraplus_lr_ratio": 16}}))
+        make_plan(settings({"optimizer": {"optimizer": "Prodigy"}}, other))
 
 
 def test_an_optimizer_that_asks_for_the_loss_again_is_refused_before_the_run(settings):

@@ -79,19 +79,22 @@ def text_ratio_of(opt: OptimizerConfig) -> float:
     return (opt.text_encoder_lr or opt.learning_rate) / opt.learning_rate
 
 
-def try_chosen(opt: OptimizerConfig, device: torch.device) -> None:
+def try_chosen(opt: OptimizerConfig, device: torch.device, token_rate: float | None = None) -> None:
     """Try an optimizer that is not torch's own beforehand.
 
     Args:
         opt: settings with nothing left open.
         device: where it will train.
+        token_rate: the rate of new words, where it is one of their own.
     Raises:
         ConfigError: it cannot train, or not go on from a checkpoint.
     """
     kind = OPTIMIZERS.get(opt.optimizer)
     if kind is not None and kind.path.startswith("torch."):
         return
-    ratios = [1.0, opt.loraplus_lr_ratio or 1.0, text_ratio_of(opt)]
+    assert opt.learning_rate is not None
+    of_words = (token_rate or opt.learning_rate) / opt.learning_rate
+    ratios = [1.0, opt.loraplus_lr_ratio or 1.0, text_ratio_of(opt), of_words]
     try_out(opt.optimizer, lambda groups: build_chosen(opt, groups), list(dict.fromkeys(ratios)), device)
 
 

@@ -99,7 +99,7 @@ def resolve(
     if prior.class_prompt is not None or size.has_classes:
         chosen["prior"] = _resolved_prior(prior, size.has_classes)
     resolved = from_values(TrainConfig, merged(config.model_dump(), chosen))
-    try_chosen(resolved.optimizer, device)
+    try_chosen(resolved.optimizer, device, resolved.tokens.token_lr)
     return resolved
 
 
