@@ -152,6 +152,14 @@ def test_odd_tags_are_told_and_words_that_say_nothing_are_not_shown(check, photo
     assert "long hair = Long_hair" in page
 
 
+def test_the_table_of_sizes_keeps_its_lines_in_a_narrow_window(check, photos, tmp_path):
+    _, found = check(photos)
+    page = (tmp_path / "here" / found["report"]).read_text(encoding="utf-8")
+    sizes = page.split("<h2>Sizes</h2>")[1]
+    assert sizes.lstrip().startswith('<div class="wide"><table>')
+    assert ".wide { overflow-x: auto; } .wide td, .wide th { white-space: nowrap; }" in page
+
+
 def test_nothing_is_said_twice(capsys, photos, tiny_base, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for path in photos.glob("*.txt"):

@@ -20,7 +20,8 @@ MOST_CARDS, MOST_GROUPS, MOST_OF_A_GROUP, MOST_ROWS, MOST_SHOWN, MOST_WORDS = 12
 more is slow to open."""
 
 SHAPE_PX = 36
-BAR_REM = 14
+BAR_WIDTH = "min(14rem, 18vw)"
+"""Of the longest bar, so that a narrow window has room for the figures."""
 
 __all__ = ["check_page", "write_page"]
 
@@ -97,7 +98,7 @@ def _buckets(findings: Findings, forecast: Forecast | None) -> str:
             _shape(size, findings.rule.resolution),
             f"{size[0]} x {size[1]}",
             _number(count),
-            f'<span class="bar" style="width: {BAR_REM * count / most:.2f}rem"></span>',
+            f'<span class="bar" style="width: calc({BAR_WIDTH} * {count / most:.3f})"></span>',
         ]
         for size, count in findings.buckets
     ]
