@@ -145,7 +145,10 @@ def test_tags_that_are_there_twice_or_empty_are_named(text, faults):
 def test_faults_of_tags_are_looked_for_where_captions_are_lists_of_tags():
     (odd,) = lint_captions([example("a", "1girl, smile, smile"), example("b", "1girl, hat")]).odd_tags
     assert (odd.path.name, odd.signs) == ("a", ("'smile' twice",))
-    assert lint_captions([example("a", "the dog that runs over the grass, and the dog that runs over the grass")]).odd_tags == ()
+    assert (
+        lint_captions([example("a", "the dog that runs over the grass, and the dog that runs over the grass")]).odd_tags
+        == ()
+    )
 
 
 def test_a_tag_in_several_spellings_is_named_the_most_frequent_first():
