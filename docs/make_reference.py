@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 from scumble.cli.flags import flag_names
 from scumble.config import CaptionConfig, CheckConfig, CompareConfig, GenerateConfig, Section, TrainConfig
 from scumble.config.cache import CacheConfig, PruneConfig
+from scumble.config.doctor import DoctorConfig
 from scumble.config.edit import ConvertConfig, ExtractConfig, InspectConfig, MergeConfig, ResizeConfig, VerifyConfig
 from scumble.config.publish import ImportConfig, PublishConfig
 from scumble.config.runs import RunsConfig
@@ -33,6 +34,7 @@ COMMANDS: dict[str, type[Section]] = {
     "publish": PublishConfig,
     "import": ImportConfig,
     "runs": RunsConfig,
+    "doctor": DoctorConfig,
     "cache": CacheConfig,
     "cache prune": PruneConfig,
     "demo": DemoConfig,

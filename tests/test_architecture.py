@@ -18,7 +18,7 @@ LEVELS = (
     {"files", "data"},
     {"families"},
     {"train", "generate", "edit", "upscale", "captioning"},
-    {"compare", "check", "mini", "runs"},
+    {"compare", "check", "mini", "runs", "doctor"},
     {"cli", "web"},
     {"", "__main__"},  # the package's own front: names for Python users, and `python -m scumble`
 )

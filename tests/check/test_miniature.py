@@ -121,7 +121,7 @@ def test_the_parts_of_a_run_are_told_apart(tmp_path):
     ]
     assert costs_of(timed) == Costs(
         first_latents=10.0, latents=2.0, first_text=5.0, text=1.0, start=7.0, validation=4.0, lora=0.5, checkpoint=0.75,
-        samples=10.0, finish=12.0, steps=(2.0, 2.0, 2.0),
+        samples=10.0, finish=12.0, steps=(2.0, 2.0, 2.0), total=70.0,
     )  # fmt: skip
 
 

@@ -28,6 +28,7 @@ class Costs:
         samples: drawing one sample picture.
         finish: the files of the end, and their proof.
         steps: of each optimizer step but the first.
+        total: of the run, from its first event to its last.
     """
 
     classes: float = 0.0
@@ -42,6 +43,7 @@ class Costs:
     samples: float = 0.0
     finish: float = 0.0
     steps: tuple[float, ...] = ()
+    total: float = 0.0
 
 
 def costs_of(timed: Sequence[Timed]) -> Costs:
@@ -72,6 +74,7 @@ def costs_of(timed: Sequence[Timed]) -> Costs:
         samples=sampled[-1][1] - sampled[-1][0] if sampled else 0.0,
         finish=finished - max(validated[-1], sampled[-1][1] if sampled else 0.0),
         steps=tuple(steps),
+        total=finished,
     )
 
 

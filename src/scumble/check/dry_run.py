@@ -13,18 +13,18 @@ from scumble.train.loop import announced
 from scumble.train.plan import make_plan
 
 
-def dry_run(config: TrainConfig, is_measured: bool) -> Iterator[Event]:
+def dry_run(config: TrainConfig, is_measured: bool, started: float) -> Iterator[Event]:
     """Plan a training and say what it will cost; nothing is written.
 
     Args:
         config: the settings.
         is_measured: run it in miniature.
+        started: when the command began, by the monotonic clock: a run imports and plans too.
     Yields:
         Noted, Planned.
     Raises:
         ScumbleError: what training would end with.
     """
-    started = monotonic()
     plan = make_plan(config)
     seconds = monotonic() - started
     yield from announced(plan)

@@ -37,7 +37,7 @@ class Probe:
         areas: of each timed step, the pixels of one of its pictures, on average.
         lora_bytes: of a LoRA.
         checkpoint_bytes: of a checkpoint.
-        run_seconds: the whole process took.
+        startup_seconds: of the process, before its run began and after it ended.
         problem: why there are no figures; "" = there are.
     """
 
@@ -48,7 +48,7 @@ class Probe:
     areas: tuple[float, ...] = ()
     lora_bytes: int = 0
     checkpoint_bytes: int = 0
-    run_seconds: float = 0.0
+    startup_seconds: float = 0.0
     problem: str = ""
 
 
@@ -63,11 +63,12 @@ def probe(plan: Plan) -> Probe:
         seconds = monotonic() - started
     lines = done.stdout.decode("utf-8", "replace").splitlines()
     if done.returncode == 0 and lines:
-        return replace(_from_json(lines[-1]), run_seconds=seconds)
+        said = _from_json(lines[-1])
+        return replace(said, startup_seconds=max(0.0, seconds - said.costs.total))
     if done.returncode < 0:
         return Probe(problem=f"the system ended it by signal {-done.returncode}: likely not enough memory")
-    said = done.stderr.decode("utf-8", "replace").strip().splitlines()
-    return Probe(problem=said[-1] if said else f"it ended with code {done.returncode}")
+    words = done.stderr.decode("utf-8", "replace").strip().splitlines()
+    return Probe(problem=words[-1] if words else f"it ended with code {done.returncode}")
 
 
 def run_here(plan: Plan) -> Probe:

@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 from pathlib import Path
+from time import monotonic
 from typing import Annotated, Any
 
 import cyclopts
@@ -13,6 +14,7 @@ from pydantic import ValidationError
 from scumble.cli.cache import COMMANDS as CACHE_COMMANDS
 from scumble.cli.check import COMMANDS as CHECK_COMMANDS
 from scumble.cli.data import COMMANDS as DATA_COMMANDS
+from scumble.cli.doctor import COMMANDS as DOCTOR_COMMANDS
 from scumble.cli.edit import COMMANDS as EDIT_COMMANDS
 from scumble.cli.flags import flags_model, nested
 from scumble.cli.foreign import notes_on, translate
@@ -62,6 +64,7 @@ def train(
 
     scumble train ./photos --trigger "sks dog"
     """
+    started = monotonic()
     values = merged(read_toml(config) if config is not None else {}, nested(TrainConfig, flags))
     if folder is not None:
         values = merged(values, {"data": {"folder": folder}})
@@ -69,7 +72,7 @@ def train(
     if dry_run:
         from scumble.check.dry_run import dry_run as look_ahead
 
-        play(look_ahead(settings, probe))
+        play(look_ahead(settings, probe, started))
         return
     if not probe:
         raise ConfigError("no-probe would have no effect: it needs --dry-run; leave it out")
@@ -139,7 +142,7 @@ def pretrain(
     play(run(settings), "what was done is saved: the same command goes on")
 
 
-for command in (*CACHE_COMMANDS, *CHECK_COMMANDS, *DATA_COMMANDS, *EDIT_COMMANDS, *RUNS_COMMANDS, *SHARE_COMMANDS):
+for command in (*CACHE_COMMANDS, *CHECK_COMMANDS, *DATA_COMMANDS, *DOCTOR_COMMANDS, *EDIT_COMMANDS, *RUNS_COMMANDS, *SHARE_COMMANDS):
     app.command(command)
 
 
