@@ -28,7 +28,11 @@ def dry_run(config: TrainConfig, is_measured: bool, started: float) -> Iterator[
     plan = make_plan(config)
     seconds = monotonic() - started
     yield from announced(plan)
-    if is_measured:
+    if is_measured and plan.share.count > 1:
+        yield Noted(
+            "of several processes nothing is measured: try it with one, and train_batch_size divided by their number"
+        )
+    elif is_measured:
         yield Noted(f"{MEASURING}: {plan.base.name} on {plan.device}")
         foretold = forecast(plan, probe(plan), seconds)
         yield Planned("What it will cost, measured", dict(cost_words(foretold)))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from scumble.config import TrainConfig
 from scumble.generate.prompt import split_prompts
+from scumble.processes import ALONE
 from scumble.train.cuts import Cut
 from scumble.train.plan import Plan
 from scumble.train.prior import BATCH_SIZE
@@ -42,6 +43,7 @@ def in_miniature(plan: Plan, folder: Path) -> Plan:
         split=Split(tuple(range(len(cuts))), ()),
         cuts=tuple(cuts),
         notes=(),
+        share=ALONE,
     )
 
 
