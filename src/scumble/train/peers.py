@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from scumble.errors import ProcessLostError
 from scumble.processes import ALONE, Share
-from scumble.train.watch import BEAT_SECONDS, Watch
+from scumble.train.watch import BEAT_SECONDS, GRACE_SECONDS, Watch
 
 FOREVER = timedelta(days=30)
 """The collective operations' own patience: the watch knows better whether somebody is late, and who."""
@@ -157,4 +157,5 @@ def joined(share: Share, device: torch.device, timeout: float) -> Iterator[Peers
         watch.leave()
     finally:
         watch.ended.set()
+        watch.join(BEAT_SECONDS + GRACE_SECONDS)  # a thread that Python's end meets within torch takes the process down
     distributed.destroy_process_group()  # not after an error: it would wait for those that are lost
