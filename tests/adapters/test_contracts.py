@@ -12,7 +12,7 @@ from torch import nn
 from scumble.adapters.base import Dropout
 from scumble.adapters.build import adapter_of, empty_tensors
 from scumble.adapters.inject import attach, eject, fold, set_strength, unfold
-from scumble.adapters.packed import PackedLayer
+from scumble.adapters.stored import StoredLayer
 from scumble.adapters.weight import bias_of, weight_of
 from scumble.errors import LoraFileError
 
@@ -27,7 +27,7 @@ PACKINGS = (None, "nf4", "int8")
 def model_of(kind, packing=None, dtype=torch.float32):
     """A model of one layer, named "0", whose weight may be packed."""
     layer = make_layer(kind, dtype)
-    return nn.Sequential(layer if packing is None else PackedLayer(layer, packing))
+    return nn.Sequential(layer if packing is None else StoredLayer(layer, packing))
 
 
 def run_dense(layer, adapter, x, strength=1.0):

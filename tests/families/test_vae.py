@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import original
 import pytest
@@ -86,3 +87,56 @@ def test_what_is_no_autoencoder_is_said(tiny_base, tmp_path):
 def test_one_that_is_not_there_is_said(tiny_base):
     with pytest.raises(BaseModelError, match="nothing: no such folder"):
         open_base(str(tiny_base), vae="./nothing")
+
+
+def theirs(base, is_sliced, is_tiled):
+    """diffusers' own autoencoder, with its own switches."""
+    from diffusers import AutoencoderKL
+
+    model = AutoencoderKL.from_pretrained(base.path / "vae").requires_grad_(False)
+    if is_sliced:
+        model.enable_slicing()
+    if is_tiled:
+        model.enable_tiling()
+    return model
+
+
+def test_slices_are_always_cut_and_change_nothing_but_the_batch(tiny_base):
+    """A batch gives what each picture gives alone, to the bit."""
+    autoencoder = open_base(str(tiny_base)).load_autoencoder(CPU)
+    pixels, latents = torch.rand(3, 3, 64, 48) * 2 - 1, torch.randn(3, 4, 8, 6)
+    means, stds = autoencoder.encode(pixels)
+    decoded = autoencoder.decode(latents)
+    for index in range(3):
+        mean, std = autoencoder.encode(pixels[index : index + 1])
+        assert torch.equal(mean[0], means[index])
+        assert torch.equal(std[0], stds[index])
+        assert torch.equal(autoencoder.decode(latents[index : index + 1])[0], decoded[index])
+    base = open_base(str(tiny_base))
+    whole = theirs(base, is_sliced=False, is_tiled=False).encode(pixels).latent_dist.mean * autoencoder.scale
+    torch.testing.assert_close(means, whole, rtol=1e-5, atol=1e-6)
+
+
+def test_tiles_are_those_of_diffusers(tiny_base):
+    """The tiny autoencoder is made for 32 px, so its tiles are that large, as diffusers has it."""
+    base = open_base(str(tiny_base))
+    tiled = base.with_tiles()
+    assert tiled.tile_px == 32
+    pixels, latents = torch.rand(1, 3, 80, 56) * 2 - 1, torch.randn(1, 4, 10, 7)
+    model, ours, plain = theirs(base, True, True), tiled.load_autoencoder(CPU), base.load_autoencoder(CPU)
+    assert torch.equal(ours.encode(pixels)[0], model.encode(pixels).latent_dist.mean * ours.scale)
+    assert torch.equal(ours.decode(latents), model.decode(latents / ours.scale).sample)
+    assert not torch.equal(ours.decode(latents), plain.decode(latents))
+    assert torch.equal(ours.encode(pixels[..., :32, :32])[0], plain.encode(pixels[..., :32, :32])[0])
+
+
+def test_tiles_are_never_larger_than_512_px_and_change_the_hash(tiny_base):
+    base = open_base(str(tiny_base))
+    tiled = base.with_tiles()
+    assert base.hashes()["vae"] != tiled.hashes()["vae"]
+    assert base.hashes()["text_encoder"] == tiled.hashes()["text_encoder"]
+    assert not base.vae.is_tiled
+    large = replace(base.vae, config={**base.vae.config, "sample_size": 1024})
+    assert large.tile_px == 512
+    model = large.tiled().load(CPU).model
+    assert (model.tile_sample_min_size, model.tile_latent_min_size) == (512, 64)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from scumble.adapters.base import Adapter
 from scumble.adapters.dora import DoraAdapter, run_with_lengths
-from scumble.adapters.packed import PackedLayer
+from scumble.adapters.stored import StoredLayer
 from scumble.adapters.weight import bias_of, weight_of
 
 
@@ -116,8 +116,8 @@ def eject(model: nn.Module) -> None:
 def fold(model: nn.Module) -> None:
     """Add every adapter's change to its layer's weight, in float32, so that running costs nothing extra.
 
-    The untouched weights are kept, so that `unfold` restores them to the bit. A packed layer holds its changed weight
-    unpacked for as long.
+    The untouched weights are kept, so that `unfold` restores them to the bit. A layer whose weight is stored
+    otherwise holds its changed one for as long.
     """
     for _, module in adapted_layers(model):
         assert not module.is_folded, "folded already"
@@ -129,8 +129,8 @@ def fold(model: nn.Module) -> None:
         changed = weight.float()
         for adapter, strength in active:
             changed = changed + strength * adapter.delta()
-        if isinstance(module.layer, PackedLayer):
-            module.layer.unpacked = changed.to(weight.dtype)
+        if isinstance(module.layer, StoredLayer):
+            module.layer.replaced = changed.to(weight.dtype)
         else:
             module.original = weight.data
             weight.data = changed.to(weight.dtype)
@@ -140,8 +140,8 @@ def unfold(model: nn.Module) -> None:
     """Put the kept weights back; nothing to do where nothing is folded in."""
     for _, module in adapted_layers(model):
         module.is_folded = False
-        if isinstance(module.layer, PackedLayer):
-            module.layer.unpacked = None
+        if isinstance(module.layer, StoredLayer):
+            module.layer.replaced = None
         elif module.original is not None:
             weight_of(module.layer).data = module.original
             module.original = None

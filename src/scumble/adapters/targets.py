@@ -7,7 +7,7 @@ from torch import nn
 
 from scumble.adapters.geometry import can_be_adapted
 from scumble.adapters.inject import AdaptedLayer
-from scumble.adapters.packed import PackedLayer
+from scumble.adapters.stored import StoredLayer
 from scumble.adapters.weight import weight_of
 from scumble.errors import TargetError, nearest
 
@@ -25,7 +25,7 @@ KINDS: dict[str, int] = {"all-linear": 2, "all-conv": 4}
 
 def adaptable(layer: nn.Module) -> bool:
     """Whether an adapter can be put on this layer."""
-    return isinstance(layer, AdaptedLayer | PackedLayer) or can_be_adapted(layer)
+    return isinstance(layer, AdaptedLayer | StoredLayer) or can_be_adapted(layer)
 
 
 def find_targets(model: nn.Module, targets: Iterable[str]) -> list[str]:

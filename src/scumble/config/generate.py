@@ -57,6 +57,12 @@ class GenerateConfig(Section):
         Literal["no", "fp16", "bf16"] | None,
         Field(description="precision of the weights; none = fp16 on a GPU, fp32 on a CPU"),
     ] = None
+    vae_tiling: Annotated[
+        bool,
+        Field(
+            description="decode pictures larger than 512 px in overlapping tiles: less memory, slightly other pixels"
+        ),
+    ] = False
     device: Annotated[str | None, Field(description="cuda, mps or cpu; none = the best there is")] = None
     out: Annotated[Place, Field(description="folder for the pictures")] = Path("pictures")
     strip: Annotated[bool, Field(description="also draw the reverse process, from noise to picture")] = False

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from scumble.adapters.geometry import Geometry
-from scumble.adapters.pack import pack
-from scumble.adapters.packed import Packing
+from scumble.adapters.pack import Storage, store
 from scumble.edit.by_formula import needs_formulas, read_by_formula
 from scumble.edit.independent import read_independently
 from scumble.edit.independent_words import read_words
@@ -86,7 +85,7 @@ def prove_file(
     trained: Iterable[tuple[str, Tensor]],
     stored: torch.dtype,
     base_dtype: torch.dtype = torch.float32,
-    packing: Packing | None = None,
+    storage: Storage | None = None,
 ) -> Proof:
     """Read a LoRA file with a reader that did not write it (diffusers' own where it can), put its change on a base loaded anew, and compare.
 
@@ -97,13 +96,13 @@ def prove_file(
         trained: canonical key -> the weight change that was trained, float32; of every adapted layer.
         stored: precision of the file.
         base_dtype: precision that the base's weights were rounded to in training.
-        packing: how they were packed in training.
+        storage: how they were kept in training; None = as they were loaded.
     Raises:
         LoraFileError: the foreign reader does not understand the file, or it differs by more than rounding explains.
     """
-    denoiser = base.load_denoiser(base_dtype, probe.noisy.device).to(probe.noisy.dtype)
-    if packing is not None:
-        pack(denoiser, packing)
+    storage, device = storage or Storage(), probe.noisy.device
+    denoiser = base.load_denoiser(base_dtype, storage.loaded_on(device))
+    denoiser = store(denoiser, storage, device).to(probe.noisy.dtype)
     encoder = base.load_text_encoder(probe.noisy.device) if probe.captions else None
     layers = _layers(base, {"unet": denoiser, **({} if encoder is None else encoder.modules)})
     words = read_words(path)

@@ -184,6 +184,17 @@ class BaseModel(Protocol):
         """The same base with other advice and another resolution, and a note that says so."""
         ...
 
+    @property
+    def tile_px(self) -> int:
+        """The side in pixels of the tiles that `with_tiles` works in."""
+        ...
+
+    def with_tiles(self) -> Self:
+        """The same base, whose autoencoder works on larger pictures in overlapping tiles: less memory, and slightly other
+        pixels and latents, so its hash is another one.
+        """
+        ...
+
     def load_denoiser(self, dtype: torch.dtype, device: torch.device) -> nn.Module:
         """The frozen denoiser, in eval mode, no parameter requiring a gradient."""
         ...

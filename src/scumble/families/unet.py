@@ -134,6 +134,13 @@ class UnetBase:
     def advised(self, advice: Advice, resolution: int, note: str) -> Self:
         return replace(self, advice=advice, resolution=resolution, notes=[*self.notes, note])
 
+    @property
+    def tile_px(self) -> int:
+        return self.vae.tile_px
+
+    def with_tiles(self) -> Self:
+        return replace(self, vae=self.vae.tiled())
+
     def load_denoiser(self, dtype: torch.dtype, device: torch.device) -> nn.Module:
         from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 

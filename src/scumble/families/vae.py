@@ -1,9 +1,9 @@
 """The autoencoder of a base: its own, or another of the same kind that the person asked for."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 
@@ -18,6 +18,12 @@ from scumble.families.parts import Parts, same_vae_scale
 FILES = ("config.json", "diffusion_pytorch_model.safetensors")
 """What is fetched of a repository that holds an autoencoder, at its top or in its folder vae."""
 
+MOST_TILE_PX = 512
+"""The side of a tile, unless the autoencoder was made for smaller pictures: SDXL's for 1024 px would cut no picture of
+its own size, which is where memory runs out."""
+IN_TILES = " in tiles of {} px"
+"""What the hash of an autoencoder that works in tiles ends in: its latents are slightly other ones."""
+
 
 @dataclass(frozen=True)
 class Vae:
@@ -27,16 +33,27 @@ class Vae:
         parts: the folder or file.
         part: its name there; "" = the folder itself.
         config: its settings.
+        is_tiled: whether it works on large pictures in overlapping tiles.
     """
 
     parts: Parts
     part: str
     config: Mapping[str, Any]
+    is_tiled: bool = False
 
     @property
     def pixels_per_latent(self) -> int:
         """How many pixels a latent is wide."""
         return int(2 ** (len(self.config["block_out_channels"]) - 1))
+
+    @property
+    def tile_px(self) -> int:
+        """The side of a tile."""
+        return min(int(self.config["sample_size"]), MOST_TILE_PX)
+
+    def tiled(self) -> Self:
+        """The same autoencoder, working in tiles."""
+        return replace(self, is_tiled=True)
 
     def load(self, device: torch.device) -> KlAutoencoder:
         """The autoencoder, frozen, in float32.
@@ -47,11 +64,16 @@ class Vae:
         from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
         model = self.parts.load(self.part, AutoencoderKL, torch.float32, device)
+        model.enable_slicing()  # a picture at a time: the same numbers, and the memory of one
+        if self.is_tiled:
+            model.enable_tiling()
+            model.tile_sample_min_size = self.tile_px
+            model.tile_latent_min_size = self.tile_px // self.pixels_per_latent
         return KlAutoencoder(model, float(self.config["scaling_factor"]))
 
     def digest(self) -> str:
-        """A hash that changes when its weights or settings do."""
-        return self.parts.digest([self.part])
+        """A hash that changes when its weights or settings do, or the way that it works."""
+        return self.parts.digest([self.part]) + (IN_TILES.format(self.tile_px) if self.is_tiled else "")
 
 
 def own_vae(parts: Parts) -> Vae:

@@ -59,6 +59,11 @@ def choose_dtype(precision: str | None, device: torch.device) -> torch.dtype:
     return PRECISIONS[precision]
 
 
+def has_memory_of_its_own(device: torch.device) -> bool:
+    """Whether what is on the device is not in the computer's own memory."""
+    return device.type == "cuda"
+
+
 @contextmanager
 def memory_advice(advice: str) -> Iterator[None]:
     """Turn a device's running out of memory into our own error.
@@ -77,8 +82,8 @@ def memory_advice(advice: str) -> Iterator[None]:
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether an error of torch says that the device ran out of memory; a CPU says it in words only."""
-    words = ("not enough memory", "can't allocate memory")
+    """Whether an error of torch says that the device ran out of memory; a CPU, and page-locked memory, in words only."""
+    words = ("not enough memory", "can't allocate memory", "CUDA error: out of memory")
     return isinstance(error, torch.OutOfMemoryError) or any(each in str(error) for each in words)
 
 

@@ -61,6 +61,20 @@ def open_base_for(
     )
 
 
+def with_tiles_for(base: BaseModel, width: int, height: int) -> BaseModel:
+    """A base that decodes pictures of this size in tiles.
+
+    Raises:
+        ConfigError: a tile is no smaller.
+    """
+    if max(width, height) <= base.tile_px:
+        raise ConfigError(
+            f"vae_tiling would have no effect: no side of {width} x {height} is longer than a tile, {base.tile_px} px; "
+            "leave vae_tiling out"
+        )
+    return base.with_tiles()
+
+
 def load_painter(
     base: BaseModel,
     found: Sequence[FoundLora],

@@ -18,6 +18,7 @@ from scumble.generate.prepare import (
     note_boxes,
     note_prompts,
     open_base_for,
+    with_tiles_for,
 )
 from scumble.generate.prompt import find_loras, parse_tags
 from scumble.generate.recipe import LoraUse, Picture, Recipe, plain_number
@@ -68,7 +69,7 @@ def pictures(config: GenerateConfig) -> list[Picture]:
 
 def draw(config: GenerateConfig) -> Iterator[Noted | Picture]:
     """Draw pictures one batch after the other; nothing is written."""
-    with memory_advice(OUT_OF_MEMORY_ADVICE):
+    with memory_advice(f"{OUT_OF_MEMORY_ADVICE}, or vae_tiling"):
         yield from _draw(config)
 
 
@@ -81,6 +82,8 @@ def _draw(config: GenerateConfig) -> Iterator[Noted | Picture]:
     base = yield from open_base_for(config, found)
     first = _recipe(config, base, prompt, sampler)
     check_size(base, first.width, first.height)
+    if config.vae_tiling:
+        base = with_tiles_for(base, first.width, first.height)
     check_clip_skip(base, first.clip_skip)
     painter, loras = yield from load_painter(base, found, config.device, config.mixed_precision, config.allow_partial)
     if config.strip and config.n > MAX_STRIP_ROWS:

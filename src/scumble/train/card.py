@@ -13,6 +13,7 @@ from scumble.train.objective_choice import objective_in_words
 from scumble.train.optimizer_choice import average_in_words, in_words
 from scumble.train.plan import Plan
 from scumble.train.results import OTHER
+from scumble.train.storage import storage_in_words
 
 PRECISION = {"no": "fp32", "fp16": "fp16 with loss scaling", "bf16": "bf16"}
 
@@ -39,12 +40,15 @@ def planned(plan: Plan) -> Planned:
         "steps": f"{plan.num_steps}, {_pictures_a_step(plan)} a step, {_epochs(plan):.1f} epochs",
         "resolution": f"{config.data.resolution} px: {buckets_in_words(plan.cuts)}"
         + (", mirrored at random" if config.data.random_flip else "")
-        + ("" if config.data.center_crop else "; cut at random: encoded anew each time, latents are not kept"),
+        + ("" if config.data.center_crop else "; cut at random: encoded anew each time, latents are not kept")
+        + (f"; encoded in tiles of {base.tile_px} px" if train.vae_tiling else ""),
         "precision": f"{_weights(plan)} weights, fp32 adapter, on {plan.device}"
         + (", deterministic kernels alone" if train.deterministic else ""),
         "seed": str(train.seed),
         "files": ", ".join(_files(plan)),
     }
+    if not plan.storage.is_plain:
+        card["memory"] = storage_in_words(base.empty_denoiser(), plan.dtype, plan.storage, plan.device)
     if config.data.mask_dir is not None or config.data.alpha_mask:
         masked = sum(example.mask is not None for example in plan.scan.examples)
         card["masks"] = f"{masked} of {len(plan.scan.examples)} pictures; of the others all counts"

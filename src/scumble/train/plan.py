@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from PIL import ImageColor
 
+from scumble.adapters.pack import Storage
 from scumble.config import DataConfig, ModelConfig, PriorConfig, TrainConfig
 from scumble.data.captions import CaptionRule
 from scumble.data.duplicates import kin
@@ -20,8 +21,8 @@ from scumble.files.lorafile import LoraFile
 from scumble.files.places import FILE_SUFFIX, PEFT_SUFFIX
 from scumble.generate.device import choose_dtype, device_of
 from scumble.generate.events import Noted
-from scumble.train.cuts import Cut, bucket_rule, cuts_of
 from scumble.processes import Share, share_of
+from scumble.train.cuts import Cut, bucket_rule, cuts_of
 from scumble.train.going_on import read_init
 from scumble.train.lint_remarks import lint_remarks
 from scumble.train.naming import count_numbers, planned_layers, refuse_unsayable
@@ -31,6 +32,7 @@ from scumble.train.recipes import find_layers, refuse_idle_patterns
 from scumble.train.remarks import prompt_remarks, remarks
 from scumble.train.resolve import TrainingSize, Where, resolve
 from scumble.train.schedule import Rates
+from scumble.train.storage import refuse_idle_storage
 from scumble.train.validation import Split, split_pictures
 from scumble.train.wording import Wording
 
@@ -48,9 +50,9 @@ class Plan:
         cuts: the own pictures, and the size that each is cut to.
         layers: canonical keys of the layers that are adapted.
         device: where the denoiser runs.
+        share: which process of how many this is.
         dtype: precision of the frozen weights.
         trainable: numbers in the adapter.
-        share: which process of how many this is.
         total: numbers in the denoiser.
         init: the LoRA to start from, or None.
         notes: what the person should know.
@@ -64,9 +66,9 @@ class Plan:
     cuts: tuple[Cut, ...]
     layers: tuple[str, ...]
     device: torch.device
+    share: Share
     dtype: torch.dtype
     trainable: int
-    share: Share
     total: int
     init: LoraFile | None
     notes: tuple[Noted, ...]
@@ -112,6 +114,11 @@ class Plan:
     def layers_of(self, part: str) -> list[str]:
         """The adapted layers of one model part, by their path in it."""
         return [key.removeprefix(f"{part}.") for key in self.layers if key.startswith(f"{part}.")]
+
+    @property
+    def storage(self) -> Storage:
+        """How the frozen weights are kept."""
+        return Storage(self.config.training.base_packing, self.config.training.group_offload)
 
     @property
     def folder(self) -> Path:
@@ -163,11 +170,7 @@ def make_plan(config: TrainConfig, scan: Scan | None = None) -> Plan:
     classes = _scan_classes(config, scan)
     base = _open_base(config.model)
     modules = {"unet": base.empty_denoiser(), **base.empty_text_encoders()}
-    init = (
-        None
-        if config.output.init_lora is None
-        else read_init(config.output.init_lora, base, config.output.allow_partial)
-    )
+    init = _init(config, base)
     layers = find_layers(base, modules, config) if init is None else list(init.layers)
     split = split_pictures(_kin(scan), config.validation.validation_split, config.training.seed)
     share = share_of()
@@ -177,25 +180,32 @@ def make_plan(config: TrainConfig, scan: Scan | None = None) -> Plan:
     )
     resolved = resolve(config, base, sizes, Where(device, share), init)
     refuse_idle_patterns(layers, resolved.adapter)
+    cuts = cuts_of(scan.examples, bucket_rule(resolved.data, base.pixels_per_latent))
+    refuse_idle_storage(resolved, base, [size for _, size in cuts], device)
     planned = planned_layers(base, modules, layers, resolved.adapter) if init is None else init.layers
     words = empty_words(planned_words(config.tokens, init), modules)
     refuse_unsayable(resolved.output.format, planned, base, words)
     return Plan(
         config=resolved,
-        base=base,
+        base=base.with_tiles() if resolved.training.vae_tiling else base,
         scan=scan,
         classes=classes,
         split=split,
-        cuts=cuts_of(scan.examples, bucket_rule(resolved.data, base.pixels_per_latent)),
+        cuts=cuts,
         layers=tuple(layers),
         device=device,
+        share=share,
         dtype=choose_dtype(resolved.training.mixed_precision, device),
         trainable=count_numbers(planned, words),
         total=sum(parameter.numel() for parameter in modules["unet"].parameters()),
         init=init,
         notes=(*remarks(config, base, scan, split, init), *lint_remarks(scan), *prompt_remarks(config)),
-        share=share,
     )
+
+
+def _init(config: TrainConfig, base: BaseModel) -> LoraFile | None:
+    output = config.output
+    return None if output.init_lora is None else read_init(output.init_lora, base, output.allow_partial)
 
 
 def _kin(scan: Scan) -> list[str]:

@@ -43,4 +43,4 @@ def prove(session: Session, batch: Batch, path: Path, stored: torch.dtype) -> Pr
     trained, plain = answers
     words = session.new_words.with_numbers(session.adapter)
     probe = Probe(noisy, timesteps, text, trained, plain, captions, session.clip_skip, session.num_chunks, words)
-    return prove_file(path, session.base, probe, changes, stored, session.dtype, session.packing)
+    return prove_file(path, session.base, probe, changes, stored, session.dtype, session.storage)

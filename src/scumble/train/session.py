@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from scumble.adapters.base import Adapter
-from scumble.adapters.packed import Packing
+from scumble.adapters.pack import Storage
 from scumble.errors import DivergedError
 from scumble.families.base import BaseModel, TextEncoder, TextState
 from scumble.train.batches import Batch, stack_states
@@ -55,7 +55,7 @@ class Session:
         text_encoder: frozen but for its adapter; None = the kept text states are right for ever.
         clip_skip: the text encoder's layer.
         num_chunks: chunks of each caption's text state.
-        packing: how the frozen weights are packed, if they are.
+        storage: how the frozen weights are kept.
         seed: of what dropout leaves out.
         average: of the adapter over the steps, if one is kept.
         step: optimizer steps done.
@@ -81,7 +81,7 @@ class Session:
     text_encoder: TextEncoder | None = None
     clip_skip: int = 1
     num_chunks: int = 1
-    packing: Packing | None = None
+    storage: Storage = field(default_factory=Storage)
     seed: int = 0
     average: Average | None = None
     step: int = 0

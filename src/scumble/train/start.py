@@ -7,7 +7,7 @@ from torch import nn
 
 from scumble.adapters.base import Adapter
 from scumble.adapters.build import new_adapter
-from scumble.adapters.pack import pack
+from scumble.adapters.pack import store
 from scumble.adapters.weight import weight_of
 from scumble.families.apply import attach_adapters, frozen_layer, lora_adapters
 from scumble.families.base import TextEncoder
@@ -22,6 +22,7 @@ from scumble.train.optimizer_choice import build_chosen, text_ratio_of
 from scumble.train.plan import Plan
 from scumble.train.recipes import dropout_of, recipe_for
 from scumble.train.session import Session
+from scumble.train.storage import storage_in_words
 
 ADAPTER_NAME = "trained"
 
@@ -31,12 +32,12 @@ def start_session(plan: Plan) -> Generator[Noted, None, Session]:
     new adapter, or the given LoRA, on them.
     """
     config = plan.config
-    denoiser = plan.base.load_denoiser(plan.dtype, plan.device)
+    denoiser = plan.base.load_denoiser(plan.dtype, plan.storage.loaded_on(plan.device))
     if config.training.gradient_checkpointing:
         denoiser.enable_gradient_checkpointing()  # type: ignore[operator]
     text_encoder = plan.base.load_text_encoder(plan.device) if plan.reads_captions_anew else None
     modules = {"unet": denoiser, **({} if text_encoder is None else text_encoder.modules)}
-    # of the weights as they are on the disk, before they may be packed
+    # of the weights as they are on the disk, before they may be stored otherwise
     adapted = {path: weight_of(denoiser.get_submodule(path)) for path in plan.layers_of("unet")}
     base_fingerprint = fingerprint(adapted) if adapted else None
     del adapted  # or the weights would stay beside what they are stored as
@@ -83,7 +84,7 @@ def _session(
         text_encoder=text_encoder,
         clip_skip=config.model.clip_skip,
         num_chunks=config.data.num_chunks,
-        packing=config.training.base_packing,
+        storage=plan.storage,
         seed=config.training.seed,
     )
     if optimizer.ema_decay is not None:
