@@ -201,6 +201,7 @@ def test_a_flag_without_effect_is_said_and_swallows_nothing(dry_run, scumble, ph
         (("train", "photos", "--random_flip", "true"), 'a switch takes none, or one after "="'),
         (("train",), "no folder of pictures: scumble train FOLDER"),
         (("train", "photos", "--config", "nothing.toml"), "no settings file at nothing.toml"),
+        (("check", "photos", "--", "--trigger", "sks"), 'After "--" nothing is a flag: leave it out.'),
         (("compare",), "must be given"),
     ],
 )

@@ -98,9 +98,9 @@ def test_settings_without_any_mask_are_refused(common, pictures, tmp_path):
     folder, _ = pictures
     (tmp_path / "none").mkdir()
     with pytest.raises(ConfigError, match="mask_dir would have no effect"):
-        next(train(common({"data": {"folder": folder, "mask_dir": tmp_path / "none"}})))
+        list(train(common({"data": {"folder": folder, "mask_dir": tmp_path / "none"}})))
     with pytest.raises(ConfigError, match="no such folder"):
-        next(train(common({"data": {"folder": folder, "mask_dir": tmp_path / "gone"}})))
+        list(train(common({"data": {"folder": folder, "mask_dir": tmp_path / "gone"}})))
 
 
 def test_a_mask_that_is_cut_off_is_an_error(common, tmp_path):

@@ -162,7 +162,7 @@ def test_sample_pictures_see_the_new_word(settings, tmp_path):
 
 def test_a_word_that_is_in_no_caption_is_an_error(settings):
     with pytest.raises(ConfigError, match="the new word 'unseen' is in no caption"):
-        next(train(settings(tokens={"new_tokens": ["unseen=dog"]})))
+        list(train(settings(tokens={"new_tokens": ["unseen=dog"]})))
 
 
 def test_a_word_that_is_missing_from_a_caption_is_said(settings, photos):
@@ -187,4 +187,4 @@ def test_a_word_that_is_missing_from_a_caption_is_said(settings, photos):
 )
 def test_what_would_do_nothing_is_refused(settings, changes, says):
     with pytest.raises(ConfigError, match=says):
-        next(train(settings(**changes)))
+        list(train(settings(**changes)))

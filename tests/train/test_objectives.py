@@ -322,13 +322,13 @@ def test_the_samples_of_a_step_share_out_what_could_be_drawn(sampling):
 )
 def test_settings_that_do_nothing_or_do_not_fit_are_refused_before_anything_starts(common, objective, said):
     with pytest.raises(ConfigError, match=said):
-        next(train(common({"objective": objective})))
+        list(train(common({"objective": objective})))
 
 
 def test_the_loss_in_v_is_not_added_to_itself(common):
     settings = common({"model": {"prediction_type": "v_prediction"}, "objective": {"v_pred_like_loss": 0.5}})
     with pytest.raises(ConfigError, match=r"v_pred_like_loss in .objective. is for bases that predict epsilon"):
-        next(train(settings))
+        list(train(settings))
 
 
 # runs

@@ -9,8 +9,9 @@ from safetensors.torch import load_file
 
 from scumble.config import TrainConfig, from_values, merged, read_toml
 from scumble.errors import CheckpointError, ConfigError, DivergedError
+from scumble.generate.events import Noted
 from scumble.train.draws import is_caption_dropped
-from scumble.train.events import Finished, Planned, Sampled, Saved, Stepped, Validated
+from scumble.train.events import Finished, Planned, Prepared, Sampled, Saved, Stepped, Validated
 from scumble.train.loop import train
 
 
@@ -35,7 +36,8 @@ def kinds(events):
 
 def test_a_run_tells_its_plan_first_and_its_files_last(settings, tmp_path):
     events = list(train(settings()))
-    assert next(kind for kind in kinds(events) if kind != "Noted") == "Planned"
+    ahead = [event for event in events[: kinds(events).index("Planned")] if not isinstance(event, Noted)]
+    assert ahead == [Prepared("pictures", done, 12) for done in range(1, 13)]
     assert [event.step for event in events if isinstance(event, Stepped)] == [1, 2, 3, 4, 5, 6]
     finished = events[-1]
     assert isinstance(finished, Finished)

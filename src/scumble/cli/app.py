@@ -24,8 +24,9 @@ from scumble.cli.share import COMMANDS as SHARE_COMMANDS
 from scumble.config import CompareConfig, GenerateConfig, TrainConfig, from_values, in_words, merged, read_toml
 from scumble.errors import ConfigError, ScumbleError
 from scumble.mini.config import DemoConfig, PretrainConfig
-
 from scumble.processes import share_of
+from scumble.train.ahead import refuse_missing_pictures, refuse_taken_name
+
 app = App(
     name="scumble",
     help="The LoRA workshop for Stable Diffusion: from a folder of pictures to a proven LoRA file.",
@@ -69,6 +70,7 @@ def train(
     if folder is not None:
         values = merged(values, {"data": {"folder": folder}})
     settings = from_values(TrainConfig, values)
+    refuse_missing_pictures(settings.data)
     if dry_run:
         from scumble.check.dry_run import dry_run as look_ahead
 
@@ -76,6 +78,7 @@ def train(
         return
     if not probe:
         raise ConfigError("no-probe would have no effect: it needs --dry-run; leave it out")
+    refuse_taken_name(settings.data, settings.output)
     from scumble.train.loop import train as run
 
     play(run(settings), "what was done is saved: the same command with --resume goes on", speaks=share_of().is_main)
@@ -142,7 +145,15 @@ def pretrain(
     play(run(settings), "what was done is saved: the same command goes on")
 
 
-for command in (*CACHE_COMMANDS, *CHECK_COMMANDS, *DATA_COMMANDS, *DOCTOR_COMMANDS, *EDIT_COMMANDS, *RUNS_COMMANDS, *SHARE_COMMANDS):
+for command in (
+    *CACHE_COMMANDS,
+    *CHECK_COMMANDS,
+    *DATA_COMMANDS,
+    *DOCTOR_COMMANDS,
+    *EDIT_COMMANDS,
+    *RUNS_COMMANDS,
+    *SHARE_COMMANDS,
+):
     app.command(command)
 
 
@@ -181,6 +192,8 @@ def run_command(arguments: list[str]) -> Any:
     except cyclopts.CycloptsError as error:
         values = error.__cause__
         text = in_words(values) if isinstance(values, ValidationError) else str(error).strip()
+        if "--" in arguments:
+            text += ' After "--" nothing is a flag: leave it out.'
         if isinstance(error, cyclopts.UnusedCliTokensError):
             text += ' Put a value with spaces in quotes; a switch takes none, or one after "=".'
         if any(word.startswith("-") and " " in word for word in arguments):

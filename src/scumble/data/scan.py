@@ -7,17 +7,21 @@ from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 from scumble.data.captions import WITHOUT, CaptionRule, CaptionSource, captions_of
 from scumble.data.layouts.find import find_layout
 from scumble.data.layouts.found import FoundPicture, Layout, Rejected, folders_in, is_picture
 from scumble.data.masks import WITHOUT_MASKS, Mask, MaskRule, mask_of
+from scumble.data.names import counted, name_in, root_of
 from scumble.data.pictures import USUAL, PictureRule, decode_picture
 from scumble.data.quality import Look, look_at
 from scumble.errors import DataError
 
 FIRST = 3
 """Names that a message lists."""
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -117,22 +121,35 @@ def scan_folder(folder: Path, rule: ScanRule | None = None) -> Scan:
     Raises:
         DataError: no such folder, no usable picture, a picture without any caption, or with one that cannot be read.
     """
-    steps = survey(folder, rule)
+    return usable(result_of(survey(folder, rule)))
+
+
+def result_of(steps: Generator[Any, None, Result]) -> Result:
+    """What a generator returns, when nobody wants to hear of its progress."""
     while True:
         try:
             next(steps)
         except StopIteration as end:
-            scan: Scan = end.value
-            break
+            result: Result = end.value
+            return result
+
+
+def usable(scan: Scan) -> Scan:
+    """The scan, if it can be trained on.
+
+    Raises:
+        DataError: no usable picture, a picture without any caption, or with one that cannot be read.
+    """
     if scan.unread:
         raise DataError(scan.unread[0].reason)
     if scan.uncaptioned:
+        names = _named([example.path for example in scan.uncaptioned], scan.folder)
         raise DataError(
-            f"{_named([example.path for example in scan.uncaptioned])} in {folder} without a caption: write a .txt file "
+            f"{names} in {scan.folder} without a caption: write a .txt file "
             f'beside each, or give --trigger "sks dog" (caption "a photo of sks dog"), or --caption "" for the empty prompt'
         )
     if not scan.examples:
-        raise DataError(_nothing_usable(folder, scan.rejected))
+        raise DataError(_nothing_usable(scan.folder, scan.rejected))
     return scan
 
 
@@ -170,7 +187,7 @@ def survey(folder: Path, rule: ScanRule | None = None) -> Generator[tuple[int, i
         tuple(classes),
         tuple(rejected),
         len(layout.used),
-        (*layout.notes, *_notes_on_links(layout)),
+        (*layout.notes, *_notes_on_links(layout, folder)),
         tuple(uncaptioned),
         tuple(unread),
     )
@@ -222,22 +239,23 @@ def _folders_named_as_pictures(layout: Layout) -> Iterable[Rejected]:
                 yield Rejected(path, "a folder, not a picture")
 
 
-def _notes_on_links(layout: Layout) -> Iterable[str]:
+def _notes_on_links(layout: Layout, folder: Path) -> Iterable[str]:
     links = [picture.path for picture in layout.pictures if _is_linked(picture.path)]
     if links:
-        yield f"{_named(links)} {'are links' if len(links) > 1 else 'is a link'}, and followed"
+        yield f"{_named(links, folder)} {'are links' if len(links) > 1 else 'is a link'}, and followed"
 
 
 def _is_linked(path: Path) -> bool:
     return path.is_symlink() or path.parent.is_symlink()
 
 
-def _named(paths: Sequence[Path]) -> str:
-    names = ", ".join(path.name for path in paths[:FIRST])
+def _named(paths: Sequence[Path], folder: Path) -> str:
+    names = ", ".join(name_in(path, root_of(folder)) for path in paths[:FIRST])
     more = f" and {len(paths) - FIRST} more" if len(paths) > FIRST else ""
-    return f"{len(paths)} picture{'s' if len(paths) > 1 else ''} ({names}{more})"
+    return f"{counted(len(paths), 'picture')} ({names}{more})"
 
 
 def _nothing_usable(folder: Path, rejected: Sequence[Rejected]) -> str:
-    reasons = "; ".join(f"{item.path.name}: {item.reason}" for item in rejected[:FIRST])
-    return f"{folder}: none of its {len(rejected)} files can be used ({reasons})"
+    reasons = "; ".join(f"{name_in(item.path, root_of(folder))}: {item.reason}" for item in rejected[:FIRST])
+    none = "its only file cannot" if len(rejected) == 1 else f"none of its {len(rejected)} files can"
+    return f"{folder}: {none} be used ({reasons})"

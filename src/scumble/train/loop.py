@@ -26,7 +26,8 @@ from scumble.train.journal import facts_of, journaled
 from scumble.train.keep import PRECISIONS, Keeper
 from scumble.train.material import Material, prepare_material
 from scumble.train.peers import Peers, joined
-from scumble.train.plan import Plan, make_plan
+from scumble.train.pictures import survey_pictures
+from scumble.train.plan import Plan, make_plan, scan_rule
 from scumble.train.prefetch import Batches, prefetched
 from scumble.train.prior import find_classes
 from scumble.train.proof import prove
@@ -51,7 +52,7 @@ PREPARED = "prepared"
 
 
 def train(config: TrainConfig) -> Iterator[Event]:
-    """Train a LoRA; the first Planned event comes before anything is written or loaded.
+    """Train a LoRA; the pictures are looked at, and the first Planned event comes before anything is written or loaded.
 
     Closing the generator (or leaving the loop over it) once the steps have begun saves a checkpoint first, so that
     `resume` goes on from there exactly.
@@ -59,11 +60,12 @@ def train(config: TrainConfig) -> Iterator[Event]:
     Args:
         config: the settings; what is left open is chosen and shown on the card.
     Yields:
-        Noted, Planned, Prepared, Stepped, Validated, Saved, Sampled, and at the end Finished.
+        Prepared, Noted, Planned, Stepped, Validated, Saved, Sampled, and at the end Finished.
     Raises:
         ScumbleError: of the kind that says what is wrong.
     """
-    plan = make_plan(config)
+    scan, data = yield from survey_pictures(config.data, scan_rule(config.data))
+    plan = make_plan(config.model_copy(update={"data": data}), scan)
     yield from announced(plan)
     yield from run_plan(plan)
 

@@ -1,5 +1,6 @@
 """The pictures of a run: a folder, or a dataset that becomes one; read as the settings say."""
 
+from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,32 +8,81 @@ from scumble.config import DataConfig
 from scumble.data.cache import default_cache_dir
 from scumble.data.datasets.open import OpenedDataset, Request, open_dataset
 from scumble.data.datasets.shards import TRAIN
-from scumble.data.scan import Scan, ScanRule, scan_folder
-from scumble.errors import ConfigError
+from scumble.data.layouts.found import Rejected
+from scumble.data.names import counted
+from scumble.data.scan import FIRST, Scan, ScanRule, result_of, survey, usable
+from scumble.errors import DataError
+from scumble.train.ahead import refuse_missing_pictures
+from scumble.train.events import Prepared
 
 
 def scan_pictures(data: DataConfig, rule: ScanRule) -> tuple[Scan, DataConfig]:
+    """The same as `survey_pictures`, when nobody wants to hear of its progress."""
+    return result_of(survey_pictures(data, rule))
+
+
+def survey_pictures(data: DataConfig, rule: ScanRule) -> Generator[Prepared, None, tuple[Scan, DataConfig]]:
     """Look at the own pictures.
 
     Args:
         data: names a folder or a dataset.
         rule: how the settings say that a folder is read.
+    Yields:
+        How many were looked at.
     Returns:
         What was found, and the settings with which it is found again, whatever the hub has by then.
     Raises:
         ConfigError: neither is named, or a setting that would have no effect.
         DataError: they cannot be found or used.
     """
+    refuse_missing_pictures(data)
     if data.dataset_name is not None:
         dataset = dataset_of(data)
-        scan = scan_folder(dataset.folder, replace(rule, caption_column=dataset.caption_column))
-        scan = replace(scan, said=dataset.said, notes=(*dataset.notes, *scan.notes))
+        scan = yield from _told(survey(dataset.folder, replace(rule, caption_column=dataset.caption_column)))
+        scan = usable(of_dataset(scan, dataset, data.dataset_name))
         return scan, data.model_copy(update={"dataset_revision": dataset.revision})
-    if data.folder is None:
-        raise ConfigError(
-            "no folder of pictures: scumble train FOLDER (or --train_data_dir FOLDER, or --dataset_name OWNER/NAME)"
+    assert data.folder is not None
+    scan = yield from _told(survey(data.folder, rule))
+    return usable(scan), data
+
+
+def _told(steps: Generator[tuple[int, int], None, Scan]) -> Generator[Prepared, None, Scan]:
+    while True:
+        try:
+            done, total = next(steps)
+        except StopIteration as end:
+            scan: Scan = end.value
+            return scan
+        yield Prepared("pictures", done, total)
+
+
+def of_dataset(scan: Scan, dataset: OpenedDataset, name: str) -> Scan:
+    """A scan of a dataset's folder, told as one of the dataset.
+
+    Args:
+        scan: of its folder.
+        dataset: which says how it was understood.
+        name: of the dataset.
+    Raises:
+        DataError: rows have no caption; says which, and what to do.
+    """
+    scan = replace(scan, said=dataset.said, notes=(*dataset.notes, *scan.notes))
+    if not dataset.is_of_rows:
+        return scan
+    if scan.uncaptioned:
+        rows = ", ".join(str(_row(example.path)) for example in scan.uncaptioned[:FIRST])
+        more = f" and {len(scan.uncaptioned) - FIRST} more" if len(scan.uncaptioned) > FIRST else ""
+        have = counted(len(scan.uncaptioned), "row has", "rows have")
+        raise DataError(
+            f'dataset {name}: {have} no caption, counted from 0: {rows}{more}; give --trigger "sks dog" (caption "a photo '
+            'of sks dog"), --caption "" for the empty prompt, or another --caption_column'
         )
-    return scan_folder(data.folder, rule), data
+    rejected = tuple(Rejected(item.path, f"row {_row(item.path)}: {item.reason}") for item in scan.rejected)
+    return replace(scan, rejected=rejected)
+
+
+def _row(path: Path) -> int:
+    return int(path.stem)
 
 
 def dataset_of(data: DataConfig) -> OpenedDataset:

@@ -12,6 +12,7 @@ from scumble.families.base import BaseModel
 from scumble.families.find import is_local
 from scumble.files.lorafile import LoraFile
 from scumble.processes import ALONE, Share
+from scumble.train.ahead import name_of
 from scumble.train.objective_choice import choose_objective
 from scumble.train.optimizer_choice import choose_optimizer, try_chosen
 from scumble.train.pictures import place_of
@@ -94,7 +95,7 @@ def resolve(
             "device": str(device) if where.share.count == 1 else device.type,
         },
         "validation": _resolved_validation(val, steps),
-        "output": _resolved_output(output, place, steps),
+        "output": _resolved_output(output, name_of(config.data), steps),
     }
     if prior.class_prompt is not None or size.has_classes:
         chosen["prior"] = _resolved_prior(prior, size.has_classes)
@@ -141,9 +142,9 @@ def _resolved_validation(val: ValidationConfig, steps: int) -> dict[str, object]
     }
 
 
-def _resolved_output(output: OutputConfig, place: Path, steps: int) -> dict[str, object]:
+def _resolved_output(output: OutputConfig, name: str, steps: int) -> dict[str, object]:
     return {
-        "name": output.name or place.name,
+        "name": output.name or name,
         "output_dir": output.output_dir.resolve(),
         "report_to": chosen_trackers(output.report_to),
         "init_lora": output.init_lora and output.init_lora.resolve(),

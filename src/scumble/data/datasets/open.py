@@ -56,6 +56,7 @@ class OpenedDataset:
         caption_column: of the folder's table; None = to be found out, or there is none.
         revision: commit on the hub; None = it is not from there.
         notes: rows that are not there, and why.
+        is_of_rows: its pictures are called by the numbers of their rows, from 0.
     """
 
     folder: Path
@@ -63,6 +64,7 @@ class OpenedDataset:
     caption_column: str | None
     revision: str | None
     notes: tuple[str, ...] = ()
+    is_of_rows: bool = False
 
 
 def open_dataset(request: Request, cache: Path) -> OpenedDataset:
@@ -96,7 +98,7 @@ def open_dataset(request: Request, cache: Path) -> OpenedDataset:
         f"{begin}, split {request.split}, pictures in column {picture}, {texts}: {counted(record.rows, 'row')}, "
         f"{counted(record.pictures, 'picture')}" + (f", {without} without a caption" if caption and without else "")
     )
-    return OpenedDataset(folder, said, caption if record.captions else None, found.revision, record.notes)
+    return OpenedDataset(folder, said, caption if record.captions else None, found.revision, record.notes, is_of_rows=True)
 
 
 def _as_it_is(request: Request, found: FoundDataset, begin: str) -> OpenedDataset:
