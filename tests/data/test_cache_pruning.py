@@ -255,6 +255,11 @@ def test_the_command_shows_folder_kinds_sizes_and_ages(command, now, cache):
     ]
 
 
+def test_ages_that_are_the_same_in_words_are_said_once(command, now, cache):
+    put(cache, "text", "e", 20)
+    assert "last used 20 days ago" in command()[1]
+
+
 def test_the_command_prunes_by_age_and_says_what_is_left(command, now, cache):
     code, out, _ = command("prune", "--older-than", "25")
     assert code == 0

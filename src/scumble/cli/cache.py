@@ -97,7 +97,7 @@ def _by_kind(contents: Sequence["Content"], now: float) -> list[str]:
         own = [content for content in contents if content.kind == kind]
         if own:
             ages = sorted(max(0.0, now - content.used) for content in own)
-            used = f"last used {_age(ages[0])}" + (f" to {_age(ages[-1])}" if len(own) > 1 else "") + " ago"
+            used = f"last used {' to '.join(dict.fromkeys(map(_age, (ages[0], ages[-1]))))} ago"
             lines.append(f"  {kind:<20}{len(own):>9,}{_size(own):>12}   {used}")
     return lines
 
