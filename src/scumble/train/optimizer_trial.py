@@ -43,7 +43,8 @@ def try_out(name: str, build: Build, ratios: Sequence[float], device: torch.devi
         restore_state(second, going_on, state.tensors, json.loads(json.dumps(state.values)))
         _steps(second, going_on, range(STOP, STEPS))
     except (TypeError, ValueError, RuntimeError, AssertionError, AttributeError, CheckpointError) as error:
-        grouped = " (loraplus_lr_ratio, text_encoder_lr and token_lr give parts their own rates)" if len(ratios) > 1 else ""
+        rated = " (loraplus_lr_ratio, text_encoder_lr and token_lr give parts their own rates)"
+        grouped = rated if len(ratios) > 1 else ""
         raise ConfigError(f"optimizer={name} cannot train this{grouped}: {error or type(error).__name__}") from None
     if not all(torch.equal(whole[key], going_on[key]) for key in whole):
         raise ConfigError(

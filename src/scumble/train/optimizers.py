@@ -51,7 +51,7 @@ OPTIMIZERS = {
     "Prodigy": Kind("prodigyopt.Prodigy", _PRODIGY, rate=1.0, lowest=0.1, highest=10.0),
     # Defazio et al. 2024, arXiv:2405.15682
     "AdamWScheduleFree": Kind("schedulefree.AdamWScheduleFree", highest=1e-1),
-    "SGD": Kind("torch.optim.SGD", {"momentum": 0.9}, rate=0.1, lowest=1e-4, highest=10.0, is_fused=True),
+    "SGD": Kind("torch.optim.SGD", {"momentum": 0.9}, rate=1.0, lowest=1e-3, highest=10.0, is_fused=True),
 }
 
 PACKAGES = {
