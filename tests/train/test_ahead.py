@@ -12,10 +12,11 @@ from scumble.config import DataConfig, OutputConfig, TrainConfig, from_values
 from scumble.data.captions import CaptionRule
 from scumble.data.scan import ScanRule
 from scumble.errors import BaseModelError, CheckpointError, ConfigError, DataError
-from scumble.train.ahead import name_of, refuse_missing_pictures, refuse_taken_name
+from scumble.train.ahead import name_of, refuse_missing_pictures
 from scumble.train.events import Prepared
 from scumble.train.loop import train
 from scumble.train.pictures import scan_pictures
+from scumble.train.taken_name import refuse_taken_name
 
 
 def test_no_pictures_or_none_of_that_name_are_refused(tmp_path):

@@ -25,7 +25,8 @@ from scumble.config import CompareConfig, GenerateConfig, TrainConfig, from_valu
 from scumble.errors import ConfigError, ScumbleError
 from scumble.mini.config import DemoConfig, PretrainConfig
 from scumble.processes import share_of
-from scumble.train.ahead import refuse_missing_pictures, refuse_taken_name
+from scumble.train.ahead import refuse_missing_pictures
+from scumble.train.taken_name import refuse_taken_name
 
 app = App(
     name="scumble",

@@ -1,9 +1,9 @@
-"""What can be said of a run before anything heavy is imported: whether its pictures are there, and its name is free."""
+"""What can be said of a run before anything heavy is imported: whether its pictures are there, and what it is called."""
 
 from pathlib import Path
 
-from scumble.config import DataConfig, OutputConfig
-from scumble.errors import CheckpointError, ConfigError, DataError
+from scumble.config import DataConfig
+from scumble.errors import ConfigError, DataError
 
 
 def refuse_missing_pictures(data: DataConfig) -> None:
@@ -19,25 +19,6 @@ def refuse_missing_pictures(data: DataConfig) -> None:
         )
     if data.folder is not None and not data.folder.exists():
         raise DataError(f"{data.folder}: no such folder")
-
-
-def refuse_taken_name(data: DataConfig, output: OutputConfig) -> None:
-    """Raise where a run lies in the folder that a new run would get.
-
-    Args:
-        data: names the pictures.
-        output: of the new run.
-    Raises:
-        CheckpointError: says how to go on with it, replace it, or call the new one.
-    """
-    name = output.name or name_of(data)
-    folder = output.output_dir / name
-    if output.resume or output.overwrite or not folder.is_dir():
-        return
-    from scumble.train.runfolder import RunFolder, another_run_in, holds_run  # imports torch
-
-    if holds_run(RunFolder(folder, name, "")):
-        raise CheckpointError(another_run_in(folder))
 
 
 def name_of(data: DataConfig) -> str:
