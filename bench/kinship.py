@@ -1,8 +1,9 @@
 """Does the kinship that `verify` states say what a LoRA does on a base? The judge's score beside the verdict.
 
 The LoRA is the demonstration's concept, a digit that no base has seen; a base keeps it the better the nearer it is to the
-one of training. The bases: the model in the box, two that were finetuned from it (another LoRA of the demonstration in its
-weights, at half and at full strength), and one made from another seed by the same recipe.
+one of training. The bases: the model in the box, some that were finetuned from it (a change of all its attention layers,
+learnt from the demonstration's other pictures, in its weights at several strengths), and one made from another seed by
+the same recipe.
 
     scumble demo --out demo --seed 0                  # 3 minutes on two cores
     scumble pretrain --out other --seed 1             # an hour
@@ -21,6 +22,7 @@ from pathlib import Path
 
 import torch
 
+from scumble.config import TrainConfig, from_values
 from scumble.config.edit import MergeConfig, VerifyConfig
 from scumble.edit.merge import merge
 from scumble.edit.verify import verify
@@ -32,15 +34,31 @@ from scumble.mini.captions import DIGIT_WORDS
 from scumble.mini.exam import BATCH_SIZE, CONCEPT, as_tensor, recipe
 from scumble.mini.judge import load_judge, score
 from scumble.mini.lessons import NEW_DIGIT, OLD_DIGITS, plain_prompts
+from scumble.train.loop import train
 
 FIRST_SEED, PICTURES = 5000, 90
-STRENGTHS = (0.5, 1.0)
+STRENGTHS = (0.125, 0.25, 0.5, 1.0)
+STEPS = 150
 
 
-def finetuned(style: Path, strength: float, work: Path) -> Path:
-    """The model in the box with another LoRA in its weights."""
+def learnt(pictures: Path, work: Path) -> Path:
+    """A change of all attention layers of the model in the box, learnt from pictures."""
+    values = {
+        "model": {"base": "mini"},
+        "data": {"folder": pictures},
+        "optimizer": {"learning_rate": 6e-3},
+        "training": {"max_train_steps": STEPS, "train_batch_size": 16, "device": "cpu"},
+        "output": {"output_dir": work, "name": "change", "overwrite": True},
+    }
+    for _ in train(from_values(TrainConfig, values)):
+        pass
+    return work / "change" / "change.safetensors"
+
+
+def finetuned(change: Path, strength: float, work: Path) -> Path:
+    """The model in the box with a change in its weights."""
     out = work / f"finetuned-{strength:g}"
-    merge(MergeConfig(lora=(style,), weights=(strength,), into="mini", out=out, overwrite=True))
+    merge(MergeConfig(lora=(change,), weights=(strength,), into="mini", out=out, overwrite=True))
     return out
 
 
@@ -78,9 +96,10 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
-    concept, style = (options.demo / name / f"{name}.safetensors" for name in ("concept", "style"))
+    concept = options.demo / "concept" / "concept.safetensors"
+    change = learnt(options.demo / "pictures" / "scanlines", options.work)
     bases = {"the model in the box": "mini"}
-    bases |= {f"finetuned, {strength:g}x": str(finetuned(style, strength, options.work)) for strength in STRENGTHS}
+    bases |= {f"finetuned, {strength:g}x": str(finetuned(change, strength, options.work)) for strength in STRENGTHS}
     bases["from another seed"] = str(options.other)
     rows = [row(name, base, concept) for name, base in bases.items()]
     scores = [

@@ -1,13 +1,23 @@
 """The demonstration: short, that it writes what it says; slow, that it reaches its figures."""
 
 import json
+from pathlib import Path
 
 import pytest
 
+from scripts import load_script
 from scumble.cli.app import main
 from scumble.errors import ScumbleError
-from scumble.mini.config import DemoConfig
+from scumble.mini.config import DemoConfig, PretrainConfig
 from scumble.mini.demo import demo
+from scumble.mini.pretrain import pretrain
+
+BENCH = Path(__file__).parents[2] / "bench"
+SHORT = {
+    "vae_steps": 2, "vae_batch_size": 2, "pool_size": 10, "denoiser_steps": 3, "denoiser_batch_size": 4, "judge_steps": 2,
+    "judge_batch_size": 4, "examine_rounds": 0,
+}  # fmt: skip
+"""Of a base that is not trained in full."""
 
 
 @pytest.fixture(scope="module")
@@ -63,3 +73,20 @@ def test_it_reaches_its_figures(whole):
     assert scores["concept"]["old"] >= scores["base"]["old"] - 0.02
     assert scores["style"]["style"] >= 0.95
     assert scores["both"]["together"] >= 0.90
+
+
+@pytest.mark.slow
+def test_kinship_is_in_the_order_of_what_the_lora_still_does(whole, tmp_path):
+    """On its own base, a finetuned one, and one from another seed; bench/kinship.py has one that was made in full."""
+    bench = load_script(BENCH / "kinship.py")
+    concept = whole / "concept" / "concept.safetensors"
+    list(pretrain(PretrainConfig(out=tmp_path / "other", seed=1, **SHORT)))
+    change = bench.learnt(whole / "pictures" / "scanlines", tmp_path)
+    near, distant = (bench.finetuned(change, strength, tmp_path) for strength in (0.25, 1.0))
+    rows = [bench.row(str(base), str(base), concept) for base in ("mini", near, distant, tmp_path / "other")]
+    assert [row["verdict"] for row in rows] == ["same", "near", "distant", "stranger"]
+    distances, scores = ([row[name] for row in rows] for name in ("distance", "nines with the LoRA"))
+    assert distances == sorted(distances)
+    assert scores == sorted(scores, reverse=True)
+    assert scores[1] > 0.9
+    assert scores[-1] < 0.3

@@ -105,7 +105,7 @@ def test_when_one_dies_the_other_saves_and_names_it(arguments, tmp_path):
     own = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
     both = [
         subprocess.Popen(
-            command(None, 1, [*arguments, "--max-train-steps", "5000", "--name", "long", "--checkpointing-steps", "5000"]),
+            command(None, 1, [*arguments, "--max-train-steps", "5000", "--name", "long"]),
             env={**os.environ, **own, "RANK": str(rank), "LOCAL_RANK": str(rank)},
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )

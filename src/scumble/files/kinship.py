@@ -10,8 +10,10 @@ from scumble.files.fingerprint import distance, fingerprint
 
 SAME, NEAR, DISTANT, STRANGER, UNKNOWN = "same", "near", "distant", "stranger", "unknown"
 
-BOUNDS = ((0.01, SAME), (0.3, NEAR), (1.0, DISTANT))
-"""Up to which distance of the layers which verdict holds; unrelated weights are about 1.4 apart."""
+BOUNDS = ((0.01, SAME), (0.12, NEAR), (1.0, DISTANT))
+"""Up to which distance of the layers which verdict holds; unrelated weights are about 1.4 apart. Of the digits of a LoRA of
+the model in the box a judge still sees all at 0.09, two thirds at 0.17, and none more than without it on a stranger
+(bench/kinship.py)."""
 
 EXPECT = {
     SAME: "",

@@ -14,8 +14,10 @@ from typing import Any
 
 from scumble.processes import Share
 
-BEAT_SECONDS, SILENCE_SECONDS = 0.5, 6.0
-"""How often each process says that it lives, and after how long without a word it is called lost."""
+BEAT_SECONDS, SILENCE_SECONDS, SUSPICIOUS_SECONDS = 0.5, 6.0, 2.0
+"""How often each process says that it lives, and after how long without a word it is called lost: sooner where a broken
+connection has already said that somebody is.
+"""
 
 GRACE_SECONDS = 3.0
 """How long a wait may take to end by itself once a process is lost."""
@@ -41,6 +43,7 @@ class Watch(threading.Thread):
         self.ended = threading.Event()
         self.found = threading.Event()
         self.words = ""
+        self.silence = SILENCE_SECONDS
         self.waiting_since: float | None = None
         self.place = 0
         store.set(f"name/{share.index}", f"process {share.index} of {share.count} on {socket.gethostname()}")
@@ -57,7 +60,7 @@ class Watch(threading.Thread):
                     beat = self.store.add(f"beat/{other}", 0)
                     if beat != beats[other][0] or self._has_left(other):
                         beats[other] = (beat, now)
-                silent = [other for other in others if now - beats[other][1] > SILENCE_SECONDS]
+                silent = [other for other in others if now - beats[other][1] > self.silence]
                 late = self._late(others, now)
                 words = self._in_words(silent, "does not answer any more") or self._in_words(
                     late, f"has not arrived where this one has waited for {self.timeout:g} s"
@@ -87,7 +90,8 @@ class Watch(threading.Thread):
         self.ended.set()
 
     def why(self) -> str:
-        """What was found, as a sentence, once it is; after a wait in vain, that nothing was."""
+        """What was found, as a sentence, once it is; after a wait in vain, that nothing was. A connection has broken."""
+        self.silence = SUSPICIOUS_SECONDS
         self.found.wait(SILENCE_SECONDS + 4 * BEAT_SECONDS)
         return self.words or "the connection to another process is lost"
 
