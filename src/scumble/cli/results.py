@@ -27,6 +27,7 @@ def _of_inspection(found: Any) -> list[str]:
         "alpha": _counts(found.alphas, "layers"),
         "targets": _targets(found.targets),
         "numbers": _counts(found.dtypes, "tensors"),
+        **({"words": _counts(found.words, "vectors")} if found.words else {}),
         **{what: f"{text:.300}" for what, text in found.said.items()},
     }
     width = max(map(len, facts))
@@ -67,6 +68,7 @@ def _of_converted(done: Any) -> list[str]:
         f"{done.path}: {done.num_layers} layers, for {done.made_for}",
         _error(done.error),
         f"  what other programs apply of it: {done.applied}",
+        *([] if done.words is None else [f"  its words, which this naming has no place for: {done.words}"]),
         *_left_out(done),
         *_no_tensors(done),
     ]

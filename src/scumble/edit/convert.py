@@ -24,7 +24,7 @@ from scumble.errors import ConfigError, LoraFileError, NamingError
 from scumble.families.checkpoint import read_header
 from scumble.files.detect import format_of
 from scumble.files.lorafile import LoraFile, LoraLayer
-from scumble.files.read import read_back, read_lora, write_lora
+from scumble.files.read import read_back, read_lora, write_lora, write_words
 
 ROUNDINGS = 16
 """How many times the rounding of its precision the numbers of a result may be off: some are scaled before."""
@@ -46,6 +46,7 @@ class Converted:
         left_out: names in the source of the layers and tensors that were not read; only where that was allowed.
         no_tensors: names of what a pickle held besides tensors.
         applied: what other programs apply of the result, in words.
+        words: the folder with the LoRA's words in files of their own, where the naming has no place for them.
     """
 
     path: Path
@@ -55,6 +56,7 @@ class Converted:
     left_out: tuple[str, ...] = ()
     no_tensors: tuple[str, ...] = ()
     applied: str = ""
+    words: Path | None = None
 
 
 def convert(config: ConvertConfig) -> Converted:
@@ -115,14 +117,28 @@ def _converted(config: ConvertConfig, given: GivenLora) -> Converted:
     if config.as_lora is not None:
         _refuse_idle_fit(config.as_lora, file)
         layers, _ = refitted([(1.0, file)], given.table, Size(rank=config.as_lora), dtype)
-        file = LoraFile(layers, after_change(file.metadata, "fitted_from", given.name))
+        metadata = after_change(file.metadata, "fitted_from", given.name)
+        file = LoraFile(layers, metadata, embeddings=file.embeddings)
+    apart = file.embeddings if (config.to or "kohya") != "kohya" else {}
+    if apart:
+        file = _without_words(given, file)
     written, error = _written(config, given, file, dtype)
+    words = write_words(replace(written, embeddings=apart), config.out)
     applied = in_words(readings_of(config.out, written, given.table))
-    return Converted(config.out, given.table.name, len(file.layers), error, given.file.left_out, applied=applied)
+    return Converted(
+        config.out, given.table.name, len(file.layers), error, given.file.left_out, applied=applied, words=words
+    )
+
+
+def _without_words(given: GivenLora, file: LoraFile) -> LoraFile:
+    """The layers alone, for a naming that has no place for words."""
+    if not file.layers:
+        raise LoraFileError(f"{given.path}: it holds words alone, for which this naming has no place: leave --to out")
+    return replace(file, embeddings={})
 
 
 def _refuse_idle_fit(rank: int, file: LoraFile) -> None:
-    largest = max(layer.rank for layer in file.layers.values())
+    largest = max((layer.rank for layer in file.layers.values()), default=0)
     if largest <= rank and all(_is_product(layer) for layer in file.layers.values()):
         raise ConfigError(
             f"as_lora={rank} would have no effect: every layer is a plain LoRA of rank {largest} or less; leave as_lora out"

@@ -50,7 +50,7 @@ class GivenLora:
             for name, tensor in layer.tensors.items()
             if name != MAGNITUDE
         }
-        widest = dtypes.pop()
+        widest = dtypes.pop() if dtypes else torch.float32
         for dtype in dtypes:
             widest = torch.promote_types(widest, dtype)
         return widest

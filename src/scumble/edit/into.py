@@ -12,6 +12,7 @@ from torch import Tensor
 from scumble.edit.change import MAGNITUDE, whole_change
 from scumble.edit.figures import Error, ErrorSum
 from scumble.edit.given import GivenLora, idle_words, kinship_of, left_out_of, read_given
+from scumble.edit.given_words import refuse_words_in
 from scumble.edit.output import check_file
 from scumble.edit.stream import Entry, bytes_of_tensor, contents, write_streamed
 from scumble.errors import BaseModelError, ConfigError, LoraFileError
@@ -74,6 +75,7 @@ def merge_into(
     table = table_of(model)
     given = [read_given(path, table=table, allow_partial=allow_partial) for path in paths]
     _refuse_taking_dora_away(given, weights)
+    refuse_words_in(given)
     merging = _Merging(table, list(zip(weights, given, strict=True)))
     if model.path.is_file():
         merging.rewrite(model.path, out)

@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from scumble.config.edit import InspectConfig
@@ -84,6 +84,7 @@ class Inspection:
         said: what its metadata tell: base, trigger, steps and so on; only what is there.
         metadata: all of it.
         left_out: names there of the layers and tensors that were not read; only where that was allowed.
+        words: word that it brings -> number of its vectors.
     """
 
     path: str
@@ -97,6 +98,7 @@ class Inspection:
     said: Mapping[str, str]
     metadata: Mapping[str, str]
     left_out: tuple[str, ...] = ()
+    words: Mapping[str, int] = field(default_factory=dict)
 
 
 def inspect(config: InspectConfig) -> Inspection:
@@ -123,6 +125,7 @@ def inspect(config: InspectConfig) -> Inspection:
         said={what: made_from_words(text) for what, names in SAID.items() if (text := _first(metadata, names))},
         metadata=metadata,
         left_out=given.file.left_out,
+        words={word: len(vectors["text_encoder"]) for word, vectors in given.file.embeddings.items()},
     )
 
 

@@ -10,6 +10,7 @@ import torch
 from scumble.config.edit import MergeConfig
 from scumble.edit.figures import Error
 from scumble.edit.given import GivenLora, idle_words, left_out_of, read_alike
+from scumble.edit.given_words import all_words, unweighted_words
 from scumble.edit.into import MergedBase, merge_into
 from scumble.edit.output import PRECISIONS, check_file, check_out
 from scumble.edit.provenance import after_merge, as_one_for
@@ -62,8 +63,10 @@ def merge(config: MergeConfig) -> Merged | MergedBase:
     weighted = list(zip(config.strengths, [one.file for one in given], strict=True))
     layers, error = refitted(weighted, table, Size(config.rank), dtype)
     metadata = after_merge(named_apart(given), config.strengths, config.out.stem)
-    write_lora(LoraFile(layers, as_one_for(metadata, table.identity)), config.out, dtype=dtype)
-    return Merged(config.out, table.name, len(layers), ranks_of(layers), error, left_out_of(given), idle_words(given))
+    file = LoraFile(layers, as_one_for(metadata, table.identity), embeddings=all_words(given))
+    write_lora(file, config.out, dtype=dtype)
+    notes = (*idle_words(given), *unweighted_words(given, config.strengths))
+    return Merged(config.out, table.name, len(layers), ranks_of(layers), error, left_out_of(given), notes)
 
 
 def named_apart(given: Sequence[GivenLora]) -> dict[str, LoraFile]:

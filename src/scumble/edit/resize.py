@@ -56,14 +56,14 @@ def resize(config: ResizeConfig) -> Resized:
     dtype = PRECISIONS[config.save_precision] if config.save_precision else given.dtype
     layers, error = refitted([(1.0, given.file)], given.table, Size(config.rank, config.energy), dtype)
     metadata = after_change(as_one_for(given.file.metadata, given.table.identity), "resized_from", given.name)
-    write_lora(LoraFile(layers, metadata), config.out, dtype=dtype)
+    write_lora(LoraFile(layers, metadata, embeddings=given.file.embeddings), config.out, dtype=dtype)
     return Resized(config.out, given.table.name, len(layers), before, ranks_of(layers), error, given.file.left_out)
 
 
 def ranks_of(layers: Mapping[str, LoraLayer]) -> tuple[int, int]:
-    """The smallest and the largest rank."""
+    """The smallest and the largest rank; 0 where there are no layers."""
     ranks = [layer.rank for layer in layers.values()]
-    return min(ranks), max(ranks)
+    return min(ranks, default=0), max(ranks, default=0)
 
 
 def _refuse_no_less(config: ResizeConfig, largest: int) -> None:
@@ -75,6 +75,8 @@ def _refuse_no_less(config: ResizeConfig, largest: int) -> None:
 
 
 def _refuse_others(path: Path, layers: Mapping[str, LoraLayer]) -> None:
+    if not layers:
+        raise LoraFileError(f"{path}: it holds words alone, which have no rank")
     others = sorted(key for key, layer in layers.items() if not is_plain(layer))
     if others:
         raise LoraFileError(

@@ -16,6 +16,7 @@ from scumble.files.namings import DIFFUSERS, PEFT_BEGIN, SGM, SHORT
 
 UNKNOWN = not_applied("it does not know these names")
 REFUSED = not_applied("it refuses the file")
+REFUSED_WITH_WORDS = not_applied("it refuses a file with words; convert --to diffusers takes them out")
 NO_OUT = not_applied("it drops q, k and v of a text encoder without out")
 OTHER_HALF = not_applied("it drops one of two namings in a file")
 THROUGH_PEFT = not_applied("load_lora_weights does not know these names, but PEFT's PeftModel does")
@@ -26,6 +27,8 @@ OWN = {"unet": ("unet.",), "text_encoder": ("text_encoder.",), "text_encoder_2":
 def effects(file: SeenFile) -> dict[str, Effect]:
     """What it makes of each layer."""
     layers = file.layers.values()
+    if file.has_words:
+        return dict.fromkeys(file.layers, REFUSED_WITH_WORDS)
     if all(PEFT_BEGIN in layer.begin for layer in layers):
         return dict.fromkeys(file.layers, THROUGH_PEFT)
     if any(layer.layer.algorithm != "lora" or "mid" in layer.layer.tensors for layer in layers):

@@ -27,6 +27,15 @@ RULES: Mapping[str, Rule] = {
 }
 """Program -> its rule."""
 
+OF_WORDS: Mapping[str, str] = {
+    "A1111": "its words too",
+    "ComfyUI": "its words as embedding:NAME, if their files lie among the embeddings",
+    "diffusers": "and its words by load_textual_inversion from their files",
+    "sd-scripts": "but not its words",
+    "LyCORIS": "but not its words",
+}
+"""Program -> what becomes of the words that a file brings."""
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -34,9 +43,11 @@ class Reading:
 
     Attributes:
         effects: canonical key -> what becomes of the layer.
+        of_words: what becomes of the words that the file brings; "" where there are none.
     """
 
     effects: Mapping[str, Effect]
+    of_words: str = ""
 
     @property
     def is_as_trained(self) -> bool:
@@ -47,10 +58,12 @@ class Reading:
     def words(self) -> str:
         """In words, with counts where layers differ."""
         counts = Counter(effect.words for effect in self.effects.values()).most_common()
+        of_words = [self.of_words] if self.of_words else []
         if len(counts) == 1:
-            return counts[0][0]
+            return ", ".join([counts[0][0], *of_words])
         counts.sort(key=lambda item: item[0] != WHOLE.words)  # what is right comes first
-        return "; ".join(f"{count} of {len(self.effects)} layers {words}" for words, count in counts)
+        said = [f"{count} of {len(self.effects)} layers {words}" for words, count in counts]
+        return "; ".join([*said, *of_words])
 
 
 def readings_of(path: Path, file: LoraFile, table: LayerTable) -> dict[str, Reading]:
@@ -65,7 +78,8 @@ def readings_of(path: Path, file: LoraFile, table: LayerTable) -> dict[str, Read
     """
     names, _ = read_files(path)
     looked_at = seen(file, names, table)
-    return {program: Reading(rule(looked_at)) for program, rule in RULES.items()}
+    of_words = OF_WORDS if file.embeddings else {}
+    return {program: Reading(rule(looked_at), of_words.get(program, "")) for program, rule in RULES.items()}
 
 
 def distance(reading: Reading, file: LoraFile, table: LayerTable) -> float:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from scumble.edit.change import MAGNITUDE
 from scumble.edit.programs.effects import Effect
 from scumble.families.layers import LayerTable
+from scumble.files.embeddings import BUNDLE
 from scumble.files.lorafile import LoraFile, LoraLayer
 from scumble.files.spelling import Written, as_written
 
@@ -62,11 +63,13 @@ class SeenFile:
         layers: of the file, by canonical key.
         table: layers of the base.
         metadata: the file's.
+        has_words: whether it brings words.
     """
 
     layers: Mapping[str, Seen]
     table: LayerTable
     metadata: Mapping[str, str]
+    has_words: bool = False
 
     @property
     def has_two_encoders(self) -> bool:
@@ -95,6 +98,7 @@ def seen(file: LoraFile, names: Mapping[str, object], table: LayerTable) -> Seen
         names: of its tensors.
         table: layers of the base.
     """
-    written = as_written(names, table.paths())
+    of_layers = {name for name in names if not name.startswith(BUNDLE)}
+    written = as_written(of_layers, table.paths()) if of_layers else {}
     layers = {key: Seen(key, file.layers[key], how) for key, how in written.items() if key in file.layers}
-    return SeenFile(layers, table, file.metadata)
+    return SeenFile(layers, table, file.metadata, bool(file.embeddings))
