@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from scumble.config import OptimizerConfig, TrainConfig, from_values, merged, read_toml
+from scumble.config.optimizer import Schedule
 from scumble.errors import CheckpointError, ConfigError
 from scumble.train.events import Planned, Stepped
 from scumble.train.loop import train
@@ -20,7 +21,6 @@ from scumble.train.optimizer_state import restore_state, state_of
 from scumble.train.optimizer_trial import try_out
 from scumble.train.optimizers import OPTIMIZERS, PACKAGES, find_optimizer
 from scumble.train.plan import make_plan
-from scumble.train.schedule import Schedule
 
 BY_PATH = ["torch.optim.NAdam", "torch.optim.RMSprop", "pytorch_optimizer.SOAP", "schedulefree.SGDScheduleFree"]
 EVERY = [*OPTIMIZERS, *BY_PATH]

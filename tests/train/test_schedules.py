@@ -6,7 +6,8 @@ import pytest
 import torch
 from diffusers.optimization import get_scheduler
 
-from scumble.train.schedule import FALLING, Rates, Schedule, usual_floor, usual_warmup
+from scumble.config.optimizer import FALLING, Schedule
+from scumble.train.schedule import Rates, usual_floor, usual_warmup
 
 PEAK, STEPS = 3e-4, 40
 WITH_WARM_UP = [name for name in get_args(Schedule) if name not in ("constant", "one_cycle")]

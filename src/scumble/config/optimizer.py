@@ -6,7 +6,12 @@ from pydantic import AfterValidator, Field
 
 from scumble.config.section import Also, Rule, Section
 
+Schedule = Literal[
+    "constant", "constant_with_warmup", "linear", "cosine", "cosine_with_restarts", "polynomial", "rex", "one_cycle"
+]
+
 FALLING = ("linear", "cosine", "cosine_with_restarts", "polynomial", "rex", "one_cycle")
+"""Those that end at the floor."""
 
 
 def _arguments(entries: tuple[str, ...]) -> tuple[str, ...]:
@@ -44,17 +49,7 @@ class OptimizerConfig(Section):
     ] = None
     scale_lr: Annotated[bool, Field(description="multiply the rate by batch size x accumulation steps")] = False
     lr_scheduler: Annotated[
-        Literal[
-            "constant",
-            "constant_with_warmup",
-            "linear",
-            "cosine",
-            "cosine_with_restarts",
-            "polynomial",
-            "rex",
-            "one_cycle",
-        ]
-        | None,
+        Schedule | None,
         Field(
             description="how the rate moves, per optimizer step; none = cosine, or constant for a schedule-free optimizer"
         ),

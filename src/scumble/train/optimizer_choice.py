@@ -6,12 +6,13 @@ from typing import Any
 import torch
 
 from scumble.config import OptimizerConfig
+from scumble.config.optimizer import FALLING, Schedule
 from scumble.errors import ConfigError
 from scumble.train.optimizer import build_optimizer
 from scumble.train.optimizer_arguments import SETTINGS, as_arguments, changed, own_settings, read_arguments
 from scumble.train.optimizer_trial import try_out
 from scumble.train.optimizers import OPTIMIZERS, Found, find_optimizer, is_averaging
-from scumble.train.schedule import FALLING, Schedule, usual_floor, usual_warmup
+from scumble.train.schedule import usual_floor, usual_warmup
 
 
 def choose_optimizer(opt: OptimizerConfig, advised_rate: float, num_steps: int, per_step: int) -> dict[str, object]:

@@ -2,14 +2,8 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
-Schedule = Literal[
-    "constant", "constant_with_warmup", "linear", "cosine", "cosine_with_restarts", "polynomial", "rex", "one_cycle"
-]
-
-FALLING = ("linear", "cosine", "cosine_with_restarts", "polynomial", "rex", "one_cycle")
-"""Those that end at the floor."""
+from scumble.config.optimizer import FALLING, Schedule
 
 ONE_CYCLE_START = 25
 """One-cycle begins at its peak divided by this."""
