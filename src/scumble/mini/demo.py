@@ -68,7 +68,7 @@ def demo(config: DemoConfig) -> Iterator[Event]:
     write_concept(out / "pictures" / "nines", split(handwriting, "base", "demo"), config.seed)  # no nine was seen
     write_style(out / "pictures" / "scanlines", split(handwriting, "demo"), config.seed)
     yield Noted(f"{out / 'pictures'}: two folders of 24 pictures of handwriting that the base never saw")
-    yield from train(_concept(config))
+    yield from train(concept_config(config))
     yield from train(_style(config))
     painter = _painter(config)
     marks: dict[str, Marks] = {}
@@ -123,7 +123,7 @@ def _train_config(config: DemoConfig, name: str, pictures: Path, steps: int, mor
     return from_values(TrainConfig, merged(values, more))
 
 
-def _concept(config: DemoConfig) -> TrainConfig:
+def concept_config(config: DemoConfig) -> TrainConfig:
     """Nines, with pictures of the old digits, drawn by the base, beside them."""
     old = " | ".join(class_prompts(NUM_CLASS_IMAGES))
     more = {
