@@ -2,14 +2,13 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from scumble.check.estimate import Estimate, estimate
 from scumble.check.miniature import PICTURES
-from scumble.check.probe import Probe
+from scumble.check.probe import Probe, resident_bytes
 from scumble.config import CheckConfig, TrainConfig, from_values
 from scumble.data.buckets import Size
 from scumble.families.find import DEFAULT_BASE
@@ -55,7 +54,7 @@ class Forecast:
         notes: what training would tell besides, but for what the findings tell too.
         probe: what its miniature said, where there was one.
         estimate: what the whole run takes by that; None = there are no figures.
-        kept_bytes: of the latents and text states that the process holds and its miniature did not.
+        kept_bytes: of what this process holds and its miniature did not: latents, text states, and what planning left.
     """
 
     base: str
@@ -84,7 +83,7 @@ class Forecast:
         """Of memory at most: on a GPU of tensors, elsewhere of the process, which holds the latents; None = not measured."""
         if self.probe is None or self.estimate is None:
             return None
-        return self.probe.peak_bytes + (0 if self.device.startswith("cuda") else self.kept_bytes)
+        return self.probe.peak_bytes + (self.kept_bytes if self.device == "cpu" else 0)
 
 
 def train_config(config: CheckConfig, base: str | None) -> TrainConfig:
@@ -136,8 +135,13 @@ def forecast(plan: Plan, probe: Probe | None, planning_seconds: float | None = N
         tuple(_notes(plan)),
         probe,
         None if probe is None or probe.problem else estimate(plan, probe, planning_seconds),
-        max(0, cache_bytes - _cache_bytes(plan, plan.cuts[:PICTURES], plan.cuts[:PICTURES])),
+        max(0, cache_bytes - _cache_bytes(plan, plan.cuts[:PICTURES], plan.cuts[:PICTURES])) + _left_by_planning(probe),
     )
+
+
+def _left_by_planning(probe: Probe | None) -> int:
+    """Bytes that planning left in this process, and that a run has too, beyond those of the miniature where it began."""
+    return 0 if probe is None or probe.start_bytes == 0 else max(0, resident_bytes() - probe.start_bytes)
 
 
 def _notes(plan: Plan) -> Iterator[str]:

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from time import monotonic
 
+import psutil
 import torch
 
 from scumble.check.costs import Costs, Timed, costs_of
@@ -31,6 +32,7 @@ class Probe:
 
     Attributes:
         peak_bytes: on a GPU what tensors took at most, elsewhere the whole process.
+        start_bytes: of the process when its run began.
         size: of its largest pictures, in pixels.
         pictures: the sizes of the pictures it ran on, in pixels.
         costs: of its parts.
@@ -42,6 +44,7 @@ class Probe:
     """
 
     peak_bytes: int = 0
+    start_bytes: int = 0
     size: Size = (0, 0)
     pictures: tuple[Size, ...] = ()
     costs: Costs = field(default_factory=Costs)
@@ -63,7 +66,7 @@ def probe(plan: Plan) -> Probe:
         seconds = monotonic() - started
     lines = done.stdout.decode("utf-8", "replace").splitlines()
     if done.returncode == 0 and lines:
-        said = _from_json(lines[-1])
+        said = from_json(lines[-1])
         return replace(said, startup_seconds=max(0.0, seconds - said.costs.total))
     if done.returncode < 0:
         return Probe(problem=f"the system ended it by signal {-done.returncode}: likely not enough memory")
@@ -81,6 +84,7 @@ def run_here(plan: Plan) -> Probe:
         torch.cuda.reset_peak_memory_stats(plan.device)
     plan.base.empty_denoiser()  # imports what a run has imported when it was planned
     size = max((size for _, size in plan.cuts), key=lambda size: size[0] * size[1])
+    start_bytes = resident_bytes()
     started, timed = monotonic(), list[Timed]()
     try:
         timed.extend((event, monotonic() - started) for event in run_plan(plan))
@@ -89,6 +93,7 @@ def run_here(plan: Plan) -> Probe:
     run = folder_of(plan)
     return Probe(
         peak_bytes=_peak_bytes(plan.device),
+        start_bytes=start_bytes,
         size=size,
         pictures=tuple(size for _, size in plan.cuts),
         costs=costs_of(timed),
@@ -96,6 +101,11 @@ def run_here(plan: Plan) -> Probe:
         lora_bytes=bytes_of(run.lora),
         checkpoint_bytes=max(bytes_of(path) for path in run.checkpoints.iterdir()),
     )
+
+
+def resident_bytes() -> int:
+    """What this process has in memory now."""
+    return int(psutil.Process().memory_info().rss)
 
 
 def bytes_of(place: Path) -> int:
@@ -126,15 +136,14 @@ def _peak_bytes(device: torch.device) -> int:
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
         return int(line.split()[1]) * 1024
     if sys.platform == "win32":
-        import psutil
-
         return int(psutil.Process().memory_info().peak_wset)
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # macOS counts bytes
 
 
-def _from_json(line: str) -> Probe:
+def from_json(line: str) -> Probe:
+    """What `main` printed."""
     values = json.loads(line)
     costs = values.pop("costs")
     return Probe(
