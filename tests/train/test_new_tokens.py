@@ -188,3 +188,50 @@ def test_a_word_that_is_missing_from_a_caption_is_said(settings, photos):
 def test_what_would_do_nothing_is_refused(settings, changes, says):
     with pytest.raises(ConfigError, match=says):
         list(train(settings(**changes)))
+
+
+def test_lengths_are_not_kept_by_an_optimizer_that_steps_other_numbers(settings):
+    with pytest.raises(ConfigError, match="keep_token_norm with AdamWScheduleFree"):
+        list(train(settings(**alone(keep_token_norm=True), optimizer={"optimizer": "AdamWScheduleFree"})))
+
+
+@pytest.mark.slow
+def test_a_new_word_alone_makes_the_model_in_the_box_draw_what_it_never_saw(tmp_path):
+    from scumble.config import TrainConfig, from_values
+    from scumble.families.find import open_base
+    from scumble.files.read import read_lora
+    from scumble.generate.painter import Painter
+    from scumble.generate.recipe import LoraUse
+    from scumble.mini.exam import as_tensor, recipe
+    from scumble.mini.handwriting import read_handwriting, split
+    from scumble.mini.judge import load_judge, score
+    from scumble.mini.lessons import plain_prompts, write_concept
+
+    pictures = tmp_path / "nines"
+    write_concept(pictures, split(read_handwriting(), "base", "demo"), 0)
+    for caption in pictures.glob("*.txt"):
+        caption.write_text(caption.read_text(encoding="utf-8").replace("nine", "qz"), encoding="utf-8")
+    values = {
+        "model": {"base": "mini"},
+        "data": {"folder": pictures},
+        "tokens": {"new_tokens": ["qz=digit"], "num_vectors": 4, "tokens_only": True},
+        "optimizer": {"learning_rate": 6e-3},
+        "training": {"max_train_steps": 300, "train_batch_size": 16, "device": "cpu"},
+        "objective": {"snr_gamma": 5.0},
+        "validation": {"validation_steps": 300},
+        "output": {"output_dir": tmp_path / "runs", "report_to": "none"},
+    }
+    list(train(from_values(TrainConfig, values)))
+    base = open_base("mini")
+    painter = Painter.load(base, torch.device("cpu"), torch.float32)
+    painter.add_lora("qz", read_lora(tmp_path / "runs" / "nines" / "nines.safetensors", base.layer_paths()))
+    judge = load_judge()
+    prompts = [prompt.replace("nine", "qz") for _, prompt in plain_prompts([9], 30)]
+
+    def nines(loras):
+        recipes = [recipe(prompt, 5000 + index, loras) for index, prompt in enumerate(prompts)]
+        answers = score(judge, as_tensor([each.image for each in painter.paint(recipes, 30)])).answers("digit")
+        return sum(answer == "nine" for answer in answers) / len(answers)
+
+    assert nines(()) < 0.2
+    assert nines((LoraUse("qz"),)) > 0.4

@@ -9,6 +9,7 @@ from scumble.adapters.base import Adapter
 from scumble.adapters.build import new_adapter
 from scumble.adapters.pack import store
 from scumble.adapters.weight import weight_of
+from scumble.errors import ConfigError
 from scumble.families.apply import attach_adapters, frozen_layer, lora_adapters
 from scumble.families.base import TextEncoder
 from scumble.files.fingerprint import fingerprint
@@ -19,6 +20,7 @@ from scumble.train.new_words import TrainedWords, start_remarks, trained_words, 
 from scumble.train.objective import objective_of
 from scumble.train.optimizer import adapter_groups
 from scumble.train.optimizer_choice import build_chosen, text_ratio_of
+from scumble.train.optimizers import is_averaging
 from scumble.train.plan import Plan
 from scumble.train.recipes import dropout_of, recipe_for
 from scumble.train.session import Session
@@ -87,6 +89,11 @@ def _session(
         storage=plan.storage,
         seed=config.training.seed,
     )
+    if words.keeps_lengths and is_averaging(session.optimizer):
+        raise ConfigError(
+            f"keep_token_norm with {optimizer.optimizer}: it steps other numbers than those to be used, whose lengths would "
+            "not be kept; leave one of them out"
+        )
     if optimizer.ema_decay is not None:
         session.average = Average(session.adapter, optimizer.ema_decay)
     return session
