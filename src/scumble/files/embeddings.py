@@ -15,7 +15,7 @@ from torch import Tensor
 from scumble.errors import LoraFileError
 from scumble.files.atomic import write_together
 from scumble.files.encode import encode
-from scumble.files.places import FILE_SUFFIX, plain_name
+from scumble.files.places import FILE_SUFFIX
 
 Embeddings = Mapping[str, Mapping[str, Tensor]]
 """Word -> model part of a text encoder -> its vectors there, [V, D]; as many in each."""
@@ -130,11 +130,6 @@ def refuse_misfits(embeddings: Embeddings, widths: Mapping[str, int], base: str)
 
 def _listed(widths: Mapping[str, int]) -> str:
     return " and ".join(str(widths[part]) for part in sorted(widths))
-
-
-def words_beside(lora: Path) -> Path:
-    """The folder beside a LoRA in which its words lie in files of their own."""
-    return lora.with_name(f"{plain_name(lora.name)}-words")
 
 
 def write_embeddings(embeddings: Embeddings, folder: Path, metadata: Mapping[str, str]) -> list[Path]:

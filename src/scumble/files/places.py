@@ -22,6 +22,11 @@ def plain_name(name: str) -> str:
     return next((name.removesuffix(suffix) for suffix in SUFFIXES if name.endswith(suffix)), name)
 
 
+def words_beside(lora: Path) -> Path:
+    """The folder beside a LoRA in which its words lie in files of their own."""
+    return lora.with_name(f"{plain_name(lora.name)}-words")
+
+
 def lora_of(file: Path) -> Path:
     """The LoRA that a safetensors file is, or whose PEFT folder it lies in."""
     if file.name != WEIGHTS:

@@ -10,11 +10,11 @@ from torch import Tensor
 from scumble.errors import LoraFileError, NamingError
 from scumble.files.atomic import write_together
 from scumble.files.detect import format_of
-from scumble.files.embeddings import BUNDLE, words_beside, write_embeddings
+from scumble.files.embeddings import BUNDLE, write_embeddings
 from scumble.files.folder import laid_out, peft_files, read_files, without_settings
 from scumble.files.guard import refuse_non_finite
 from scumble.files.lorafile import Format, LoraFile
-from scumble.files.places import SETTINGS
+from scumble.files.places import SETTINGS, words_beside
 from scumble.registry import load
 
 IN_FULL = (".dora_scale", ".lora_magnitude_vector", ".lora_magnitude_vector.weight")

@@ -13,8 +13,7 @@ from filelock import FileLock, Timeout
 
 from scumble.errors import CheckpointError
 from scumble.files.atomic import write_atomically
-from scumble.files.embeddings import words_beside
-from scumble.files.places import SUFFIXES
+from scumble.files.places import SUFFIXES, words_beside
 from scumble.train import journal
 
 ENDS = ("", "-best", "-average", "-last")
