@@ -33,7 +33,9 @@ def plan(photos, tiny_base, tmp_path):
 SAMPLES = {"validation": {"validation_prompt": "a dog|a cat", "num_validation_images": 2, "sample_steps": 4}}
 
 
-@pytest.mark.parametrize("changes", [{"optimizer": {"ema_decay": 0.9}}, SAMPLES, {"data": {"random_flip": True, "center_crop": False}}])
+@pytest.mark.parametrize(
+    "changes", [{"optimizer": {"ema_decay": 0.9}}, SAMPLES, {"data": {"random_flip": True, "center_crop": False}}]
+)
 def test_a_miniature_foretells_what_the_run_writes_and_how_often(plan, tmp_path, changes):
     run = plan(**changes)
     assert missing_from_cache(run) == (len(run.encoded), 4)
