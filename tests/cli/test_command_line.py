@@ -160,7 +160,9 @@ def test_what_is_not_there_yet_or_called_otherwise_says_so(scumble, words, said)
 
 
 def test_all_that_is_not_there_yet_is_said_at_once(scumble):
-    code, _, errors = scumble("train", "--max_train_samples", "9", "--push_to_hub", "--report_to=clearml", "--rank", "4")
+    code, _, errors = scumble(
+        "train", "--max_train_samples", "9", "--push_to_hub", "--report_to=clearml", "--rank", "4"
+    )
     assert code == 2
     assert [
         flag for flag in ("--max_train_samples:", "--push_to_hub:", "--report_to=clearml") if flag not in errors

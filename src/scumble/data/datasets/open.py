@@ -98,7 +98,9 @@ def open_dataset(request: Request, cache: Path) -> OpenedDataset:
         f"{begin}, split {request.split}, pictures in column {picture}, {texts}: {counted(record.rows, 'row')}, "
         f"{counted(record.pictures, 'picture')}" + (f", {without} without a caption" if caption and without else "")
     )
-    return OpenedDataset(folder, said, caption if record.captions else None, found.revision, record.notes, is_of_rows=True)
+    return OpenedDataset(
+        folder, said, caption if record.captions else None, found.revision, record.notes, is_of_rows=True
+    )
 
 
 def _as_it_is(request: Request, found: FoundDataset, begin: str) -> OpenedDataset:
