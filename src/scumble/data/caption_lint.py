@@ -20,43 +20,11 @@ MOST_WORDS_OF_A_TAG = 3.5
 
 FUNCTION_WORDS = frozenset(
     [
-        "a",
-        "an",
-        "and",
-        "are",
-        "as",
-        "at",
-        "be",
-        "by",
-        "for",
-        "from",
-        "has",
-        "he",
-        "her",
-        "his",
-        "in",
-        "into",
-        "is",
-        "it",
-        "its",
-        "of",
-        "on",
-        "or",
-        "she",
-        "that",
-        "the",
-        "their",
-        "there",
-        "these",
-        "they",
-        "this",
-        "those",
-        "to",
-        "was",
-        "were",
-        "with",
+        "a", "an", "and", "are", "as", "at", "be", "by", "for", "from", "has", "he", "her", "his", "in", "into",
+        "is", "it", "its", "of", "on", "or", "she", "that", "the", "their", "there", "these", "they", "this",
+        "those", "to", "was", "were", "with",
     ]
-)
+)  # fmt: skip
 """Words of which every English sentence is full."""
 
 _MOJIBAKE = re.compile(r"[\u0080-\u00ff\u0152\u0153\u0160\u0161\u0178\u017d\u017e\u0192\u02c6\u02dc\u2013-\u2122]{2,}")
