@@ -10,11 +10,13 @@ the processors' time, for which OMP_NUM_THREADS=1 is best, and the load is writt
 """
 
 import argparse
+import dataclasses
 import datetime
 import json
 import os
 import pickle
 import platform
+import resource
 import shutil
 import statistics
 import subprocess
@@ -53,10 +55,12 @@ def plan_here(arguments: list[str]) -> None:
     _, bound, _ = app.parse_args(["train", *arguments], exit_on_error=False, print_error=False)
     values = nested(TrainConfig, bound.arguments.get("flags", TrainFlags()))
     plan = make_plan(from_values(TrainConfig, merged(values, {"data": {"folder": bound.arguments["folder"]}})))
-    told = forecast(plan, measured := probe(plan), time.monotonic() - started)
+    planning_seconds, planning_processor_seconds = time.monotonic() - started, time.process_time()
+    measured = probe(plan)
+    told = forecast(plan, measured, planning_seconds)
     if told.estimate is None:
         raise SystemExit(measured.problem)
-    busy = forecast(plan, in_processor_seconds(plan), time.process_time())
+    busy = forecast(plan, in_processor_seconds(plan), planning_processor_seconds)
     figures = {"peak_gb": told.peak_bytes / 1e9, "seconds": told.seconds, "processor_seconds": busy.seconds}
     print(json.dumps({**figures, "a_step": told.estimate.seconds_a_step}))
 
@@ -67,10 +71,14 @@ def in_processor_seconds(plan: Any) -> Any:
     from scumble.check.probe import from_json
 
     code = "import time, scumble.check.probe as probe; probe.monotonic = time.process_time; probe.main()"
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     with tempfile.TemporaryDirectory() as folder:
         small = pickle.dumps(in_miniature(plan, Path(folder)))
         said = subprocess.run([sys.executable, "-c", code], input=small, stdout=subprocess.PIPE, check=True).stdout
-    return from_json(said.decode().splitlines()[-1])
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    measured = from_json(said.decode().splitlines()[-1])
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return dataclasses.replace(measured, startup_seconds=used - measured.costs.total)
 
 
 def timed(command: list[str]) -> tuple[dict[str, float], str]:

@@ -61,13 +61,13 @@ class Counts:
     samples: int
 
 
-def estimate(plan: Plan, probe: Probe, planning_seconds: float | None = None) -> Estimate:
+def estimate(plan: Plan, probe: Probe, planning_seconds: float = 0.0) -> Estimate:
     """What the run of a plan takes.
 
     Args:
         plan: the run.
         probe: its miniature, without a problem.
-        planning_seconds: it took to plan; None = as long as the miniature to start.
+        planning_seconds: it took to plan.
     """
     costs, counts = probe.costs, counts_of(plan)
     a_step = _seconds_a_step(plan, probe)
@@ -75,7 +75,9 @@ def estimate(plan: Plan, probe: Probe, planning_seconds: float | None = None) ->
     drawn = 0 if plan.classes is not None else -(-(plan.config.prior.num_class_images or 0) // BATCH_SIZE)
     validated = sum(_area(plan.cuts[index][1]) for index in plan.validated) / sum(map(_area, probe.pictures))
     other = (
-        (probe.startup_seconds if planning_seconds is None else planning_seconds)
+        max(
+            planning_seconds, probe.startup_seconds
+        )  # both import; planning looks at pictures too, the process ends too
         + drawn * costs.classes
         + (costs.first_latents + (pictures - 1) * costs.latents if pictures else 0.0)
         + (costs.first_text + (captions - 1) * costs.text if captions else 0.0)

@@ -107,13 +107,13 @@ def base_here() -> str | None:
     return str(Path(found).parent) if isinstance(found, str) else None
 
 
-def forecast(plan: Plan, probe: Probe | None, planning_seconds: float | None = None) -> Forecast:
+def forecast(plan: Plan, probe: Probe | None, planning_seconds: float = 0.0) -> Forecast:
     """What the plan of a training says, and what its miniature said.
 
     Args:
         plan: the training.
         probe: its miniature, where there was one.
-        planning_seconds: it took to plan; None = as long as the miniature to start.
+        planning_seconds: it took to plan.
     """
     train = plan.config.training
     a_step = train.samples_a_step
