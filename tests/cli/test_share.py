@@ -17,6 +17,7 @@ network_train_unet_only = true
 network_args = ["conv_dim=1", "conv_alpha=1"]
 max_train_steps = 4
 random_crop = true
+face_crop_aug_range = "2,4"
 output_name = "dog"
 """
 
@@ -31,10 +32,11 @@ def kohya(tmp_path, tiny_base, photos):
 def test_what_was_imported_is_taken_by_training(scumble, kohya):
     code, out, _ = scumble("import", kohya)
     assert code == 0
-    assert "random_crop = true" in out
+    assert "face_crop_aug_range" in out
     code, out, err = scumble("train", "--config", "scumble.toml", "--dry-run", "--no-probe")
     assert (code, err) == (0, "")
     assert "rank 2" in out
+    assert "cut at random" in out
 
 
 def test_importing_never_replaces_a_file_unasked(scumble, kohya, tmp_path):
