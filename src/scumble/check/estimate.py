@@ -75,9 +75,8 @@ def estimate(plan: Plan, probe: Probe, planning_seconds: float = 0.0) -> Estimat
     drawn = 0 if plan.classes is not None else -(-(plan.config.prior.num_class_images or 0) // BATCH_SIZE)
     validated = sum(_area(plan.cuts[index][1]) for index in plan.validated) / sum(map(_area, probe.pictures))
     other = (
-        max(
-            planning_seconds, probe.startup_seconds
-        )  # both import; planning looks at pictures too, the process ends too
+        # both import; besides, planning looks at the pictures, and the process ends
+        max(planning_seconds, probe.startup_seconds)
         + drawn * costs.classes
         + (costs.first_latents + (pictures - 1) * costs.latents if pictures else 0.0)
         + (costs.first_text + (captions - 1) * costs.text if captions else 0.0)
