@@ -62,6 +62,9 @@ def test_tensorboard_shows_every_step_once_after_a_kill(reporting, tmp_path):
     whole, killed = (curves(tmp_path / runs / "photos" / "tensorboard") for runs in ("runs", "killed"))
     assert [step for step, _ in whole["loss/training"]] == [1, 2, 3, 4]
     assert [step for step, _ in whole["loss/held_out"]] == [0, 2, 4]
+    parts = [[value for _, value in whole[f"held_out_by_timesteps/{number}_of_4"]] for number in range(1, 5)]
+    means = [sum(at) / 4 for at in zip(*parts, strict=True)]
+    assert means == pytest.approx([value for _, value in whole["loss/held_out"]], rel=1e-5)
     assert killed == whole
     files = (tmp_path / runs / "photos" / "photos.safetensors" for runs in ("runs", "killed"))
     assert len({file_hash(file) for file in files}) == 1

@@ -63,11 +63,21 @@ def tracked(events: Iterator[Event], trackers: Sequence[Tracker]) -> Iterator[Ev
 def _log(event: Event, tracker: Tracker) -> None:
     match event:
         case Stepped():
-            tracker.log({"loss/training": event.loss, "learning_rate": event.learning_rate}, event.step)
+            tracker.log(_of_step(event.loss, event.learning_rate), event.step)
         case Validated():
-            tracker.log({"loss/held_out": event.loss}, event.step)
+            tracker.log(_of_validation(event.loss, event.bands), event.step)
         case Sampled():
             tracker.picture("samples", event.path, event.step)
+
+
+def _of_step(loss: float, learning_rate: float) -> dict[str, float]:
+    return {"loss/training": loss, "learning_rate": learning_rate}
+
+
+def _of_validation(loss: float, bands: Sequence[float]) -> dict[str, float]:
+    """The held-out loss, and that of each part of the timesteps, from little noise to much."""
+    parts = {f"held_out_by_timesteps/{number}_of_{len(bands)}": each for number, each in enumerate(bands, 1)}
+    return {"loss/held_out": loss, **parts}
 
 
 def _repeat(run: RunFolder, step: int, tracker: Tracker) -> None:
@@ -81,9 +91,9 @@ def _repeat(run: RunFolder, step: int, tracker: Tracker) -> None:
             latest[entry["step"], entry["kind"]] = entry
     for (at, kind), told in sorted(latest.items()):
         if kind == "stepped":
-            tracker.log({"loss/training": told["loss"], "learning_rate": told["learning_rate"]}, at)
+            tracker.log(_of_step(told["loss"], told["learning_rate"]), at)
         elif kind == "validated":
-            tracker.log({"loss/held_out": told["loss"]}, at)
+            tracker.log(_of_validation(told["loss"], told["bands"]), at)
         elif Path(told["path"]).exists():
             tracker.picture("samples", Path(told["path"]), at)
 
