@@ -9,6 +9,7 @@ from scumble.errors import DivergedError
 from scumble.generate.events import Noted
 from scumble.train.checkpoint import read_newest_checkpoint
 from scumble.train.events import Finished, Stepped, Validated
+from scumble.train.loop import train
 from scumble.train.plan import make_plan
 from scumble.train.recovery import MOST_IN_A_ROW
 
@@ -184,3 +185,15 @@ def test_a_base_that_is_not_finite_is_no_fault_of_a_step(settings, monkeypatch):
     for policy in ("stop", "skip", "rollback"):
         with pytest.raises(DivergedError, match="the held-out loss after step 0 is nan"):
             play(settings(on_nan(policy, output_dir=make_plan(settings()).folder / policy)))
+
+
+def test_steps_that_float16_leaves_out_are_counted_and_told(common, monkeypatch):
+    """The scale begins too high on purpose: the first steps overflow until it has come down."""
+    scaler = torch.amp.GradScaler
+    monkeypatch.setattr("torch.amp.GradScaler", lambda device, enabled: scaler(device, 2.0**40, enabled=enabled))
+    events = list(train(common({"training": {"mixed_precision": "fp16", "max_train_steps": 40}})))
+    (said,) = [event for event in events if isinstance(event, Noted) and "beyond float16" in event.text]
+    count = int(said.text.split()[0])
+    assert 1 <= count < 40
+    assert said.warning == (count > 2)
+    assert "of 40 steps did nothing" in said.text

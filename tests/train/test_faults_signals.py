@@ -47,6 +47,7 @@ def test_every_signal_saves_first_and_a_resumed_run_is_exact(settings, whole, tm
         _, errors = process.communicate(timeout=60)
         assert process.returncode == code, errors
         assert "Traceback" not in errors
+        assert "stopping after this step" in errors
         assert f"stopped by {name}" in errors
         assert "--resume goes on" in errors
         found = read_newest_checkpoint(checkpoints)

@@ -14,12 +14,14 @@ class Faults:
         rate_factor: what the learning rate is multiplied with since the run went back.
         skipped: numbers, from 1, of the optimizer steps that are left out.
         returns: (step that failed, step gone back to), in the order in which that happened.
+        overflowed: steps that did nothing because their gradient was beyond float16.
     """
 
     parts: int = 1
     rate_factor: float = 1.0
     skipped: set[int] = field(default_factory=set)
     returns: list[tuple[int, int]] = field(default_factory=list)
+    overflowed: int = 0
 
     def skipped_in_a_row(self, step: int) -> int:
         """How many steps before this one, without a gap, are left out."""
@@ -44,6 +46,7 @@ class Faults:
             "rate_factor": self.rate_factor,
             "skipped": sorted(self.skipped),
             "returns": self.returns,
+            "overflowed": self.overflowed,
         }
 
     @classmethod
@@ -54,4 +57,5 @@ class Faults:
             float(state["rate_factor"]),
             set(map(int, state["skipped"])),
             [(int(failed), int(back)) for failed, back in state["returns"]],
+            int(state["overflowed"]),
         )

@@ -41,7 +41,7 @@ from scumble.train.start import start_session
 from scumble.train.step import advance, memory_ran_out
 from scumble.train.tracker import open_trackers, tracked
 from scumble.train.validation import band_names, measure
-from scumble.train.verdicts import memorised, overfitted
+from scumble.train.verdicts import memorised, verdicts
 
 MEMORY_ADVICE = (
     "try gradient_checkpointing, a smaller train_batch_size with more gradient_accumulation_steps, "
@@ -268,9 +268,7 @@ def _finish(plan: Plan, run: RunFolder, session: Session, material: Material, ke
         write_words(lora, path)
     for what, result in made.items():
         yield Saved(result.step, result.path, what)
-    overfits = overfitted(plan, session, material)
-    if overfits is not None:
-        yield overfits
+    yield from verdicts(plan, session, material)
     if session.best_step == 0:
         yield Noted(f"no validation was better than that of the start: {run.best_lora.name} is the start", warning=True)
     yield Saved(session.step, _checkpoint(plan, run, session), "checkpoint")

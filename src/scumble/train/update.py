@@ -21,8 +21,10 @@ def update(session: Session, learning_rate: float, clip: float) -> None:
         group["lr"] = learning_rate * group["faster"]
     scaler.unscale_(optimizer)
     norm = nn.utils.clip_grad_norm_(list(session.adapter.values()), clip if clip > 0 else float("inf"))
-    if not scaler.is_enabled() and not torch.isfinite(norm):
-        raise session.diverged(f"the gradient of step {session.step + 1} has norm {float(norm)}")
+    if not torch.isfinite(norm):
+        if not scaler.is_enabled():
+            raise session.diverged(f"the gradient of step {session.step + 1} has norm {float(norm)}")
+        session.faults.overflowed += 1
     scaler.step(optimizer)  # in float16 it skips a step whose gradient overflowed, and lowers the scale
     scaler.update()
     if session.average is not None:

@@ -1,6 +1,6 @@
 """What a run says of itself at its end: whether it overfitted, and whether its samples are copies of its pictures."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from PIL import Image
@@ -15,8 +15,25 @@ from scumble.train.plan import Plan
 from scumble.train.session import Session
 from scumble.train.validation import measure
 
+MANY = 0.05
+"""Share of steps that may do nothing in float16 without being worth a warning: a few are, each time the scale is raised."""
 
-def overfitted(plan: Plan, session: Session, material: Material) -> Noted | None:
+
+def verdicts(plan: Plan, session: Session, material: Material) -> Iterator[Noted]:
+    """What is to be said at the end of a run."""
+    overflowed = session.faults.overflowed
+    if overflowed:
+        advice = "; mixed_precision bf16 or a lower learning rate helps" if overflowed > MANY * session.step else ""
+        yield Noted(
+            f"{overflowed} of {session.step} steps did nothing, because their gradient was beyond float16{advice}",
+            warning=bool(advice),
+        )
+    overfits = _overfitted(plan, session, material)
+    if overfits is not None:
+        yield overfits
+
+
+def _overfitted(plan: Plan, session: Session, material: Material) -> Noted | None:
     """What the held-out pictures say of the steps after the best one; None where there is nothing to say."""
     if not plan.split.held_out or session.best_step >= session.step:
         return None
