@@ -98,7 +98,7 @@ def seen(file: LoraFile, names: Mapping[str, object], table: LayerTable) -> Seen
         names: of its tensors.
         table: layers of the base.
     """
-    of_layers = {name for name in names if not name.startswith(BUNDLE)}
+    of_layers = [name for name in names if not name.startswith(BUNDLE)]  # in their order, which diffusers goes by
     written = as_written(of_layers, table.paths()) if of_layers else {}
     layers = {key: Seen(key, file.layers[key], how) for key, how in written.items() if key in file.layers}
     return SeenFile(layers, table, file.metadata, bool(file.embeddings))
