@@ -16,13 +16,13 @@ from scumble import registry
 from scumble.captioning.events import Captioned, Reviewed
 from scumble.captioning.review import MARK
 from scumble.captioning.run import caption
-from scumble.captioning.share import share_of
 from scumble.captioning.writable import refuse_unwritable
 from scumble.cli.app import exit_code
 from scumble.config import CaptionConfig, from_values
 from scumble.data.scan import scan_folder
 from scumble.errors import CaptionerError, ConfigError, DataError
 from scumble.generate.events import Noted
+from scumble.processes import share_of
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ from scumble.captioning.found import (
     twins,
 )
 from scumble.captioning.review import check_page, write_page
-from scumble.captioning.share import Share, device_of, gathered, meeting, share_of
+from scumble.captioning.share import gathered, meeting
 from scumble.captioning.wording import Wording, is_worded, worded
 from scumble.captioning.writable import refuse_unwritable
 from scumble.config.caption import CaptionConfig
@@ -29,8 +29,9 @@ from scumble.data.names import FIRST, counted, name_in
 from scumble.data.pictures import PictureRule, decode_picture
 from scumble.errors import DataError
 from scumble.files.atomic import write_atomically
-from scumble.generate.device import is_out_of_memory, memory_advice
+from scumble.generate.device import device_of, is_out_of_memory, memory_advice
 from scumble.generate.events import Noted
+from scumble.processes import Share, share_of
 
 
 def caption(config: CaptionConfig) -> Iterator[Event]:

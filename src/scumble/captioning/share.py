@@ -1,66 +1,14 @@
 """Several processes, as torchrun or accelerate start them: each takes its share, and the first one hears of all."""
 
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar
 
-import torch
-
-from scumble.errors import ConfigError, ScumbleError
-from scumble.generate.device import choose_device
+from scumble.errors import ScumbleError
+from scumble.processes import Item, Share
 
 PATIENCE = timedelta(days=30)
 """How long a process that is done waits for the others."""
-
-Item = TypeVar("Item")
-
-
-@dataclass(frozen=True)
-class Share:
-    """Which process of how many this is, counted from 0; `local_index` counts on this machine."""
-
-    index: int = 0
-    count: int = 1
-    local_index: int = 0
-
-    @property
-    def words(self) -> str:
-        """The end of a sentence about what it has; empty where it has everything."""
-        return "" if self.count == 1 else f" for process {self.index + 1} of {self.count}"
-
-    def of(self, items: Sequence[Item]) -> Sequence[Item]:
-        """Every `count`-th item, from `index` on."""
-        return items[self.index :: self.count]
-
-
-def share_of(environment: Mapping[str, str] = os.environ) -> Share:
-    """The share that torchrun's variables give to this process.
-
-    Raises:
-        ConfigError: variables that cannot be, or without an address at which the processes meet.
-    """
-    count = environment.get("WORLD_SIZE", "1")
-    index = environment.get("RANK", "0")
-    if not (count.isdecimal() and index.isdecimal() and int(index) < int(count)):
-        raise ConfigError(f"found RANK={index} and WORLD_SIZE={count}: start several processes with torchrun")
-    if int(count) > 1 and "MASTER_ADDR" not in environment:
-        raise ConfigError(f"found WORLD_SIZE={count} without MASTER_ADDR: start several processes with torchrun")
-    return Share(int(index), int(count), int(environment.get("LOCAL_RANK", index)))
-
-
-def device_of(share: Share, name: str | None) -> torch.device:
-    """The device of a process: of several GPUs each takes its own.
-
-    Raises:
-        ConfigError: no such device here.
-    """
-    device = choose_device(name)
-    if device.type == "cuda" and name in (None, "cuda") and share.count > 1:
-        return torch.device("cuda", share.local_index % torch.cuda.device_count())
-    return device
 
 
 @contextmanager
