@@ -30,10 +30,9 @@ from scumble.families.find import open_base
 from scumble.files.read import read_lora
 from scumble.generate.painter import Painter
 from scumble.generate.recipe import LoraUse
-from scumble.mini.captions import DIGIT_WORDS
-from scumble.mini.exam import BATCH_SIZE, CONCEPT, as_tensor, recipe
-from scumble.mini.judge import load_judge, score
-from scumble.mini.lessons import NEW_DIGIT, OLD_DIGITS, plain_prompts
+from scumble.mini.exam import CONCEPT, digits_seen
+from scumble.mini.judge import load_judge
+from scumble.mini.lessons import NEW_DIGIT, OLD_DIGITS
 from scumble.train.loop import train
 
 FIRST_SEED, PICTURES = 5000, 90
@@ -64,10 +63,7 @@ def finetuned(change: Path, strength: float, work: Path) -> Path:
 
 def share(painter: Painter, digits: Sequence[int], loras: tuple[LoraUse, ...]) -> float:
     """The share of pictures in which the judge sees the digit that was asked for."""
-    asked = plain_prompts(digits, PICTURES)
-    recipes = [recipe(prompt, FIRST_SEED + index, loras) for index, (_, prompt) in enumerate(asked)]
-    pictures = as_tensor([picture.image for picture in painter.paint(recipes, BATCH_SIZE)])
-    return score(load_judge(), pictures).share("digit", [DIGIT_WORDS[digit] for digit, _ in asked])
+    return digits_seen(painter, load_judge(), digits, PICTURES, FIRST_SEED, loras)
 
 
 def row(name: str, base: str, concept: Path) -> dict[str, object]:

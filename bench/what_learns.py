@@ -26,13 +26,12 @@ from scumble.config import TrainConfig, from_values, merged
 from scumble.families.find import open_base
 from scumble.files.read import read_lora
 from scumble.generate.painter import Painter
-from scumble.mini.captions import DIGIT_WORDS
 from scumble.mini.config import DemoConfig
 from scumble.mini.demo import concept_config
-from scumble.mini.exam import BATCH_SIZE, CONCEPT, as_tensor, recipe
+from scumble.mini.exam import CONCEPT, digits_seen
 from scumble.mini.handwriting import read_handwriting, split
-from scumble.mini.judge import load_judge, score
-from scumble.mini.lessons import NEW_DIGIT, OLD_DIGITS, plain_prompts, write_concept
+from scumble.mini.judge import load_judge
+from scumble.mini.lessons import NEW_DIGIT, OLD_DIGITS, write_concept
 from scumble.train.events import Finished
 from scumble.train.loop import train
 
@@ -120,10 +119,7 @@ def share(lora: Path, digits: list[int] | tuple[int, ...]) -> float:
     model = open_base("mini")
     painter = Painter.load(model, torch.device("cpu"), torch.float32)
     painter.add_lora(CONCEPT.name, read_lora(lora, model.layer_paths()))
-    asked = plain_prompts(digits, PICTURES)
-    recipes = [recipe(prompt, FIRST_SEED + index, (CONCEPT,)) for index, (_, prompt) in enumerate(asked)]
-    drawn = as_tensor([picture.image for picture in painter.paint(recipes, BATCH_SIZE)])
-    return score(load_judge(), drawn).share("digit", [DIGIT_WORDS[digit] for digit, _ in asked])
+    return digits_seen(painter, load_judge(), digits, PICTURES, FIRST_SEED, (CONCEPT,))
 
 
 def main() -> None:

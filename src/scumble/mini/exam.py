@@ -82,6 +82,15 @@ def examine_variants(painter: Painter, judge: Judge, count: int, first_seed: int
         )
 
 
+def digits_seen(
+    painter: Painter, judge: Judge, digits: Sequence[int], count: int, first_seed: int, loras: Sequence[LoraUse]
+) -> float:
+    """The share of `count` pictures in which the judge sees the digit that was asked for, in ink on paper."""
+    asked = plain_prompts(digits, count)
+    scores = _judged(painter, judge, asked, first_seed, loras)
+    return scores.share("digit", [DIGIT_WORDS[digit] for digit, _ in asked])
+
+
 def _judged(
     painter: Painter, judge: Judge, asked: Sequence[tuple[int, str]], first_seed: int, loras: Sequence[LoraUse]
 ) -> Scores:
