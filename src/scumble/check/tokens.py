@@ -10,7 +10,7 @@ import torch
 from scumble.data.scan import Example
 from scumble.errors import BaseModelError
 from scumble.families.base import BaseModel
-from scumble.families.chunks import COMMA_REACH, Prompt
+from scumble.families.chunks import Prompt, surely_seen
 from scumble.families.clip import Clip
 from scumble.families.vocabulary import END, clip_tokenizer
 from scumble.generate.prompt import cut_off
@@ -80,12 +80,12 @@ def cut_captions(examples: Sequence[Example], base: BaseModel | None, num_chunks
         BaseModelError: a caption is long, and there is nothing to count its tokens with.
     """
     room = USUAL_TOKENS if base is None else base.max_tokens
-    surely_seen = room + (num_chunks - 1) * (room - COMMA_REACH)
+    enough_room = surely_seen(room, num_chunks)
     suspects = [
         (example.path, caption)
         for example in examples
         for caption in example.captions
-        if len(caption.encode("utf-8", "replace")) > surely_seen or "BREAK" in caption
+        if len(caption.encode("utf-8", "replace")) > enough_room or "BREAK" in caption
     ]  # a token is one byte or more
     if not suspects:
         return []

@@ -121,3 +121,13 @@ def _end_of_chunk(tokens: Sequence[Token], room: int, comma: int | None, joined:
             if tokens[end - 1][0] == comma:
                 return end
     return room
+
+
+def surely_seen(room: int, num_chunks: int) -> int:
+    """Tokens of a prompt that fit into so many chunks wherever its commas stand.
+
+    Args:
+        room: tokens of a chunk.
+        num_chunks: chunks that there are.
+    """
+    return room + (num_chunks - 1) * (room - COMMA_REACH)

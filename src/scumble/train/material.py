@@ -10,7 +10,7 @@ from scumble.data.cache import TensorCache, default_cache_dir
 from scumble.data.encode import Latents, PictureEncoder, each_caption
 from scumble.data.scan import Scan
 from scumble.families.base import Autoencoder, TextEncoder, TextState, frame_at
-from scumble.families.chunks import COMMA_REACH
+from scumble.families.chunks import surely_seen
 from scumble.generate.events import Noted
 from scumble.generate.prompt import cut_off
 from scumble.train.batches import Batch, Mixture, Pool
@@ -204,11 +204,11 @@ def picture_encoder(plan: Plan, cache: TensorCache, load_autoencoder: Callable[[
 def _cut_captions(plan: Plan, captions: Sequence[str], load_encoder: Callable[[], TextEncoder]) -> Iterator[Noted]:
     """A warning for captions of which the text encoder does not see the end."""
     room, num_chunks = plan.base.max_tokens, plan.config.data.num_chunks
-    surely_seen = room + (num_chunks - 1) * (room - COMMA_REACH)
+    enough_room = surely_seen(room, num_chunks)
     suspects = [
         caption
         for caption in dict.fromkeys(captions)
-        if len(caption.encode()) + more_tokens(caption, plan.new_words) > surely_seen or "BREAK" in caption
+        if len(caption.encode()) + more_tokens(caption, plan.new_words) > enough_room or "BREAK" in caption
     ]  # a token is one byte or more
     if not suspects:
         return
