@@ -15,10 +15,10 @@ LEVELS = (
     {"errors"},
     {"config", "processes", "registry"},
     {"adapters"},
-    {"files", "data"},
+    {"files", "data", "page"},
     {"families"},
     {"train", "generate", "edit", "upscale", "captioning"},
-    {"compare", "check", "mini", "runs", "doctor"},
+    {"compare", "check", "metrics", "mini", "report", "runs", "sweep", "doctor"},
     {"cli", "web"},
     {"", "__main__"},  # the package's own front: names for Python users, and `python -m scumble`
 )

@@ -14,7 +14,7 @@ from PIL import Image
 
 from scumble import registry
 from scumble.captioning.events import Captioned, Reviewed
-from scumble.captioning.review import MARK
+from scumble.captioning.review import COMMAND
 from scumble.captioning.run import caption
 from scumble.captioning.writable import refuse_unwritable
 from scumble.cli.app import exit_code
@@ -22,6 +22,7 @@ from scumble.config import CaptionConfig, from_values
 from scumble.data.scan import scan_folder
 from scumble.errors import CaptionerError, ConfigError, DataError
 from scumble.generate.events import Noted
+from scumble.page import mark_of
 from scumble.processes import share_of
 
 
@@ -419,7 +420,7 @@ def test_the_page_is_written_anew_and_no_file_of_another_s_is(run, folder, tmp_p
     assert place.read_text() == "<p>a page of my own</p>" and written(folder) == {}
     for _ in range(2):
         _, _, reviewed = run(review=tmp_path / "page.html")
-    assert MARK in (tmp_path / "page.html").read_text(encoding="utf-8") and reviewed.number("kept") == 7
+    assert mark_of(COMMAND) in (tmp_path / "page.html").read_text(encoding="utf-8") and reviewed.number("kept") == 7
     for odd in ("page.txt", "nowhere/page.html"):
         with pytest.raises(ConfigError, match=r"must end in \.html|there is no folder"):
             run(review=tmp_path / odd)

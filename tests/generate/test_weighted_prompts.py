@@ -112,8 +112,8 @@ def settings_of(recipe):
     return Settings(recipe.width, recipe.height, recipe.steps, recipe.guidance_scale, recipe.sampler)
 
 
-def same(a, b):
-    return bool((np.asarray(a.image) == np.asarray(b.image)).all())
+def same(a, b, tolerance=0):
+    return bool(np.abs(np.asarray(a.image, dtype=int) - np.asarray(b.image, dtype=int)).max() <= tolerance)
 
 
 @pytest.mark.parametrize(
@@ -152,8 +152,8 @@ def test_a_picture_does_not_depend_on_the_length_of_its_neighbours_prompts(paint
     recipes = [RECIPE, replace(RECIPE, prompt=LONG), replace(RECIPE, negative_prompt=LONG), RECIPE]
     together = painter.paint(recipes, batch_size=4)
     for one, recipe in zip(together, recipes, strict=True):
-        assert same(one, painter.paint([recipe])[0])
-    assert not same(together[0], together[1])
+        assert same(one, painter.paint([recipe])[0], tolerance=1)  # some processors add up a batch in another order
+    assert not same(together[0], together[1], tolerance=1)
 
 
 def test_a_lora_of_the_text_encoder_acts_on_every_chunk(painter, make_lora, make_layer):

@@ -1,14 +1,10 @@
 """The review page: one HTML file with the captions beside the pictures, which opens offline and prints well."""
 
-import base64
 import re
 from collections import Counter
 from collections.abc import Sequence
 from html import escape
-from io import BytesIO
 from pathlib import Path
-
-from PIL import Image
 
 from scumble.captioning.events import Outcome
 from scumble.captioning.writable import refuse_unwritable
@@ -17,15 +13,15 @@ from scumble.data.names import counted, name_in, root_of
 from scumble.data.pictures import USUAL, PictureRule, read_picture
 from scumble.errors import ConfigError, DataError
 from scumble.files.atomic import write_atomically
+from scumble.page import html_page, image_tag, mark_of, thumbnail
 
 MOST_PICTURES = 1000
 """A page of more is slow to open; the rest is counted."""
 
 MOST_WORDS = 40
 THUMBNAIL_PX = 240
-JPEG_QUALITY = 82
-MARK = '<meta name="generator" content="scumble caption">'
-"""By this a page is known that may be written anew."""
+COMMAND = "caption"
+"""The command whose pages may be written anew."""
 
 KINDS = {
     "failed": ("no caption", "pictures without a caption"),
@@ -35,31 +31,16 @@ KINDS = {
 """Kind of outcome -> what a picture is marked with, what the counts say; in the order of the page."""
 
 STYLE = """
-:root { --ink: #262626; --faint: #605e5a; --paper: #faf9f6; --card: #ffffff; --line: #dddad2; --good: #1b6e3c;
-  --bad: #a3271b; color-scheme: light dark; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e8e6e1; --faint: #a5a29b; --paper: #1b1a18; --card: #262522;
-  --line: #403e39; --good: #7cc79a; --bad: #f0938a; } }
-* { box-sizing: border-box; }
-body { font: 16px/1.5 Georgia, "Noto Serif", serif; color: var(--ink); background: var(--paper); max-width: 78rem;
-  margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.9rem; margin-bottom: .2rem; overflow-wrap: anywhere; } h2 { margin-top: 2.2rem; font-size: 1.3rem; }
-.faint { color: var(--faint); font-size: .9rem; }
-table { border-collapse: collapse; } td { padding: .2rem 1rem .2rem 0; border-bottom: 1px solid var(--line); }
-td:first-child { text-align: right; font-variant-numeric: tabular-nums; }
 .words { columns: 12rem; padding: 0; list-style: none; } .words li { break-inside: avoid; }
 .words b { display: inline-block; min-width: 2.2rem; text-align: right; margin-right: .7rem; font-weight: normal;
   color: var(--faint); font-variant-numeric: tabular-nums; }
 .pictures { display: grid; grid-template-columns: repeat(auto-fill, minmax(21rem, 1fr)); gap: 1rem; }
-figure { display: flex; gap: .9rem; margin: 0; padding: .8rem; background: var(--card); border: 1px solid var(--line);
-  border-radius: .4rem; break-inside: avoid; }
-.thumb { flex: 0 0 8rem; } .thumb img { display: block; max-width: 100%; max-height: 12rem; margin: 0 auto; }
+.pictures figure { display: flex; gap: .9rem; padding: .8rem; }
+.thumb { flex: 0 0 8rem; } .thumb img { max-height: 12rem; margin: 0 auto; }
 .none { padding: 2.5rem 0; text-align: center; border: 1px dashed var(--line); }
-figcaption { min-width: 0; overflow-wrap: anywhere; } figcaption p { margin: .3rem 0 0; }
-.file { font: .82rem/1.4 ui-monospace, monospace; color: var(--faint); } .written { color: var(--good); }
-.failed, .failed ~ p { color: var(--bad); }
-@media print { :root { --ink: #262626; --faint: #605e5a; --paper: white; --card: white; --line: #dddad2;
-  --good: #1b6e3c; --bad: #a3271b; } body { max-width: none; margin: 0; } .pictures { display: block; columns: 2; }
-  figure { margin-bottom: .6rem; } }
+figcaption { min-width: 0; margin-top: 0; } figcaption p { margin: .3rem 0 0; }
+.written { color: var(--good); } .failed, .failed ~ p { color: var(--bad); }
+@media print { .pictures { display: block; columns: 2; } .pictures figure { margin-bottom: .6rem; } }
 """
 
 
@@ -75,7 +56,7 @@ def check_page(page: Path) -> None:
     if not page.parent.is_dir():
         raise ConfigError(f"review={page}: there is no folder {page.parent}")
     refuse_unwritable(page.parent, f"review={page}", "; give --review another place")
-    if page.exists() and MARK.encode() not in page.read_bytes()[:1000]:
+    if page.exists() and mark_of(COMMAND).encode() not in page.read_bytes()[:1000]:
         raise ConfigError(f"review={page}: a file that captioning did not write; give --review another name")
 
 
@@ -107,16 +88,17 @@ def write_page(
 {f'<p class="faint">The first {len(shown)}; {left_out} more are not shown.</p>' if left_out else ""}
 <div class="pictures">
 {"".join(_figure(outcome, root, rule) for outcome in shown)}</div>"""
-    text = (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">{MARK}<title>{escape(title)}</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head>\n<body>{body}</body></html>\n'
-    )
+    text = html_page(title, body, COMMAND, STYLE)
     write_atomically(page, text.encode("utf-8", errors="replace"))
 
 
 def _counts(outcomes: Sequence[Outcome]) -> str:
     counts: Counter[str] = Counter(outcome.kind for outcome in outcomes)
-    rows = (f"<tr><td>{counts[kind]}</td><td>{words}</td></tr>" for kind, (_, words) in KINDS.items() if counts[kind])
+    rows = (
+        f'<tr><td><span class="number">{counts[kind]}</span></td><td>{words}</td></tr>'
+        for kind, (_, words) in KINDS.items()
+        if counts[kind]
+    )
     return f"<table>{''.join(rows)}</table>"
 
 
@@ -148,7 +130,4 @@ def _thumbnail(path: Path, rule: PictureRule) -> str:
         image = read_picture(path, rule)
     except DataError:
         return '<div class="none faint">not to be read</div>'
-    image.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.LANCZOS)
-    content = BytesIO()
-    image.save(content, "JPEG", quality=JPEG_QUALITY)
-    return f'<img alt="" src="data:image/jpeg;base64,{base64.b64encode(content.getvalue()).decode()}">'
+    return image_tag(thumbnail(image, THUMBNAIL_PX), "jpeg")

@@ -1,51 +1,17 @@
-"""The report's looks: one HTML file that holds its pictures, opens offline, prints well, and is dark where the reader is."""
+"""What the report on a folder of pictures needs beyond the common page: pictures with what is said of them."""
 
-import base64
-import tempfile
-from collections.abc import Iterable, Sequence
 from html import escape
-from pathlib import Path
 
 from scumble.data.names import counted
 from scumble.data.scan import Example
-from scumble.errors import ConfigError
+from scumble.page import image_tag
 
-MARK = '<meta name="generator" content="scumble check">'
-"""By this a page is known that may be written anew."""
+COMMAND = "check"
+"""The command whose pages may be written anew."""
 
 STYLE = """
-:root { --ink: #262626; --faint: #605e5a; --paper: #faf9f6; --card: #ffffff; --line: #dddad2; --good: #1b6e3c;
-  --bad: #a3271b; --warn: #8a5a00; --bar: #b9c9bf; color-scheme: light dark; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e8e6e1; --faint: #a5a29b; --paper: #1b1a18; --card: #262522;
-  --line: #403e39; --good: #7cc79a; --bad: #f0938a; --warn: #e2b866; --bar: #4a5f52; } }
-* { box-sizing: border-box; }
-body { font: 16px/1.5 Georgia, "Noto Serif", "Noto Serif CJK SC", serif; color: var(--ink); background: var(--paper);
-  max-width: 76rem; margin: 2rem auto; padding: 0 1.2rem; }
-h1 { font-size: 1.9rem; line-height: 1.2; margin: 0; overflow-wrap: anywhere; }
-h2 { margin: 2.4rem 0 .8rem; font-size: 1.3rem; border-bottom: 1px solid var(--line); padding-bottom: .2rem; }
-h3 { margin: 1.4rem 0 .4rem; font-size: 1rem; } p { margin: .4rem 0; } ul { margin: .4rem 0; padding-left: 1.2rem; }
-header { display: flex; gap: 1rem; align-items: baseline; flex-wrap: wrap; }
-.verdict { font-weight: bold; padding: .1rem .7rem; border: 2px solid; border-radius: 1rem; white-space: nowrap; }
-.good { color: var(--good); } .bad { color: var(--bad); } .warn { color: var(--warn); }
-.faint { color: var(--faint); font-size: .9rem; } .file { font: .8rem/1.4 ui-monospace, monospace; color: var(--faint);
-  overflow-wrap: anywhere; }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(9rem, 1fr)); gap: .8rem; margin: 1.2rem 0; }
-.tiles div { background: var(--card); border: 1px solid var(--line); border-radius: .4rem; padding: .6rem .9rem; }
-.tiles b { display: block; font-size: 1.35rem; line-height: 1.3; white-space: nowrap; font-variant-numeric: tabular-nums; }
-.wide { overflow-x: auto; } .wide td, .wide th { white-space: nowrap; }
-table { border-collapse: collapse; max-width: 100%; } th { font-weight: normal; color: var(--faint); text-align: left; }
-th, td { padding: .25rem 1.2rem .25rem 0; border-bottom: 1px solid var(--line); vertical-align: middle;
-  overflow-wrap: anywhere; }
-.number { display: block; text-align: right; max-width: 5rem; font-variant-numeric: tabular-nums; white-space: nowrap; }
-.bar { display: inline-block; height: .8rem; background: var(--bar); border-radius: .15rem; vertical-align: middle; }
 .shape { display: inline-block; border: 1.5px solid var(--faint); vertical-align: middle; }
-.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(10.5rem, 1fr)); gap: .8rem; }
-.cards.small { grid-template-columns: repeat(auto-fill, minmax(7.6rem, 1fr)); gap: .6rem; } .small .file { font-size: .72rem; }
-figure { margin: 0; padding: .5rem; background: var(--card); border: 1px solid var(--line); border-radius: .4rem;
-  break-inside: avoid; min-width: 0; }
 figure .frame { display: flex; align-items: center; justify-content: center; aspect-ratio: 1; }
-figure img { display: block; max-width: 100%; max-height: 100%; object-fit: contain; }
-figcaption { margin-top: .4rem; font-size: .85rem; line-height: 1.35; overflow-wrap: anywhere; }
 figcaption .words { display: block; max-height: 4.1em; overflow: hidden; }
 .group { display: flex; flex-wrap: wrap; gap: .6rem; padding: .6rem 0; border-bottom: 1px solid var(--line);
   break-inside: avoid; } .group figure { width: 8.5rem; }
@@ -54,73 +20,7 @@ figcaption .words { display: block; max-height: 4.1em; overflow: hidden; }
   text-indent: -3.3rem; }
 .frequencies b { display: inline-block; min-width: 2.6rem; text-indent: 0; text-align: right; margin-right: .7rem; font-weight: normal;
   color: var(--faint); font-variant-numeric: tabular-nums; }
-@media print { :root { --ink: #262626; --faint: #605e5a; --paper: white; --card: white; --line: #dddad2; --good: #1b6e3c;
-  --bad: #a3271b; --warn: #8a5a00; --bar: #b9c9bf; } body { max-width: none; margin: 0; font-size: 11pt; }
-  .cards { grid-template-columns: repeat(4, 1fr); } .cards.small { grid-template-columns: repeat(6, 1fr); }
-  h2 { break-after: avoid; } }
 """
-
-
-def check_page(page: Path) -> None:
-    """Refuse a place for the page that is not there, cannot be written to, or holds something else.
-
-    Raises:
-        ConfigError: says which.
-    """
-    folder = page.resolve().parent
-    if not folder.is_dir():
-        raise ConfigError(f"report={page}: there is no folder {page.parent}")
-    try:
-        is_taken = page.exists() and (page.is_dir() or MARK.encode() not in page.read_bytes()[:1000])
-        with tempfile.TemporaryFile(dir=folder):  # whether a file may be made there only making one tells
-            pass
-    except OSError as error:
-        raise ConfigError(
-            f"report={page}: the page cannot be written to {folder} ({error.strerror}); give --report another place"
-        ) from None
-    if is_taken:
-        raise ConfigError(f"report={page}: something that check did not write; give --report another name")
-
-
-def html_page(title: str, body: str) -> str:
-    """The whole file."""
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">{MARK}<title>{escape(title)}</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head>\n<body>\n{body}\n</body></html>\n'
-    )
-
-
-def section(title: str, *parts: str) -> str:
-    """A heading and what is under it; "" where nothing is."""
-    body = "\n".join(part for part in parts if part)
-    return f"<h2>{escape(title)}</h2>\n{body}\n" if body else ""
-
-
-def tiles(facts: Iterable[tuple[str, str]]) -> str:
-    """Large figures, each with what it counts."""
-    cells = "".join(
-        f'<div><b>{escape(figure)}</b><span class="faint">{escape(words)}</span></div>' for figure, words in facts
-    )
-    return f'<div class="tiles">{cells}</div>'
-
-
-def items(texts: Sequence[str], kind: str = "") -> str:
-    """A list of sentences; "" where there is none."""
-    if not texts:
-        return ""
-    return f'<ul class="{kind}">{"".join(f"<li>{escape(text)}</li>" for text in texts)}</ul>'
-
-
-def wide(table: str) -> str:
-    """A table whose cells keep to one line; where the window is narrow, it moves sideways."""
-    return f'<div class="wide">{table}</div>' if table else ""
-
-
-def rows(heads: Sequence[str], cells: Iterable[Sequence[str]]) -> str:
-    """A table whose cells are HTML already; "" where it has no row."""
-    lines = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>\n" for row in cells)
-    head = f"<tr>{''.join(f'<th>{escape(head)}</th>' for head in heads)}</tr>\n" if heads else ""
-    return f"<table>{head}{lines}</table>" if lines else ""
 
 
 def figure(example: Example, name: str, *words: str) -> str:
@@ -148,4 +48,4 @@ def more(number: int, what: str) -> str:
 def _image(example: Example) -> str:
     if example.look is None or not example.look.thumbnail:
         return ""
-    return f'<img alt="" src="data:image/jpeg;base64,{base64.b64encode(example.look.thumbnail).decode()}">'
+    return image_tag(example.look.thumbnail, "jpeg")

@@ -7,13 +7,14 @@ from pathlib import Path
 from scumble.check.events import Checked
 from scumble.check.findings import Findings, Seen
 from scumble.check.forecast import Forecast
-from scumble.check.page import check_page, figure, html_page, items, more, rows, section, tiles, wide
+from scumble.check.page import COMMAND, STYLE, figure, more
 from scumble.check.words import forecast_words
 from scumble.data.buckets import Size
 from scumble.data.caption_lint import CaptionFindings, is_telling
 from scumble.data.names import counted, listed, name_in, root_of
 from scumble.data.scan import Example
 from scumble.files.atomic import write_atomically
+from scumble.page import html_page, items, rows, section, tiles, wide
 
 MOST_CARDS, MOST_GROUPS, MOST_OF_A_GROUP, MOST_ROWS, MOST_SHOWN, MOST_WORDS = 120, 60, 8, 200, 240, 60
 """Pictures to look at again, groups of duplicates, pictures of a group, rows of a table, other pictures, tags: a page of
@@ -22,8 +23,6 @@ more is slow to open."""
 SHAPE_PX = 36
 BAR_WIDTH = "min(14rem, 18vw)"
 """Of the longest bar, so that a narrow window has room for the figures."""
-
-__all__ = ["check_page", "write_page"]
 
 
 def write_page(checked: Checked) -> None:
@@ -54,7 +53,7 @@ def write_page(checked: Checked) -> None:
         section("The training", _training(forecast) if forecast else f"<p>{escape(checked.no_forecast)}</p>"),
         *(_sections(findings, forecast) if findings else ()),
     ]
-    text = html_page(f"{title}: checked", "\n".join(part for part in body if part))
+    text = html_page(f"{title}: checked", "\n".join(part for part in body if part), COMMAND, STYLE)
     write_atomically(checked.page, text.encode("utf-8", "replace"))
 
 

@@ -9,14 +9,16 @@ from scumble.check.findings import find
 from scumble.check.fix import aside_of, copies_that_stay, fix, undo
 from scumble.check.forecast import Forecast, base_here, forecast, train_config
 from scumble.check.journal import Act
+from scumble.check.page import COMMAND
 from scumble.check.probe import MEASURING, probe
-from scumble.check.report import check_page, write_page
+from scumble.check.report import write_page
 from scumble.config import CheckConfig
 from scumble.data.datasets.open import OpenedDataset
 from scumble.data.names import name_in, root_of
 from scumble.data.scan import Scan, ScanRule, survey
 from scumble.errors import BaseModelError, ConfigError, DataError, ScumbleError
 from scumble.generate.events import Noted
+from scumble.page import check_place
 from scumble.train.events import Prepared
 from scumble.train.pictures import dataset_of, place_of
 from scumble.train.plan import Plan, make_plan, scan_rule
@@ -127,7 +129,7 @@ def _page(folder: Path, chosen: Path | None) -> Path:
         if chosen is not None:
             raise ConfigError(f"report={chosen}: lies among the pictures; choose a place beside {folder}")
         page = pictures.with_name(PAGE)
-    check_page(page)
+    check_place(page, "report", COMMAND)
     return page
 
 

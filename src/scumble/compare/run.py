@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from scumble.config.generate import CompareConfig
+from scumble.config.compare import CompareConfig
 from scumble.errors import ConfigError, ScumbleError
 from scumble.families.base import BaseModel
 from scumble.files.atomic import write_atomically

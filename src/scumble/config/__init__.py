@@ -4,8 +4,9 @@ from scumble.config.adapter import AdapterConfig, parse_patterns
 from scumble.config.base import ModelConfig
 from scumble.config.caption import CaptionConfig
 from scumble.config.check import CheckConfig
+from scumble.config.compare import CompareConfig
 from scumble.config.data import DataConfig
-from scumble.config.generate import CompareConfig, GenerateConfig
+from scumble.config.generate import GenerateConfig
 from scumble.config.objective import ObjectiveConfig
 from scumble.config.optimizer import OptimizerConfig
 from scumble.config.output import OutputConfig

@@ -3,7 +3,8 @@
 from collections.abc import Generator, Iterable, Sequence
 
 from scumble.config import ModelConfig
-from scumble.config.generate import CompareConfig, GenerateConfig
+from scumble.config.compare import CompareConfig
+from scumble.config.generate import GenerateConfig
 from scumble.errors import ConfigError
 from scumble.families.base import BaseModel
 from scumble.families.find import open_base
