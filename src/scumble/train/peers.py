@@ -4,8 +4,9 @@ Every process holds the whole model and takes its share of a step's batches (dat
 gradient is summed in one piece after the last batch of a step; then every process makes the same update.
 """
 
+import atexit
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from time import sleep
 from typing import Any
@@ -19,6 +20,9 @@ from scumble.train.watch import BEAT_SECONDS, GRACE_SECONDS, Watch
 
 FOREVER = timedelta(days=30)
 """The collective operations' own patience: the watch knows better whether somebody is late, and who."""
+
+LAST_WAIT_SECONDS = 60.0
+"""How long a process that is done waits at its very end for an answer from one that is ending too."""
 
 
 class Peers:
@@ -142,6 +146,7 @@ def joined(share: Share, device: torch.device, timeout: float) -> Iterator[Peers
     from torch.distributed.rendezvous import rendezvous
 
     store, _, _ = next(iter(rendezvous("env://", share.index, share.count, timeout=FOREVER)))
+    watch = Watch(store.clone(), share, timeout)  # it says who this is before anybody waits for it
     backend = "nccl" if device.type == "cuda" and distributed.is_nccl_available() else "gloo"
     distributed.init_process_group(
         backend,
@@ -150,12 +155,17 @@ def joined(share: Share, device: torch.device, timeout: float) -> Iterator[Peers
         world_size=share.count,
         timeout=FOREVER,
     )
-    watch = Watch(store.clone(), share, timeout)
     watch.start()
     try:
         yield Peers(share, store.clone(), watch)
         watch.leave()
+    except ProcessLostError:
+        with suppress(RuntimeError):  # where the store is gone too, there is nobody to tell
+            watch.leave(GRACE_SECONDS)
+        raise
     finally:
         watch.ended.set()
-        watch.join(BEAT_SECONDS + GRACE_SECONDS)  # a thread that Python's end meets within torch takes the process down
+        watch.join(BEAT_SECONDS + GRACE_SECONDS)
+        if watch.is_alive():  # a thread that Python's end meets within torch takes the process down
+            atexit.register(watch.join, LAST_WAIT_SECONDS)
     distributed.destroy_process_group()  # not after an error: it would wait for those that are lost

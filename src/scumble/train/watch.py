@@ -1,7 +1,7 @@
 """Watching over the processes that train together: each beats, and each looks whether the others do.
 
-A process that dies is silent at once; one that hangs still beats, but does not arrive where the others wait for it. A wait
-inside a collective operation cannot be interrupted from Python: where it does not end by itself, the process is ended.
+A process that dies is gone from its system, or silent where that is another system, which cannot be asked; one that hangs is
+there, but does not arrive where the others wait for it. A wait inside a collective operation cannot be interrupted from Python: where it does not end by itself, the process is ended.
 """
 
 import os
@@ -9,14 +9,17 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
+from math import inf
 from time import monotonic, sleep
 from typing import Any
 
 from scumble.processes import Share
+from scumble.train.whereabouts import Whereabouts
 
 BEAT_SECONDS, SILENCE_SECONDS, SUSPICIOUS_SECONDS = 0.5, 6.0, 2.0
-"""How often each process says that it lives, and after how long without a word it is called lost: sooner where a broken
-connection has already said that somebody is.
+"""How often each process says that it lives, and after how long without a word one on another system is called lost: sooner
+where a broken connection has already said that somebody is. On this system a process may be silent while others take its
+time: whether it is there, the system says.
 """
 
 GRACE_SECONDS = 3.0
@@ -46,7 +49,9 @@ class Watch(threading.Thread):
         self.silence = SILENCE_SECONDS
         self.waiting_since: float | None = None
         self.place = 0
+        self.whereabouts: dict[int, Whereabouts] = {}
         store.set(f"name/{share.index}", f"process {share.index} of {share.count} on {socket.gethostname()}")
+        store.set(f"whereabouts/{share.index}", Whereabouts.own().to_json())
 
     def run(self) -> None:
         """Beat and look until told to end, or until a process is lost."""
@@ -60,9 +65,9 @@ class Watch(threading.Thread):
                     beat = self.store.add(f"beat/{other}", 0)
                     if beat != beats[other][0] or self._has_left(other):
                         beats[other] = (beat, now)
-                silent = [other for other in others if now - beats[other][1] > self.silence]
+                gone = [other for other in others if self.is_gone(other, now - beats[other][1])]
                 late = self._late(others, now)
-                words = self._in_words(silent, "does not answer any more") or self._in_words(
+                words = self._in_words(gone, "does not answer any more") or self._in_words(
                     late, f"has not arrived where this one has waited for {self.timeout:g} s"
                 )
             except RuntimeError:  # the store's own connection
@@ -81,11 +86,16 @@ class Watch(threading.Thread):
         """Say that the wait is over."""
         self.waiting_since = None
 
-    def leave(self) -> None:
-        """Say that this process has done its part, and end the thread; the first one leaves last, because all meet there."""
+    def leave(self, patience: float = inf) -> None:
+        """Say that this process has done its part, and end the thread; the first one leaves last, because all meet there.
+
+        Args:
+            patience: seconds that the first one waits for the others.
+        """
+        until = monotonic() + patience
         self.store.set(f"left/{self.share.index}", "1")
         others = [f"left/{other}" for other in range(self.share.count) if self.share.is_main]
-        while not self.store.check(others) and not self.found.is_set():
+        while not self.store.check(others) and not self.found.is_set() and monotonic() < until:
             sleep(BEAT_SECONDS / 5)
         self.ended.set()
 
@@ -94,6 +104,26 @@ class Watch(threading.Thread):
         self.silence = SUSPICIOUS_SECONDS
         self.found.wait(SILENCE_SECONDS + 4 * BEAT_SECONDS)
         return self.words or "the connection to another process is lost"
+
+    def is_gone(self, other: int, silent_seconds: float) -> bool:
+        """Whether another process has ended without having done its part.
+
+        Args:
+            other: which.
+            silent_seconds: how long it has not beaten.
+        """
+        is_running = self._where_is(other).is_running() if self._is_known(other) else None
+        if is_running is None:
+            return silent_seconds > self.silence
+        return not is_running and not self._has_left(other)
+
+    def _is_known(self, other: int) -> bool:
+        return other in self.whereabouts or bool(self.store.check([f"whereabouts/{other}"]))
+
+    def _where_is(self, other: int) -> Whereabouts:
+        if other not in self.whereabouts:
+            self.whereabouts[other] = Whereabouts.from_json(self.store.get(f"whereabouts/{other}").decode())
+        return self.whereabouts[other]
 
     def _has_left(self, other: int) -> bool:
         return bool(self.store.check([f"left/{other}"]))
