@@ -4,6 +4,7 @@
 """
 
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -55,13 +56,23 @@ class Probe:
     problem: str = ""
 
 
-def probe(plan: Plan) -> Probe:
-    """Run a plan in miniature, in a fresh process; what it writes is removed."""
+def probe(plan: Plan, threads: int | None = None) -> Probe:
+    """Run a plan in miniature, in a fresh process; what it writes is removed.
+
+    Args:
+        plan: the run.
+        threads: that compute; None = as many as usual.
+    """
+    own = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
     with tempfile.TemporaryDirectory(prefix="scumble-probe-", ignore_cleanup_errors=True) as folder:
         small = in_miniature(plan, Path(folder))
         started = monotonic()
         done = subprocess.run(
-            [sys.executable, "-m", "scumble.check.probe"], input=pickle.dumps(small), capture_output=True, check=False
+            [sys.executable, "-m", "scumble.check.probe"],
+            input=pickle.dumps(small),
+            capture_output=True,
+            check=False,
+            env={**os.environ, **own},
         )
         seconds = monotonic() - started
     lines = done.stdout.decode("utf-8", "replace").splitlines()
@@ -92,7 +103,7 @@ def run_here(plan: Plan) -> Probe:
         return Probe(size=size, problem=str(error))
     run = folder_of(plan)
     return Probe(
-        peak_bytes=_peak_bytes(plan.device),
+        peak_bytes=peak_bytes(plan.device),
         start_bytes=start_bytes,
         size=size,
         pictures=tuple(size for _, size in plan.cuts),
@@ -126,7 +137,8 @@ def _areas(plan: Plan) -> list[float]:
     return areas
 
 
-def _peak_bytes(device: torch.device) -> int:
+def peak_bytes(device: torch.device) -> int:
+    """What this process took of memory at most so far: on a GPU its tensors."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     if device.type == "mps":

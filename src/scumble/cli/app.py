@@ -21,6 +21,7 @@ from scumble.cli.foreign import notes_on, translate
 from scumble.cli.run import play, report
 from scumble.cli.runs import COMMANDS as RUNS_COMMANDS
 from scumble.cli.share import COMMANDS as SHARE_COMMANDS
+from scumble.cli.sweep import COMMANDS as SWEEP_COMMANDS
 from scumble.config import CompareConfig, GenerateConfig, TrainConfig, from_values, in_words, merged, read_toml
 from scumble.errors import ConfigError, ScumbleError
 from scumble.mini.config import DemoConfig, PretrainConfig
@@ -154,6 +155,7 @@ for command in (
     *EDIT_COMMANDS,
     *RUNS_COMMANDS,
     *SHARE_COMMANDS,
+    *SWEEP_COMMANDS,
 ):
     app.command(command)
 

@@ -25,12 +25,15 @@ def flag_names(name: str, field: FieldInfo) -> list[str]:
     return ["--" + spelling.replace("_", "-") for spelling in spellings]
 
 
-def flags_model(schema: type[Section], without: frozenset[str] = frozenset()) -> type[Any]:
+def flags_model(
+    schema: type[Section], without: frozenset[str] = frozenset(), several: frozenset[str] = frozenset()
+) -> type[Any]:
     """A model with every setting optional: what was not given on the command line is None.
 
     Args:
         schema: the settings.
         without: settings that the command takes in another way.
+        several: settings that take all values up to the next flag; others take one, and are repeated.
     """
     fields: dict[str, Any] = {}
     for path, field in leaves(schema):
@@ -45,6 +48,7 @@ def flags_model(schema: type[Section], without: frozenset[str] = frozenset()) ->
             show_default=False,
             group=group,
             negative_iterable=(),
+            consume_multiple=name in several,
         )
         fields[name] = (Annotated[field.annotation | None, parameter], None)  # type: ignore[operator]
     model: type[Any] = create_model(f"{schema.__name__}Flags", **fields)

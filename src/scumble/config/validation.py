@@ -13,6 +13,15 @@ class ValidationConfig(Section):
     validation_split: Annotated[
         float, Field(ge=0, le=0.5, description="share of pictures held out; with fewer than 10 pictures none are")
     ] = 0.1
+    validation_seed: Annotated[
+        int | None,
+        Field(
+            ge=0,
+            lt=2**63,
+            description="seed of which pictures are held out, and of the validation's noise, so that the losses of runs with "
+            "different seeds can be compared; none = the run's seed",
+        ),
+    ] = None
     validation_steps: Annotated[
         int | None, Field(ge=1, description="optimizer steps between validations; none = 20 times a run")
     ] = None
@@ -28,6 +37,10 @@ class ValidationConfig(Section):
     sample_steps: Annotated[
         int | None, Field(ge=1, description="optimizer steps between sample pictures; none = 4 times a run")
     ] = None
+
+    def seed_for(self, run_seed: int) -> int:
+        """The seed of the validation in a run with this seed."""
+        return run_seed if self.validation_seed is None else self.validation_seed
 
 
 def idle_validation_settings(val: ValidationConfig) -> list[Rule]:

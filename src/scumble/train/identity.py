@@ -18,6 +18,9 @@ WITHOUT_WEIGHT: dict[str, Any] = {
 }  # fmt: skip
 """Settings that change where things go and what is drawn, but no number of a LoRA whose training goes well."""
 
+LEFT_OPEN = repr(None)
+"""What a setting was that there was not yet when a checkpoint was written."""
+
 
 def identity(plan: Plan) -> dict[str, str]:
     """What must be the same for a resumed run to be the same run: setting -> value, and the data."""
@@ -49,7 +52,7 @@ def refuse_another_run(plan: Plan, before: Mapping[str, str]) -> None:
     changed = [
         f"{key} was {before.get(key)} and is {now.get(key)}"
         for key in sorted({*before, *now})
-        if before.get(key) != now.get(key)
+        if before.get(key, LEFT_OPEN) != now.get(key, LEFT_OPEN)
     ]
     if changed:
         config_file = plan.folder / "config.toml"

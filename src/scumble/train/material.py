@@ -88,8 +88,9 @@ def prepare_material(
     own = pools((index for index in plan.split.training for _ in range(cuts[index][0].repeats)), is_random)
     of_classes = pools(range(len(plan.cuts), len(cuts)), is_random)
     mixture = _mixture(plan, list(own.values()), [of_classes[size] for size in own] if of_classes else [])
+    seed = config.validation.seed_for(config.training.seed)
     batches = validation_batches(
-        [*pools(plan.validated, False).values()], len(plan.base.noise_schedule()), VALIDATION_BATCH, mixture.seed
+        [*pools(plan.validated, False).values()], len(plan.base.noise_schedule()), VALIDATION_BATCH, seed
     )
     samples = sample_texts(load_encoder(), prompts, config.model.clip_skip) if prompts else {}
     return Material(mixture, batches, samples)

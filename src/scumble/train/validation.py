@@ -33,7 +33,7 @@ def split_pictures(kin: Sequence[str], share: float, seed: int) -> Split:
     Args:
         kin: a label of each picture; those with the same stay on one side.
         share: of all pictures, in [0, 0.5].
-        seed: the run's seed.
+        seed: of the choice.
     """
     sizes = Counter(kin)
     distinct = list(sizes)
@@ -59,7 +59,7 @@ def validation_batches(pools: Sequence[Pool], num_timesteps: int, batch_size: in
         pools: the pictures, encoded beforehand, by size.
         num_timesteps: length of the noise schedule.
         batch_size: most samples of a batch.
-        seed: the run's seed.
+        seed: of the noise.
     """
     stride = num_timesteps / TIMESTEPS_PER_PICTURE
     timesteps = [int((band + 0.5) * stride) for band in range(TIMESTEPS_PER_PICTURE)]
@@ -77,7 +77,7 @@ def _batches_of(pool: Pool, at: Sequence[int], batch_size: int, source: tuple[in
         pool: the pictures.
         at: the timesteps of each.
         batch_size: most samples of a batch.
-        source: of the noise: the run's seed, and how many pictures came before these.
+        source: of the noise: its seed, and how many pictures came before these.
     """
     seed, before = source
     samples = [(index, timestep) for index in range(len(pool)) for timestep in at]

@@ -1,0 +1,56 @@
+"""The command sweep: trainings that differ in a few settings, and which LoRA to keep."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from scumble.cli.flags import flags_model, nested
+from scumble.cli.run import play
+from scumble.config import from_values, merged, read_toml
+from scumble.config.sweep import AXES, SweepConfig
+from scumble.errors import ConfigError
+from scumble.train.ahead import refuse_missing_pictures
+
+SweepFlags = flags_model(
+    SweepConfig, without=frozenset({"folder", "resume", "targets"}), several=frozenset({*AXES, "prompts"})
+)
+
+
+def sweep(
+    folder: Annotated[
+        Path | None,
+        Parameter(name=["--folder", "--train-data-dir"], help="folder of pictures, as of train"),
+    ] = None,
+    *,
+    config: Annotated[Path | None, Parameter(help="TOML file of settings; flags win over it")] = None,
+    dry_run: Annotated[
+        bool, Parameter(help="show the cells, and what a run in miniature says they will cost", negative="")
+    ] = False,
+    probe: Annotated[
+        bool, Parameter(help="of --dry-run: the run in miniature (default: yes)", show_default=False)
+    ] = True,
+    flags: Annotated[SweepFlags, Parameter(name="*")] = SweepFlags(),  # type: ignore[valid-type]  # noqa: B008
+) -> None:
+    """Train LoRAs that differ in rank, rate or anything else on the same budget, and say which to keep.
+
+    scumble sweep ./photos --trigger "sks dog" --ranks 4 8 16 32
+    """
+    values = merged(read_toml(config) if config is not None else {}, nested(SweepConfig, flags))
+    if folder is not None:
+        values = merged(values, {"data": {"folder": folder}})
+    settings = from_values(SweepConfig, values)
+    refuse_missing_pictures(settings.data)
+    if dry_run:
+        from scumble.sweep.ahead import dry_run as look_ahead
+
+        play(look_ahead(settings, probe))
+        return
+    if not probe:
+        raise ConfigError("no-probe would have no effect: it needs --dry-run; leave it out")
+    from scumble.sweep.run import sweep as run
+
+    play(run(settings), "the cells that are done are kept and the others saved: the same command goes on")
+
+
+COMMANDS = (sweep,)
