@@ -16,6 +16,7 @@ from scumble.config.doctor import DoctorConfig
 from scumble.config.edit import ConvertConfig, ExtractConfig, InspectConfig, MergeConfig, ResizeConfig, VerifyConfig
 from scumble.config.publish import ImportConfig, PublishConfig
 from scumble.config.runs import RunsConfig
+from scumble.config.sweep import SweepConfig
 from scumble.mini.config import DemoConfig, PretrainConfig
 
 PAGE = Path(__file__).parent / "reference" / "settings.md"
@@ -23,6 +24,7 @@ COMMANDS: dict[str, type[Section]] = {
     "train": TrainConfig,
     "generate": GenerateConfig,
     "compare": CompareConfig,
+    "sweep": SweepConfig,
     "check": CheckConfig,
     "caption": CaptionConfig,
     "inspect": InspectConfig,
@@ -45,6 +47,7 @@ COMMANDS: dict[str, type[Section]] = {
 FIRST_ARGUMENTS = {
     "train": ("folder",),
     "generate": ("prompt",),
+    "sweep": ("folder",),
     "check": ("folder",),
     "caption": ("path",),
     "inspect": ("file",),
@@ -116,11 +119,15 @@ def table(command: str, section: type[Section]) -> str:
 
 def type_words(field: FieldInfo) -> str:
     """The type and its bounds, for people."""
-    kind = next(_plain(part) for part in _alternatives(field.annotation) if part is not NoneType)
+    kinds = [_plain(part) for part in _alternatives(field.annotation) if part is not NoneType]
+    return " or ".join(_kind_words(kind, field) for kind in kinds)
+
+
+def _kind_words(kind: Any, field: FieldInfo) -> str:
     if get_origin(kind) is Literal:
         return ", ".join(f"`{choice}`" for choice in get_args(kind))
     if get_origin(kind) is tuple:
-        return f"{WORDS[_plain(get_args(kind)[0])]}, repeatable"
+        return f"{_kind_words(_plain(get_args(kind)[0]), field)}, repeatable"
     return ", ".join([WORDS[kind], *_bounds(field)])
 
 

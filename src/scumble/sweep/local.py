@@ -9,6 +9,9 @@ from pathlib import Path
 
 from scumble.sweep.job import Job
 
+OWN_GROUP = 0 if os.name == "posix" else None
+"""A Ctrl-C is for the parent, which then lets the others save; on other systems they do not listen to it."""
+
 
 @dataclass
 class Local:
@@ -34,9 +37,7 @@ class Local:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=surroundings(job.threads, self._started, self.gpus),
-                process_group=0
-                if os.name == "posix"
-                else None,  # a Ctrl-C is for the parent, which lets the others save
+                process_group=OWN_GROUP,
             )
         assert process.stdin is not None
         with suppress(BrokenPipeError):  # it ended at once: its log says why

@@ -21,7 +21,7 @@ STYLE = """
 td .number { max-width: none; }
 """
 HEADS = (
-    "cell", "validation loss before", "after", "lowest", "at step", "numbers", "file", "time", "memory", "steps", "LoRA",
+    "cell", "validation loss before", "after", "lowest", "at step", "numbers", "file", "time", "memory", "steps",
 )  # fmt: skip
 
 
@@ -77,7 +77,6 @@ def _row(record: Record, advice: Recommendation) -> list[str]:
     return [
         f'<span class="chosen">{name}</span>' if record.name == advice.name else name,
         *(f'<span class="number">{figure}</span>' for figure in figures),
-        f'<span class="file">{escape(record.file)}</span>',
     ]
 
 

@@ -67,8 +67,8 @@ def _by_samples(done: Sequence[Record], best: Record) -> Recommendation:
     gap, noise = paired(chosen, best)
     return Recommendation(
         chosen.name,
-        f"{head} The lowest is {best.best:.4f} ({best.words}), but the gap of {max(gap, 0):.4f} is within the noise of "
-        f"{noise:.4f} ({of_the_loss}, over {len(best.losses)} validation samples), and this LoRA has "
+        f"{head} The lowest is {best.best:.4f} ({best.words}), but the gap of {max(gap, 0):.2g} is within the noise of "
+        f"{noise:.2g} ({of_the_loss}, over {len(best.losses)} validation samples), and this LoRA has "
         f"{chosen.trainable:,} numbers instead of {best.trainable:,}.",
     )
 
@@ -77,8 +77,8 @@ def _why_no_smaller(smaller: Sequence[Record], best: Record) -> str:
     nearest = min(smaller, key=lambda record: record.best)
     gap, noise = paired(nearest, best)
     return (
-        f"It is the lowest, and no smaller one is within the noise: the nearest, {nearest.words}, is {gap:.4f} above it, "
-        f"and the noise is {noise:.4f} (the standard error of the difference, sample by sample, over "
+        f"It is the lowest, and no smaller one is within the noise: the nearest, {nearest.words}, is {gap:.2g} above it, "
+        f"and the noise is {noise:.2g} (the standard error of the difference, sample by sample, over "
         f"{len(best.losses)} validation samples)."
     )
 
@@ -102,7 +102,7 @@ def _by_seeds(groups: Mapping[str, Sequence[Record]]) -> Recommendation:
     chosen = min(within, key=lambda key: (groups[key][0].trainable, means[key]))
     record = min(groups[chosen], key=lambda record: record.best)
     head = f"{record.words}: the best of {len(groups[chosen])} seeds of this setting, whose mean loss is {means[chosen]:.4f}."
-    noise_words = f"the noise of {noise:.4f} (the standard deviation over seeds of one setting)"
+    noise_words = f"the noise of {noise:.2g} (the standard deviation over seeds of one setting)"
     if chosen == lowest:
         reason = f"It is the lowest mean, and no smaller setting is within {noise_words}."
     else:
