@@ -50,7 +50,7 @@ class CellsConfig(Section):
         tuple[str, ...],
         Also("targets"),
         Field(
-            description="targets to try, as of training; '+' joins those of one cell: attention attention+feed-forward"
+            description="targets to try, in place of the targets of [adapter]; '+' joins those of one cell: attention attention+feed-forward"
         ),
     ] = ()
     seeds: Annotated[

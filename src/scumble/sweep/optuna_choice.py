@@ -10,6 +10,8 @@ from scumble.sweep.axes import Axis
 from scumble.sweep.cells import grid
 from scumble.sweep.choice import Values
 
+SHARE_BY_CHANCE = 3
+"""One cell of so many is chosen by chance, before there is something to choose by."""
 MOST_TRIES = 20
 """Suggestions that were trained already, before the first cell of the grid that was not is taken instead."""
 
@@ -40,7 +42,7 @@ class Suggested:
             storage=optuna.storages.JournalStorage(backend),
             study_name=_name_of(axes),
             load_if_exists=True,
-            sampler=optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True),
+            sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=max(2, num_cells // SHARE_BY_CHANCE)),
         )
         self._distributions = {
             axis.place: optuna.distributions.CategoricalDistribution(tuple(range(len(axis.values)))) for axis in axes

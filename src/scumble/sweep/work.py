@@ -39,16 +39,18 @@ def do_job(job: Job, is_stopped: Callable[[], bool]) -> None:
         job: the cell.
         is_stopped: asked between steps; then the training saves a checkpoint, from which the same job goes on.
     Raises:
-        ScumbleError: the pictures cannot be drawn.
+        ScumbleError: of a cell that is trained the pictures cannot be drawn.
     """
     torch.set_num_threads(job.threads)
     cell, run = job.cell, job.cell.run
     record = read_record(run.path)
     try:
+        _wait_for(run)
         plan = make_plan(_going_on(cell))
-        if record is None:
-            record = _trained(plan, job, is_stopped)
+        record = record or _trained(plan, job, is_stopped)
     except ScumbleError as error:
+        if record is not None:
+            raise
         write_record(failed(cell, type(error).__name__, str(error)), run.path)
         return
     if record is not None and job.drawing.columns:
@@ -63,8 +65,6 @@ def _going_on(cell: Cell) -> TrainConfig:
 
 def _trained(plan: Plan, job: Job, is_stopped: Callable[[], bool]) -> Record | None:
     """The record of a cell that was trained to its end; None where it was stopped before."""
-    run = job.cell.run
-    _wait_for(run)
     if plan.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(plan.device)
     events = run_plan(plan)
@@ -73,9 +73,8 @@ def _trained(plan: Plan, job: Job, is_stopped: Callable[[], bool]) -> Record | N
         if is_stopped():
             events.close()
             return None
-    peak = peak_bytes(plan.device)
-    record = _record(plan, job, peak)
-    write_record(record, run.path)
+    record = _record(plan, job, peak_bytes(plan.device))
+    write_record(record, job.cell.run.path)
     return record
 
 
