@@ -8,9 +8,10 @@ import torch
 from tests.sweep.conftest import led, set_up_now
 
 from scumble.errors import CheckpointError
+from scumble.sweep.account import Account
 from scumble.sweep.job import Job
 from scumble.sweep.record import read_record
-from scumble.sweep.report import Account, write_report
+from scumble.sweep.report import write_report
 from scumble.sweep.setup import planned_cells
 from scumble.sweep.work import do_job
 from scumble.train.material import prepare_material

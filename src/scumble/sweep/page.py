@@ -3,16 +3,13 @@
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from scumble.check.words import amount
 from scumble.page import html_page, image_tag, items, rows, section, tiles, wide
+from scumble.sweep.account import Account
 from scumble.sweep.folder import SweepFolder
 from scumble.sweep.recommend import Recommendation
 from scumble.sweep.record import Record
-
-if TYPE_CHECKING:
-    from scumble.sweep.report import Account
 
 COMMAND = "sweep"
 STYLE = """
@@ -25,7 +22,7 @@ HEADS = (
 )  # fmt: skip
 
 
-def page_of(folder: SweepFolder, account: "Account", advice: Recommendation) -> str:
+def page_of(folder: SweepFolder, account: Account, advice: Recommendation) -> str:
     """The whole page."""
     done = [record for record in account.records if record.is_done]
     failed = [record for record in account.records if not record.is_done]

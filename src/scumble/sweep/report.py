@@ -1,37 +1,17 @@
 """The report of a sweep, as far as it has come: figures as JSON, curves and pictures as PNG, and a page that shows all."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from scumble.files.atomic import write_atomically
 from scumble.generate.grid import labelled_grid
+from scumble.sweep.account import Account
 from scumble.sweep.curves import draw_curves
-from scumble.sweep.drawing import BASE, Drawing, read_row
+from scumble.sweep.drawing import BASE, read_row
 from scumble.sweep.folder import SweepFolder
 from scumble.sweep.page import page_of
 from scumble.sweep.recommend import Recommendation, recommend
-from scumble.sweep.record import Record
 from scumble.train.disk import write_png
-
-
-@dataclass(frozen=True)
-class Account:
-    """What is reported.
-
-    Attributes:
-        title: the sweep's name.
-        records: of the cells that are done or failed.
-        total: cells that there will be.
-        budget: of each cell, in words.
-        drawing: the pictures.
-    """
-
-    title: str
-    records: Sequence[Record]
-    total: int
-    budget: str
-    drawing: Drawing
 
 
 def write_report(folder: SweepFolder, account: Account) -> Recommendation:

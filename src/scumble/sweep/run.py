@@ -9,6 +9,7 @@ from scumble.errors import ConfigError
 from scumble.files.atomic import write_atomically
 from scumble.generate.events import Noted
 from scumble.processes import share_of
+from scumble.sweep.account import Account
 from scumble.sweep.ahead import foresee, is_to_be_measured, room_of
 from scumble.sweep.card import budget_of, card_of
 from scumble.sweep.crew import Crew
@@ -17,7 +18,7 @@ from scumble.sweep.leader import Leader
 from scumble.sweep.local import Local
 from scumble.sweep.on_ray import OnRay
 from scumble.sweep.page import spent
-from scumble.sweep.report import Account, write_report
+from scumble.sweep.report import write_report
 from scumble.sweep.room import Room
 from scumble.sweep.setup import Setup, planned_cells, set_up
 from scumble.train.events import Event, Finished, Prepared, Tabled
