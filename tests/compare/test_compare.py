@@ -10,7 +10,8 @@ from safetensors.torch import load_file, save_file
 
 from scumble.adapters.targets import find_targets
 from scumble.adapters.weight import weight_of
-from scumble.compare.run import compare, named_apart
+from scumble.compare.run import compare
+from scumble.compare.shelf import named_apart
 from scumble.config import CompareConfig
 from scumble.errors import ConfigError, LoraFileError
 from scumble.families.find import DEFAULT_BASE, open_base

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from scumble.cli.cache import COMMANDS as CACHE_COMMANDS
 from scumble.cli.check import COMMANDS as CHECK_COMMANDS
+from scumble.cli.compare import COMMANDS as COMPARE_COMMANDS
 from scumble.cli.data import COMMANDS as DATA_COMMANDS
 from scumble.cli.doctor import COMMANDS as DOCTOR_COMMANDS
 from scumble.cli.edit import COMMANDS as EDIT_COMMANDS
@@ -22,7 +23,7 @@ from scumble.cli.run import play, report
 from scumble.cli.runs import COMMANDS as RUNS_COMMANDS
 from scumble.cli.share import COMMANDS as SHARE_COMMANDS
 from scumble.cli.sweep import COMMANDS as SWEEP_COMMANDS
-from scumble.config import CompareConfig, GenerateConfig, TrainConfig, from_values, in_words, merged, read_toml
+from scumble.config import GenerateConfig, TrainConfig, from_values, in_words, merged, read_toml
 from scumble.errors import ConfigError, ScumbleError
 from scumble.mini.config import DemoConfig, PretrainConfig
 from scumble.processes import share_of
@@ -39,7 +40,6 @@ app = App(
 
 TrainFlags = flags_model(TrainConfig, without=frozenset({"folder"}))
 GenerateFlags = flags_model(GenerateConfig, without=frozenset({"prompt"}))
-CompareFlags = flags_model(CompareConfig)
 DemoFlags = flags_model(DemoConfig)
 PretrainFlags = flags_model(PretrainConfig)
 
@@ -103,21 +103,6 @@ def generate(
 
 
 @app.command
-def compare(
-    *,
-    flags: Annotated[CompareFlags, Parameter(name="*")] = CompareFlags(),  # type: ignore[valid-type]  # noqa: B008
-) -> None:
-    """Draw the base and LoRAs side by side, from the same noise, as one labelled picture.
-
-    scumble compare --lora runs/photos/photos.safetensors --prompt "photo of sks dog" --seed 1025
-    """
-    settings = from_values(CompareConfig, nested(CompareConfig, flags))
-    from scumble.compare.run import compare as run
-
-    play(run(settings))
-
-
-@app.command
 def demo(
     *,
     flags: Annotated[DemoFlags, Parameter(name="*")] = DemoFlags(),  # type: ignore[valid-type]  # noqa: B008
@@ -150,6 +135,7 @@ def pretrain(
 for command in (
     *CACHE_COMMANDS,
     *CHECK_COMMANDS,
+    *COMPARE_COMMANDS,
     *DATA_COMMANDS,
     *DOCTOR_COMMANDS,
     *EDIT_COMMANDS,

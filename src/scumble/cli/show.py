@@ -110,6 +110,20 @@ class Screen:
     def _show_composed(self, event: Any) -> None:
         self.line(f"{event.what}: {escape(str(event.path))}")
 
+    def _show_laidout(self, event: Any) -> None:
+        cells = f"{event.columns} x {event.rows}" + (f" in {event.tables} tables" if event.tables > 1 else "")
+        kept = f", {event.kept} of them there from before" if event.kept else ""
+        self.line(f"[dim]·[/] {cells} cells: {counted(event.pictures, 'picture')}{kept}")
+
+    def _show_drawn(self, event: Any) -> None:
+        if event.image is None:
+            self.line(f"[yellow]! {escape(event.reason)}[/]")
+        left = f"  {duration(event.seconds_left)} left" if event.done < event.total else ""
+        self._progress(f"{event.done}/{event.total} pictures{left}", event.done == event.total)
+
+    def _show_pagewritten(self, event: Any) -> None:
+        self.line(f"page: {escape(str(event.path))}")
+
     def _show_captioned(self, event: Any) -> None:
         left = f"{duration(event.seconds_left)} left"
         self._progress(

@@ -1,154 +1,56 @@
-"""Compare: the base and each LoRA beside it, from the same noise, in one labelled picture."""
+"""Compare: tables of pictures from the same noise in which only the axes differ, as one labelled picture and as a page."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Iterator
 
-from PIL import Image
-
+from scumble.compare.bases import open_bases
+from scumble.compare.cells import cells_of
+from scumble.compare.draw import draw_cells
+from scumble.compare.events import Event
+from scumble.compare.layout import Layout, lay_out
+from scumble.compare.page import COMMAND
+from scumble.compare.write import write
 from scumble.config.compare import CompareConfig
-from scumble.errors import ConfigError, ScumbleError
-from scumble.families.base import BaseModel
-from scumble.files.atomic import write_atomically
-from scumble.generate.device import memory_advice
-from scumble.generate.events import Composed, Event, Noted
-from scumble.generate.grid import labelled_grid
-from scumble.generate.infotext import png_texts
-from scumble.generate.painter import Painter
-from scumble.generate.prepare import (
-    OUT_OF_MEMORY_ADVICE,
-    check_settings,
-    load_painter,
-    note_boxes,
-    note_prompts,
-    open_base_for,
-)
-from scumble.generate.prompt import FoundLora, parse_tags
-from scumble.generate.recipe import LoraUse, Picture, Recipe, plain_number
-from scumble.generate.save import check_folder, png_bytes
-from scumble.generate.strip import picture_label
+from scumble.errors import ConfigError
+from scumble.generate.events import Noted
+from scumble.generate.prepare import check_negative_prompt, note_prompts
+from scumble.generate.samplers import find_sampler
+from scumble.generate.save import check_folder
+from scumble.page import check_place
 
 
 def compare(config: CompareConfig) -> Iterator[Event]:
-    """Draw every prompt and seed with the base and with each LoRA, and save one labelled picture of them all.
+    """Draw every cell and save one labelled picture of them all, and a page beside it.
+
+    What was drawn is kept until all is done: after a stop the same settings go on where it was.
 
     Raises:
         ConfigError: a setting that cannot be; nothing was drawn then.
-        LoraFileError, BaseModelError: a LoRA or the base cannot be used.
+        LoraFileError, BaseModelError: a LoRA or a base cannot be used anywhere.
         OutOfMemoryError: the device has too little memory.
+        ScumbleError: no cell could be drawn.
     """
-    with memory_advice(OUT_OF_MEMORY_ADVICE):
-        yield from _compare(config)
+    layout = lay_out(config, find_sampler(config.sampler))
+    yield from _note(config, layout)
+    _check_out(config)
+    bases = yield from open_bases(config, layout)
+    drawing = yield from draw_cells(config, layout, bases, cells_of(layout, bases))
+    yield from write(config, layout, bases, drawing)
 
 
-def _compare(config: CompareConfig) -> Iterator[Event]:
-    sampler = check_settings(config.negative_prompt, config.guidance_scale, config.sampler, config.steps)
-    _refuse_tags(config.prompt)
-    yield from note_prompts([*config.prompt, config.negative_prompt])
-    _check_out(config.out)
-    found = named_apart(config.lora, config.weight)
-    base = yield from open_base_for(config, found)
-    painter, loras = yield from load_painter(base, found, config.device, config.mixed_precision, config.allow_partial)
-    uses = [lora.use for lora in loras]
-    rows = [painted_row(painter, recipe, uses) for recipe in _recipes(config, base, sampler)]
-    yield from _save(config, rows, uses)
+def _note(config: CompareConfig, layout: Layout) -> Iterator[Noted]:
+    """What is to be said of prompts."""
+    negatives = list(dict.fromkeys(draft.negative_prompt for draft in layout.drafts.values()))
+    for negative in negatives:
+        check_negative_prompt(negative, config.guidance_scale)
+    yield from note_prompts([*(draft.prompt for draft in layout.drafts.values()), *negatives])
 
 
-def painted_row(painter: Painter, recipe: Recipe, loras: Sequence[LoraUse]) -> list[Picture]:
-    """One recipe drawn by the base alone, then with each LoRA alone, all from the same noise."""
-    alone = replace(recipe, loras=())
-    return painter.paint([alone, *(replace(recipe, loras=(lora,)) for lora in loras)])
-
-
-def comparison(
-    rows: Sequence[Sequence[Picture]], column_labels: Sequence[str], title: str | None = None
-) -> Image.Image:
-    """Rows of pictures as one labelled picture; a row is labelled by what its prompt and seed set apart."""
-    firsts = [row[0] for row in rows]
-    return labelled_grid(
-        [[picture.image for picture in row] for row in rows],
-        column_labels,
-        [picture_label(first, firsts) for first in firsts],
-        title,
-    )
-
-
-def named_apart(files: Sequence[Path], weight: float) -> list[FoundLora]:
-    """LoRA files under names that differ: the file's own, with as many folders before it as that takes.
-
-    Raises:
-        ConfigError: a file that is not there, or given twice.
-    """
-    for path in files:
-        if not path.exists():
-            raise ConfigError(f"lora={path}: no such file")
-        if files.count(path) > 1:
-            raise ConfigError(f"lora={path}: given twice; each LoRA has one column")
-    found = []
-    for path in files:
-        parts = path.absolute().with_suffix("").parts
-        lengths = (length for length in range(1, len(parts)) if _alone(parts[-length:], path, files))
-        found.append(FoundLora("/".join(parts[-next(lengths, len(parts)) :]), weight, path))
-    return found
-
-
-def _alone(ending: tuple[str, ...], path: Path, files: Sequence[Path]) -> bool:
-    others = (other.absolute().with_suffix("").parts for other in files if other != path)
-    return all(other[-len(ending) :] != ending for other in others)
-
-
-def _refuse_tags(prompts: Sequence[str]) -> None:
-    for prompt in prompts:
-        if parse_tags(prompt)[1]:
-            raise ConfigError(
-                f"prompt '{prompt}': compare takes LoRAs by --lora only, one column each; leave the tag out"
-            )
-
-
-def _check_out(path: Path) -> None:
+def _check_out(config: CompareConfig) -> None:
+    path = config.out
     if path.suffix.lower() != ".png":
         raise ConfigError(f"out={path}: must be the name of a .png file, such as {path.with_suffix('.png')}")
     if path.is_dir():
         raise ConfigError(f"out={path}: is a folder; give the name of a .png file")
     check_folder(path.parent)
-
-
-def _recipes(config: CompareConfig, base: BaseModel, sampler: str) -> list[Recipe]:
-    """One a row: every prompt with every seed."""
-    return [
-        Recipe(
-            prompt=prompt.strip(),
-            width=base.resolution,
-            height=base.resolution,
-            negative_prompt=config.negative_prompt,
-            steps=config.steps,
-            guidance_scale=config.guidance_scale or base.advice.guidance_scale,
-            sampler=sampler,
-            seed=config.seed + index,
-            clip_skip=config.clip_skip or base.advice.clip_skip,
-            base=base.name,
-        )
-        for prompt in config.prompt
-        for index in range(config.n)
-    ]
-
-
-def _save(config: CompareConfig, rows: Sequence[Sequence[Picture]], loras: Sequence[LoraUse]) -> Iterator[Event]:
-    weight = "" if config.weight == 1.0 else f" at {plain_number(config.weight)}"
-    columns = ["base", *(f"{lora.name}{weight}" for lora in loras)]
-    first = rows[0][0].recipe
-    title = (
-        f"{Path(first.base).name}\n{first.sampler}, {first.steps} steps, guidance {plain_number(first.guidance_scale)}, "
-        f"seed {first.seed}" + (f" to {rows[-1][0].recipe.seed}" if config.n > 1 else "")
-    )
-    yield from note_boxes([title, *columns, *config.prompt])
-    image = comparison(rows, columns, title)
-    if config.out.exists():
-        yield Noted(f"replacing {config.out}")
-    with_loras_first = [picture.recipe for row in rows for picture in (*row[1:], row[0])]
-    try:
-        config.out.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(config.out, png_bytes(image, png_texts(*with_loras_first)))
-    except OSError as error:
-        raise ScumbleError(f"cannot write {config.out}: {error.strerror}") from error
-    yield Composed(config.out, image, "comparison")
+    if path.parent.is_dir():
+        check_place(path.with_suffix(".html"), "out", COMMAND)

@@ -29,13 +29,22 @@ def check_settings(negative_prompt: str, guidance_scale: float | None, sampler: 
     Raises:
         ConfigError: names the setting and what to do.
     """
+    check_negative_prompt(negative_prompt, guidance_scale)
+    return find_sampler(sampler, steps)
+
+
+def check_negative_prompt(negative_prompt: str, guidance_scale: float | None) -> None:
+    """Refuse a negative prompt that would do nothing, or something else than is meant.
+
+    Raises:
+        ConfigError: says why.
+    """
     if parse_tags(negative_prompt)[1]:
         raise ConfigError("negative_prompt: a LoRA there has no effect; write it in the prompt, with a negative weight")
     if negative_prompt and guidance_scale == 1.0:
         raise ConfigError(
             "negative_prompt would have no effect: it needs guidance_scale above 1; set that or leave negative_prompt out"
         )
-    return find_sampler(sampler, steps)
 
 
 def open_base_for(

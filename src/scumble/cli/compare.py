@@ -1,0 +1,28 @@
+"""The command compare: tables of pictures in which only the axes differ."""
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from scumble.cli.flags import flags_model, nested
+from scumble.cli.run import play
+from scumble.config import CompareConfig, from_values
+
+CompareFlags = flags_model(CompareConfig)
+
+
+def compare(
+    *,
+    flags: Annotated[CompareFlags, Parameter(name="*")] = CompareFlags(),  # type: ignore[valid-type]  # noqa: B008
+) -> None:
+    """Draw pictures side by side from the same noise: base and LoRAs, or whatever --x, --y and --z say.
+
+    scumble compare --lora runs/photos/photos.safetensors --prompt "photo of sks dog" --x "weight: 0-1 [5]"
+    """
+    settings = from_values(CompareConfig, nested(CompareConfig, flags))
+    from scumble.compare.run import compare as run
+
+    play(run(settings), "what was drawn is kept: the same command goes on")
+
+
+COMMANDS = (compare,)

@@ -1,0 +1,115 @@
+"""Drawing the cells: one base after the other, LoRAs put on when they are first needed and off when they are no more."""
+
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from time import monotonic
+
+import torch
+
+from scumble.compare.bases import OnBase
+from scumble.compare.events import Drawn
+from scumble.compare.kin import Kin, kin_of
+from scumble.errors import ScumbleError
+from scumble.generate.device import memory_advice
+from scumble.generate.events import Noted
+from scumble.generate.loras import stranger_note
+from scumble.generate.painter import Painter
+from scumble.generate.prepare import OUT_OF_MEMORY_ADVICE
+from scumble.generate.recipe import Recipe
+
+
+@dataclass
+class Clock:
+    """How long the rest will take, measured on what was drawn so far.
+
+    Attributes:
+        total: pictures in all.
+        work: of those not yet drawn, see `work_of`.
+    """
+
+    total: int
+    work: float
+    done: int = 0
+    _worked: float = field(default=0.0, init=False)
+    _seconds: float = field(default=0.0, init=False)
+
+    def drew(self, recipe: Recipe, seconds: float) -> None:
+        """Count a picture."""
+        self.done += 1
+        self.work -= work_of(recipe)
+        self._worked += work_of(recipe)
+        self._seconds += seconds
+
+    @property
+    def seconds_left(self) -> float:
+        """As fast as so far."""
+        return max(0.0, self.work) * self._seconds / self._worked if self._worked else 0.0
+
+
+def work_of(recipe: Recipe) -> float:
+    """What a picture costs beside others: passes of the denoiser times pixels."""
+    passes = 1 if recipe.guidance_scale == 1.0 else 2
+    return float(recipe.steps * passes * recipe.width * recipe.height)
+
+
+def paint_on(
+    on_base: OnBase, recipes: Sequence[Recipe], device: torch.device, dtype: torch.dtype, clock: Clock
+) -> Generator[Noted | Drawn, None, list[Kin]]:
+    """Load a base and draw recipes with it; one that cannot be drawn does not keep the others from it.
+
+    Args:
+        on_base: the base, and the LoRAs that fit it.
+        recipes: each once, with LoRAs that fit.
+        device, dtype: where and in what the denoiser computes.
+        clock: counts them.
+    Returns:
+        How the base is related to those of the LoRAs.
+    Raises:
+        BaseModelError: a part of the base cannot be loaded.
+        OutOfMemoryError: the base alone does not fit.
+    """
+    with memory_advice(OUT_OF_MEMORY_ADVICE):
+        painter = Painter.load(on_base.base, device, dtype)
+    for lora in on_base.loras.values():
+        note = stranger_note(lora, on_base.base, painter.denoiser)
+        if note is not None:
+            yield note
+    kins = [kin_of(lora, on_base.base, painter.denoiser) for lora in on_base.loras.values()]
+    ordered = grouped(recipes)
+    last = _last_uses(ordered)
+    for index, recipe in enumerate(ordered):
+        for name in names_in(recipe):
+            if name not in painter.lora_names:
+                painter.add_lora(name, on_base.loras[name].file)
+        yield _drawn(painter, recipe, clock)
+        for name in names_in(recipe):
+            if last[name] == index:
+                painter.remove_lora(name)
+    return kins
+
+
+def _drawn(painter: Painter, recipe: Recipe, clock: Clock) -> Drawn:
+    started = monotonic()
+    image, reason = None, ""
+    try:
+        with memory_advice(OUT_OF_MEMORY_ADVICE):
+            (picture,) = painter.paint([recipe])
+        image = picture.image
+    except ScumbleError as error:  # of this cell alone: numbers that are not finite, a size too large
+        reason = str(error)
+    clock.drew(recipe, monotonic() - started)
+    return Drawn(recipe, image, reason, clock.done, clock.total, clock.seconds_left)
+
+
+def names_in(recipe: Recipe) -> Iterator[str]:
+    """The LoRAs of a recipe."""
+    return (lora.name for lora in recipe.loras)
+
+
+def grouped(recipes: Iterable[Recipe]) -> list[Recipe]:
+    """Recipes with the same LoRAs next to each other, so that each LoRA is put on once; otherwise in their order."""
+    return sorted(recipes, key=lambda recipe: tuple(names_in(recipe)))
+
+
+def _last_uses(recipes: Sequence[Recipe]) -> Mapping[str, int]:
+    return {name: index for index, recipe in enumerate(recipes) for name in names_in(recipe)}
