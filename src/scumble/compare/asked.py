@@ -77,8 +77,6 @@ def files_of(config: CompareConfig, asked: Sequence[Asked]) -> list[Path]:
     for path in config.lora:
         if config.lora.count(path) > 1:
             raise ConfigError(f"lora={path}: given twice; each LoRA has one column")
-    if config.plane is not None and config.plane[0] == config.plane[1]:
-        raise ConfigError(f"plane={config.plane[0]}: given twice; a plane has two LoRAs")
     paths = [*config.lora, *(config.plane or ())]
     for each in asked:
         if each.kind == LORA and each.values is not None:

@@ -75,6 +75,8 @@ def read_choices(asked: Asked, shelf: Sequence[FoundLora], fixed: Sequence[Found
         choices = _choices(asked, shelf, fixed)
     except ConfigError as error:
         raise asked.wrong(error) from None
+    if not choices:
+        raise asked.wrong("no values")
     labels = [choice.label for choice in choices]
     twice = next((label for label in labels if labels.count(label) > 1), None)
     if twice is not None:

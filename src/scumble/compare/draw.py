@@ -13,7 +13,7 @@ from scumble.compare.events import Drawn, LaidOut
 from scumble.compare.kept import KeptCells, key_of, state_of
 from scumble.compare.kin import Kin
 from scumble.compare.layout import Layout, Spot
-from scumble.compare.paint import Clock, paint_on, work_of
+from scumble.compare.paint import Clock, Studio, paint_on, work_of
 from scumble.config.compare import CompareConfig
 from scumble.generate.device import choose_device, choose_dtype
 from scumble.generate.events import Noted
@@ -49,6 +49,7 @@ def draw_cells(
 
     Raises:
         ConfigError: no such device or precision, or a folder that cannot be written to.
+        LoraFileError: a LoRA does not fit the only base.
         BaseModelError: a part of a base cannot be loaded.
         OutOfMemoryError: a base alone does not fit.
         ScumbleError: the disk does not take a picture.
@@ -61,21 +62,16 @@ def draw_cells(
     drawable = {cell.recipe: spot for spot, cell in reversed(list(cells.items())) if not cell.reason}
     wanted = [recipe for recipe in keys if recipe in drawable and images[recipe] is None]
     yield _laid_out(layout, len(drawable), len(drawable) - len(wanted))
-    clock = Clock(len(wanted), sum(map(work_of, wanted)))
+    studio = Studio(device, dtype, Clock(len(wanted), sum(map(work_of, wanted))), has_one_base=len(bases) == 1)
     reasons: dict[Recipe, str] = {}
     kins: list[Kin] = []
     for name, on_base in bases.items():
-        own = [recipe for recipe in wanted if cells[drawable[recipe]].base == name]
-        painting = paint_on(on_base, own, device, dtype, clock)
-        while True:
-            try:
-                event = next(painting)
-            except StopIteration as stop:
-                kins += stop.value
-                break
+        for event in paint_on(on_base, [each for each in wanted if cells[drawable[each]].base == name], studio):
+            if isinstance(event, Kin):
+                kins.append(event)
+                continue
             if isinstance(event, Drawn):
-                reasons[event.recipe] = event.reason
-                images[event.recipe] = event.image
+                images[event.recipe], reasons[event.recipe] = event.image, event.reason
                 if event.image is not None:
                     kept.keep(keys[event.recipe], event.recipe, event.image, _label(layout, drawable[event.recipe]))
             yield event

@@ -66,8 +66,8 @@ function showPicked() {
     button.setAttribute("aria-pressed", at >= 0);
   }
   tray.hidden = picked.length === 0;
-  byId("tray-words").textContent = picked.map((spot, at) => `${"AB"[at]}: ${nameOf(spot)}`).join("   ")
-    + (picked.length === 1 ? "   now choose another with +" : "");
+  byId("tray-words").textContent = picked.map((spot, at) => `${"AB"[at]}: ${nameOf(spot)}`).join(", ")
+    + (picked.length === 1 ? ": now choose another with +" : "");
   byId("tray-slide").hidden = picked.length < 2;
 }
 

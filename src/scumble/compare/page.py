@@ -76,33 +76,34 @@ def comparison_page(layout: Layout, cells: Mapping[Spot, Cell], keys: Mapping[Re
     """
     place = files("scumble.compare")
     size = largest(cells)
+    cell_px = _cell_px(size, len(words.columns))
     tables = "".join(_section(cells, words, table) for table in range(len(words.tables)))
     told = {_name(spot): _fact(cell, spot, words, keys[cell.recipe]) for spot, cell in cells.items()}
     body = (
         f"<header><h1>{escape(words.title)}</h1></header>\n"
         f'<p class="faint">{escape(words.facts)}</p>\n<p class="faint hint">{escape(HINT)}</p>\n'
         + (f'<p class="warn">{escape(words.failures)}</p>\n' if words.failures else "")
-        + f"{_tools(size)}<main{_kind_of(size)}>{tables}</main>\n"
+        + f"{_tools(size, cell_px)}<main>{tables}</main>\n"
         + section("How the bases are related", items(words.kinship))
         + DIALOGS
         + f'<script type="application/json" id="cells">{_as_json(told)}</script>\n'
     )
     style = (place / "page.css").read_text(encoding="utf-8")
-    start = f":root {{ --cell: {_cell_px(size, len(words.columns))}px; --shape: {size[0]} / {size[1]}; }}\n"
+    start = f":root {{ --cell: {cell_px}px; --shape: {size[0]} / {size[1]}; --render: {_render(size)}; }}\n"
     return html_page(words.title, body, COMMAND, start + style, (place / "page.js").read_text(encoding="utf-8"))
 
 
-def _tools(size: tuple[int, int]) -> str:
+def _tools(size: tuple[int, int], cell_px: int) -> str:
     return (
         '<div class="tools"><label>Show only <input type="search" id="filter" placeholder="words on a label"></label>'
         '<span id="filter-none" class="warn" hidden>no label says that</span>'
-        f'<label>Size <input type="range" id="width" min="48" max="{max(384, size[0])}" step="8"></label></div>\n'
+        f'<label>Size <input type="range" id="width" min="48" max="{max(384, size[0])}" step="8" value="{cell_px}"></label></div>\n'
     )
 
 
-def _kind_of(size: tuple[int, int]) -> str:
+def _render(size: tuple[int, int]) -> str:
     """Small pictures keep their pixels sharp where they are enlarged."""
-    return ' class="small-pictures"' if max(size) <= 128 else ""
+    return "pixelated" if max(size) <= 128 else "auto"
 
 
 def _cell_px(size: tuple[int, int], columns: int) -> int:

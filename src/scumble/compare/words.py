@@ -32,7 +32,8 @@ def title_of(layout: Layout, cells: Mapping[Spot, Cell]) -> str:
         for what, axis in zip(("columns", "rows", "tables"), layout.axes, strict=True)
         if axis.kind not in ("", SUBJECT)
     ]
-    return "; ".join(sides) or Path(next(iter(cells.values())).recipe.base).name
+    differ = "; ".join(sides)
+    return differ[:1].upper() + differ[1:] or Path(next(iter(cells.values())).recipe.base).name
 
 
 def facts_of(layout: Layout, recipes: Sequence[Recipe]) -> str:

@@ -60,6 +60,8 @@ class CompareConfig(DrawingConfig):
             raise ConfigError("prompt in [compare] must be given: say by --prompt what to draw")
         if not self.lora and not given and self.plane is None:
             raise ConfigError('nothing to compare: give --lora FILE, or an axis such as --x "steps: 10, 20, 40"')
+        if self.plane is not None and self.plane[0] == self.plane[1]:
+            raise ConfigError(f"plane={self.plane[0]}: given twice; a plane has two LoRAs")
         if self.plane is not None and {"x", "y"} & set(given):
             raise ConfigError("plane would have no effect: --x or --y says something else; leave one out")
         if self.weights is not None and self.plane is None:
