@@ -111,9 +111,10 @@ class Screen:
         self.line(f"{event.what}: {escape(str(event.path))}")
 
     def _show_laidout(self, event: Any) -> None:
-        cells = f"{event.columns} x {event.rows}" + (f" in {event.tables} tables" if event.tables > 1 else "")
+        tables = f"{event.tables} tables of " if event.tables > 1 else ""
         kept = f", {event.kept} of them there from before" if event.kept else ""
-        self.line(f"[dim]·[/] {cells} cells: {counted(event.pictures, 'picture')}{kept}")
+        pictures = f"{counted(event.pictures, 'picture')} in {tables}{event.columns} x {event.rows} cells"
+        self.line(f"[dim]·[/] {pictures}{kept}")
 
     def _show_drawn(self, event: Any) -> None:
         if event.image is None:

@@ -20,7 +20,7 @@ def axes_of(config: CompareConfig) -> list[Asked]:
     written = {flag: text for flag in AXES if (text := getattr(config, flag)) is not None}
     asked = [parse_axis(flag, text) for flag, text in written.items()]
     if config.plane is not None:
-        weights = config.weights or DEFAULT_WEIGHTS
+        weights = DEFAULT_WEIGHTS if config.weights is None else config.weights
         sides = zip(("x", "y"), map(str, config.plane), strict=True)
         return [*(Asked(flag, f"weight {name}: {weights}", WEIGHT, name, weights) for flag, name in sides), *asked]
     chooses = any(each.kind in (LORA, CHECKPOINT) or each.about for each in asked)

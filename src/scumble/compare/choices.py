@@ -81,7 +81,7 @@ def read_choices(asked: Asked, shelf: Sequence[FoundLora], fixed: Sequence[Found
     twice = next((label for label in labels if labels.count(label) > 1), None)
     if twice is not None:
         raise asked.wrong(f"'{twice}' is there twice")
-    return Axis(asked.kind, asked.about, choices)
+    return Axis(asked.kind, _weighed(asked.about, shelf), choices)
 
 
 def _choices(asked: Asked, shelf: Sequence[FoundLora], fixed: Sequence[FoundLora]) -> list[Choice]:

@@ -12,7 +12,7 @@ from typing import Any
 from PIL import Image
 
 from scumble.compare.cells import Cell
-from scumble.compare.layout import Layout, Spot
+from scumble.compare.layout import Spot
 from scumble.compare.sheet import largest
 from scumble.generate.infotext import to_infotext
 from scumble.generate.recipe import Recipe, plain_number
@@ -33,7 +33,7 @@ HINT = (
 DIALOGS = """
 <div class="tray" id="tray" hidden><span id="tray-words"></span><button id="tray-slide">Slide between them</button>
 <button id="tray-clear">Clear</button></div>
-<dialog id="zoom" aria-labelledby="zoom-title"><h2 id="zoom-title"></h2><div class="beside"><img id="zoom-picture" alt="">
+<dialog id="zoom" aria-labelledby="zoom-title"><h2 id="zoom-title" tabindex="-1" autofocus></h2><div class="beside"><img id="zoom-picture" alt="">
 <div><table id="zoom-facts"></table><h3>Recipe, as the WebUI reads it</h3><pre id="zoom-recipe"></pre><div class="buttons">
 <button id="copy">Copy recipe</button><button id="zoom-pick">Choose to compare</button><button class="close">Close</button></div>
 </div></div></dialog>
@@ -65,11 +65,10 @@ class Words:
     failures: str = ""
 
 
-def comparison_page(layout: Layout, cells: Mapping[Spot, Cell], keys: Mapping[Recipe, str], words: Words) -> str:
+def comparison_page(cells: Mapping[Spot, Cell], keys: Mapping[Recipe, str], words: Words) -> str:
     """The whole file.
 
     Args:
-        layout: which cell stands where.
         cells: drawn, or with the reason why not.
         keys: recipe -> the hash by which its picture is known.
         words: labels and sentences.

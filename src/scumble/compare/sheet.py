@@ -5,20 +5,20 @@ from collections.abc import Mapping, Sequence
 from PIL import Image, ImageDraw
 
 from scumble.compare.cells import Cell
-from scumble.compare.layout import Layout, Spot
-from scumble.generate.grid import FAINT_INK, MIN_CELL_PX, PAPER, font_size, labelled_grid, text_picture
+from scumble.compare.layout import Spot
+from scumble.generate.grid import FAINT_INK, INK, MIN_CELL_PX, PAPER, font_size, labelled_grid, text_picture
 
 MOST_PIXELS = 120_000_000
 """Of the whole picture; cells are shown smaller where it would have more."""
 
+MARGIN = 13
 BORDER = (190, 186, 178)
 
 
-def sheet(layout: Layout, cells: Mapping[Spot, Cell], labels: Sequence[Sequence[str]], title: str) -> Image.Image:
+def sheet(cells: Mapping[Spot, Cell], labels: Sequence[Sequence[str]], title: str) -> Image.Image:
     """All tables in one picture.
 
     Args:
-        layout: which cell stands where.
         cells: drawn, or with the reason why not.
         labels: of the columns, the rows and the tables.
         title: above everything; lines after the first are written smaller.
@@ -31,9 +31,8 @@ def sheet(layout: Layout, cells: Mapping[Spot, Cell], labels: Sequence[Sequence[
         grid = [
             [_picture(cells[column, row, table], size) for column in range(len(columns))] for row in range(len(rows))
         ]
-        head = "\n".join(text for text in (title if table == 0 else "", name) if text)
-        tables.append(labelled_grid(grid, _said(columns), _said(rows), head or None, cell_px))
-    return _stacked(tables)
+        tables.append(labelled_grid(grid, _said(columns), _said(rows), name or title, cell_px))
+    return _stacked([_head(title, max(table.width for table in tables)), *tables] if any(names) else tables)
 
 
 def largest(cells: Mapping[Spot, Cell]) -> tuple[int, int]:
@@ -69,6 +68,22 @@ def _reason(reason: str, size: tuple[int, int]) -> Image.Image:
     text = text_picture(reason, width - 16, type_px, FAINT_INK)
     frame.paste(text.crop((0, 0, text.width, min(text.height, height - 16))), (8, 8))
     return frame
+
+
+def _head(title: str, width: int) -> Image.Image:
+    """What stands above several tables that have titles of their own."""
+    first, _, rest = title.partition("\n")
+    size_px = font_size(width // 4)
+    parts = [
+        text_picture(first, width - 2 * MARGIN, size_px, INK, bold=True),
+        text_picture(rest, width - 2 * MARGIN, size_px, FAINT_INK),
+    ]
+    head = Image.new("RGB", (width, sum(part.height for part in parts) + 2 * MARGIN), PAPER)
+    top = MARGIN
+    for part in parts:
+        head.paste(part, (MARGIN, top))
+        top += part.height
+    return head
 
 
 def _stacked(tables: Sequence[Image.Image]) -> Image.Image:

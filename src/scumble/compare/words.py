@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from scumble.compare.axis import BASE, REPLACED, SUBJECT, Axis
+from scumble.compare.axis import BASE, REPLACED, SEED, SUBJECT, Axis
 from scumble.compare.cells import Cell
 from scumble.compare.kin import Kin, below
 from scumble.compare.layout import Layout, Spot
@@ -45,7 +45,7 @@ def facts_of(layout: Layout, recipes: Sequence[Recipe]) -> str:
         _same({f"{recipe.steps} steps" for recipe in recipes}),
         _same({f"guidance {plain_number(recipe.guidance_scale)}" for recipe in recipes}),
         _same({f"{recipe.width} x {recipe.height}" for recipe in recipes}),
-        _same({f"seed {recipe.seed}" for recipe in recipes}) or _seeds(recipes),
+        "" if layout.has(SEED) else _seeds(recipes),
         *(lora.tag for lora in recipes[0].loras if lora in everywhere),
     ]
     prompts = {recipe.prompt for recipe in recipes}
@@ -69,5 +69,6 @@ def _same(values: set[str]) -> str:
 
 
 def _seeds(recipes: Sequence[Recipe]) -> str:
-    seeds = sorted({recipe.seed for recipe in recipes})
-    return f"seeds {seeds[0]} to {seeds[-1]}" if seeds[-1] - seeds[0] == len(seeds) - 1 else ""
+    """They count up from the first."""
+    first, last = (each(recipe.seed for recipe in recipes) for each in (min, max))
+    return f"seed {first}" if first == last else f"seeds {first} to {last}"

@@ -33,7 +33,7 @@ def write(
     if all(cell.image is None for cell in cells.values()):
         raise ScumbleError(failures)
     words = _words(layout, bases, drawing, failures)
-    image = sheet(layout, cells, (words.columns, words.rows, words.tables), f"{words.title}\n{words.facts}")
+    image = sheet(cells, (words.columns, words.rows, words.tables), f"{words.title}\n{words.facts}")
     yield from note_boxes([words.title, words.facts, *words.columns, *words.rows, *words.tables])
     shown_px = max_cell_px(len(cells), largest(cells))
     if shown_px is not None:
@@ -44,7 +44,7 @@ def write(
     try:
         config.out.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(config.out, png_bytes(image, png_texts(*_with_loras_first(cells))))
-        write_atomically(page, comparison_page(layout, cells, drawing.keys, words).encode())
+        write_atomically(page, comparison_page(cells, drawing.keys, words).encode())
     except OSError as error:
         raise ScumbleError(f"cannot write {error.filename or config.out}: {error.strerror}") from error
     drawing.kept.finish()

@@ -60,26 +60,38 @@ def recipe(prompt: str, seed: int, loras: Sequence[LoraUse]) -> Recipe:
 
 def examine_variants(painter: Painter, judge: Judge, count: int, first_seed: int) -> Iterator[tuple[str, Marks]]:
     """Each variant's name and marks; `count` pictures a question."""
-    olds_in_style = [(digit, style_prompt(digit)) for digit, _ in plain_prompts(OLD_DIGITS, count)]
     for name, loras in VARIANTS.items():
-        is_styled = name in STYLED
-        nines = [(NEW_DIGIT, style_prompt(NEW_DIGIT))] * count if is_styled else plain_prompts([NEW_DIGIT], count)
-        olds = olds_in_style if is_styled else plain_prompts(OLD_DIGITS, count)
-        of_nines = _judged(painter, judge, nines, first_seed, loras)
-        of_olds = _judged(painter, judge, olds, first_seed, loras)
-        are_nines = [answer == DIGIT_WORDS[NEW_DIGIT] for answer in of_nines.answers("digit")]
-        in_style = _in_style(of_nines)
-        asked_in_style = of_olds if is_styled else _judged(painter, judge, olds_in_style, first_seed, loras)
-        of_style = _in_style(asked_in_style) + (in_style if is_styled else [])
-        yield (
-            name,
-            Marks(
-                nine=_mean(are_nines),
-                old=of_olds.share("digit", [DIGIT_WORDS[digit] for digit, _ in olds]),
-                style=_mean(of_style),
-                together=_mean([nine and style for nine, style in zip(are_nines, in_style, strict=True)]),
-            ),
-        )
+        yield name, examine(painter, judge, loras, (count, first_seed), is_styled=name in STYLED)
+
+
+def examine(
+    painter: Painter, judge: Judge, loras: Sequence[LoraUse], pictures: tuple[int, int], is_styled: bool
+) -> Marks:
+    """What the judge says of LoRAs at their weights.
+
+    Args:
+        painter: has the LoRAs within reach.
+        judge: looks at the pictures.
+        loras: names and weights.
+        pictures: how many a question, and the seed of the first.
+        is_styled: ask for all digits in the style's words; else in ink on paper, and only for its own mark in the style.
+    """
+    count, first_seed = pictures
+    olds_in_style = [(digit, style_prompt(digit)) for digit, _ in plain_prompts(OLD_DIGITS, count)]
+    nines = [(NEW_DIGIT, style_prompt(NEW_DIGIT))] * count if is_styled else plain_prompts([NEW_DIGIT], count)
+    olds = olds_in_style if is_styled else plain_prompts(OLD_DIGITS, count)
+    of_nines = _judged(painter, judge, nines, first_seed, loras)
+    of_olds = _judged(painter, judge, olds, first_seed, loras)
+    are_nines = [answer == DIGIT_WORDS[NEW_DIGIT] for answer in of_nines.answers("digit")]
+    in_style = _in_style(of_nines)
+    asked_in_style = of_olds if is_styled else _judged(painter, judge, olds_in_style, first_seed, loras)
+    of_style = _in_style(asked_in_style) + (in_style if is_styled else [])
+    return Marks(
+        nine=_mean(are_nines),
+        old=of_olds.share("digit", [DIGIT_WORDS[digit] for digit, _ in olds]),
+        style=_mean(of_style),
+        together=_mean([nine and style for nine, style in zip(are_nines, in_style, strict=True)]),
+    )
 
 
 def digits_seen(
