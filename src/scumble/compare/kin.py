@@ -29,19 +29,21 @@ class Kin:
         lora: the LoRA's.
         short: in few words.
         words: in a sentence.
+        is_own: whether it is that base, as far as can be told.
     """
 
     base: str
     lora: str
     short: str
     words: str
+    is_own: bool
 
 
 def kin_of(lora: OpenedLora, base: BaseModel, denoiser: nn.Module) -> Kin:
     """How a loaded base is related to the one that a LoRA was trained on."""
     known = kinship(lora.file.metadata, base.name, _weights(lora, base, denoiser))
     apart = "" if known.distance is None or known.distance < 0.0005 else f" ({known.distance:.0%} apart)"
-    return Kin(base.name, lora.use.name, f"{SHORT[known.verdict]}{apart}", known.words)
+    return Kin(base.name, lora.use.name, f"{SHORT[known.verdict]}{apart}", known.words, known.is_own)
 
 
 def below(base: str, kins: Sequence[Kin]) -> str:

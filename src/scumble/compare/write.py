@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
+from scumble.compare.axis import BASE
 from scumble.compare.bases import OnBase
 from scumble.compare.cells import Cell
 from scumble.compare.draw import Drawing
@@ -64,7 +65,7 @@ def _words(layout: Layout, bases: Mapping[str | None, OnBase], drawing: Drawing,
         columns,
         rows,
         tables,
-        [f"LoRA {kin.lora}: {kin.words}" for kin in drawing.kins],
+        [f"LoRA {kin.lora}: {kin.words}" for kin in drawing.kins if layout.has(BASE) or not kin.is_own],
         failures,
     )
 
