@@ -209,6 +209,7 @@ OFFERED = {
     "family": {"PIPELINE_CLASSES", "opens_folder", "open_folder", "opens_checkpoint", "open_checkpoint"},
     "format": {"read", "write"},
     "captioner": {"DEFAULT_MODEL", "GIVES_TAGS", "WANTED", "open_captioner"},
+    "metric": {"measure"},
 }
 """What the rest of the program asks of a plug-in of each kind."""
 

@@ -31,6 +31,10 @@ class CaptionerError(ScumbleError):
     """A model that writes captions which cannot be found, read or used."""
 
 
+class MetricError(ScumbleError):
+    """A number that cannot be measured here, or a model for measuring that cannot be used."""
+
+
 class LoraFileError(ScumbleError):
     """A LoRA file that is damaged, not understood, or does not fit the model."""
 

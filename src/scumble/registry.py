@@ -30,8 +30,20 @@ PLUGINS: dict[str, dict[str, str]] = {
         "wd14": "scumble.data.captioners.wd14",
         "any": "scumble.data.captioners.any_model",
     },
+    "metric": {
+        "run_loss": "scumble.metrics.run_loss",
+        "validation_loss": "scumble.metrics.validation_loss",
+        "clip_score": "scumble.metrics.clip_score",
+        "similarity": "scumble.metrics.similarity",
+        "fid": "scumble.metrics.fid",
+        "kid": "scumble.metrics.kid",
+        "judge": "scumble.metrics.judged",
+        "drift": "scumble.metrics.drift",
+        "diversity": "scumble.metrics.diversity",
+        "nearest": "scumble.metrics.nearest",
+    },
 }
-"""Kind of plug-in -> name -> module. The order is the order in which families are asked whether a base is theirs."""
+"""Kind of plug-in -> name -> module. Families are asked in this order whether a base is theirs; metrics are measured in it."""
 
 
 def names(kind: str) -> list[str]:

@@ -1,0 +1,1 @@
+"""What a LoRA did, in numbers, each with what it was computed from."""

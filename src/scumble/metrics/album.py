@@ -1,0 +1,38 @@
+"""Pictures that are drawn once, however many numbers are made of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from PIL import Image
+
+from scumble.generate.painter import Painter
+from scumble.generate.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Album:
+    """The pictures of a painter, kept by their recipes.
+
+    One album serves many LoRAs of one base: the base's own pictures are then drawn once for all of them. A LoRA is known
+    by its hash, so the painter may have another of the same name the next time.
+
+    Attributes:
+        painter: draws what is not there yet.
+        batch_size: pictures per pass of the denoiser, >= 1.
+    """
+
+    painter: Painter
+    batch_size: int = 4
+    _kept: dict[Recipe, Image.Image] = field(default_factory=dict)
+
+    def of(self, recipes: Sequence[Recipe]) -> list[Image.Image]:
+        """The picture of each recipe, RGB; every LoRA in it has its hash.
+
+        Raises:
+            ConfigError: a recipe that cannot be drawn, such as one with an unknown sampler.
+        """
+        assert all(lora.hash for recipe in recipes for lora in recipe.loras), "a LoRA is known by its hash"
+        missing = [recipe for recipe in dict.fromkeys(recipes) if recipe not in self._kept]
+        for picture in self.painter.paint(missing, self.batch_size):
+            self._kept[picture.recipe] = picture.image
+        return [self._kept[recipe] for recipe in recipes]
