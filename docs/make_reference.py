@@ -14,6 +14,7 @@ from scumble.config import CaptionConfig, CheckConfig, CompareConfig, GenerateCo
 from scumble.config.cache import CacheConfig, PruneConfig
 from scumble.config.doctor import DoctorConfig
 from scumble.config.edit import ConvertConfig, ExtractConfig, InspectConfig, MergeConfig, ResizeConfig, VerifyConfig
+from scumble.config.metrics import MeasureConfig
 from scumble.config.publish import ImportConfig, PublishConfig
 from scumble.config.runs import RunsConfig
 from scumble.config.sweep import SweepConfig
@@ -25,6 +26,7 @@ COMMANDS: dict[str, type[Section]] = {
     "generate": GenerateConfig,
     "compare": CompareConfig,
     "sweep": SweepConfig,
+    "measure": MeasureConfig,
     "check": CheckConfig,
     "caption": CaptionConfig,
     "inspect": InspectConfig,
@@ -48,6 +50,7 @@ FIRST_ARGUMENTS = {
     "train": ("folder",),
     "generate": ("prompt",),
     "sweep": ("folder",),
+    "measure": ("lora",),
     "check": ("folder",),
     "caption": ("path",),
     "inspect": ("file",),

@@ -19,6 +19,7 @@ from scumble.cli.doctor import COMMANDS as DOCTOR_COMMANDS
 from scumble.cli.edit import COMMANDS as EDIT_COMMANDS
 from scumble.cli.flags import flags_model, nested
 from scumble.cli.foreign import notes_on, translate
+from scumble.cli.metrics import COMMANDS as METRICS_COMMANDS
 from scumble.cli.run import play, report
 from scumble.cli.runs import COMMANDS as RUNS_COMMANDS
 from scumble.cli.share import COMMANDS as SHARE_COMMANDS
@@ -139,6 +140,7 @@ for command in (
     *DATA_COMMANDS,
     *DOCTOR_COMMANDS,
     *EDIT_COMMANDS,
+    *METRICS_COMMANDS,
     *RUNS_COMMANDS,
     *SHARE_COMMANDS,
     *SWEEP_COMMANDS,

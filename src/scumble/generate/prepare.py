@@ -3,8 +3,7 @@
 from collections.abc import Generator, Iterable, Sequence
 
 from scumble.config import ModelConfig
-from scumble.config.compare import CompareConfig
-from scumble.config.generate import GenerateConfig
+from scumble.config.drawing import DrawingConfig
 from scumble.errors import ConfigError
 from scumble.families.base import BaseModel
 from scumble.families.find import open_base
@@ -47,9 +46,7 @@ def check_negative_prompt(negative_prompt: str, guidance_scale: float | None) ->
         )
 
 
-def open_base_for(
-    settings: GenerateConfig | CompareConfig, found: Sequence[FoundLora]
-) -> Generator[Noted, None, BaseModel]:
+def open_base_for(settings: DrawingConfig, found: Sequence[FoundLora]) -> Generator[Noted, None, BaseModel]:
     """Open the base that was asked for, else the one that the LoRAs were trained on as it was then, saying so.
 
     Raises:

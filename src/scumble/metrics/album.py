@@ -1,12 +1,13 @@
 """Pictures that are drawn once, however many numbers are made of them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from PIL import Image
 
 from scumble.generate.painter import Painter
 from scumble.generate.recipe import Recipe
+from scumble.train.events import Prepared
 
 
 @dataclass(frozen=True)
@@ -25,14 +26,20 @@ class Album:
     batch_size: int = 4
     _kept: dict[Recipe, Image.Image] = field(default_factory=dict)
 
-    def of(self, recipes: Sequence[Recipe]) -> list[Image.Image]:
-        """The picture of each recipe, RGB; every LoRA in it has its hash.
+    def draw(self, recipes: Sequence[Recipe]) -> Iterator[Prepared]:
+        """Draw what is not there yet; every LoRA in a recipe has its hash.
 
         Raises:
             ConfigError: a recipe that cannot be drawn, such as one with an unknown sampler.
         """
         assert all(lora.hash for recipe in recipes for lora in recipe.loras), "a LoRA is known by its hash"
         missing = [recipe for recipe in dict.fromkeys(recipes) if recipe not in self._kept]
-        for picture in self.painter.paint(missing, self.batch_size):
-            self._kept[picture.recipe] = picture.image
+        for start in range(0, len(missing), self.batch_size):
+            part = missing[start : start + self.batch_size]
+            for picture in self.painter.paint(part, self.batch_size):
+                self._kept[picture.recipe] = picture.image
+            yield Prepared("pictures", start + len(part), len(missing))
+
+    def of(self, recipes: Sequence[Recipe]) -> list[Image.Image]:
+        """The picture of each recipe, RGB; they were drawn before."""
         return [self._kept[recipe] for recipe in recipes]

@@ -1,5 +1,6 @@
 """What a measured number is, and what it is measured on."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,10 +13,12 @@ from scumble.data.pictures import fit, read_picture
 from scumble.data.scan import Example
 from scumble.errors import MetricError
 from scumble.families.base import pixels_to_image
+from scumble.generate.events import Noted
 from scumble.generate.recipe import LoraUse, Recipe
 from scumble.metrics.album import Album
 from scumble.metrics.eyes import Eyes
 from scumble.train.cuts import Cut
+from scumble.train.events import Prepared
 
 Better = Literal["lower", "higher"]
 
@@ -41,6 +44,10 @@ class Measured:
     of_base: float | None = None
 
 
+Event = Noted | Prepared | Measured
+"""What measuring says while it goes on."""
+
+
 @dataclass(frozen=True)
 class Training:
     """The pictures that a LoRA learnt from, and those that its loss is measured on.
@@ -51,6 +58,7 @@ class Training:
         said: what `held_out` is, for people: "3 held-out pictures of photos".
         seed: of the loss's noise: the run's, so that the loss is the run's own.
         num_chunks: chunks of each caption's text state.
+        clip_skip: of the captions, as the WebUI counts, 1 = last layer.
         is_mirrored: whether pictures were seen mirrored too.
     """
 
@@ -59,6 +67,7 @@ class Training:
     said: str
     seed: int = 0
     num_chunks: int = 1
+    clip_skip: int = 1
     is_mirrored: bool = False
 
 
@@ -90,22 +99,22 @@ class Subject:
 
     @cached_property
     def base_pictures(self) -> list[Image.Image]:
-        """The prompts drawn by the base alone."""
+        """The prompts, as the base alone drew them."""
         return self._drawn(self.prompts, ())
 
     @cached_property
     def lora_pictures(self) -> list[Image.Image]:
-        """The prompts drawn with the LoRAs, from the same noise; prompt by prompt, each with every seed."""
+        """The prompts as they were drawn with the LoRAs, from the same noise; prompt by prompt, each with every seed."""
         return self._drawn(self.prompts, self.loras)
 
     @cached_property
     def other_base_pictures(self) -> list[Image.Image]:
-        """The other prompts drawn by the base alone."""
+        """The other prompts, as the base alone drew them."""
         return self._drawn(self.other_prompts, ())
 
     @cached_property
     def other_lora_pictures(self) -> list[Image.Image]:
-        """The other prompts drawn with the LoRAs, from the same noise."""
+        """The other prompts as they were drawn with the LoRAs, from the same noise."""
         return self._drawn(self.other_prompts, self.loras)
 
     @cached_property
@@ -174,8 +183,20 @@ class Subject:
             )
         return self.eyes
 
-    def _drawn(self, prompts: tuple[str, ...], loras: tuple[LoraUse, ...]) -> list[Image.Image]:
-        recipes = [
+    def draw(self, prompts: Sequence[str]) -> Iterator[Prepared]:
+        """Draw these prompts with every seed, by the base alone and with the LoRAs, what of it is not there yet.
+
+        Raises:
+            MetricError: there is no prompt.
+        """
+        if not prompts:
+            raise MetricError('there is no prompt to draw: --prompt "..." gives one')
+        yield from self.album.draw([*self._recipes(prompts, ()), *self._recipes(prompts, self.loras)])
+
+    def _drawn(self, prompts: Sequence[str], loras: tuple[LoraUse, ...]) -> list[Image.Image]:
+        return self.album.of(self._recipes(prompts, loras))
+
+    def _recipes(self, prompts: Sequence[str], loras: tuple[LoraUse, ...]) -> list[Recipe]:
+        return [
             replace(self.recipe, prompt=prompt, seed=seed, loras=loras) for prompt in prompts for seed in self.seeds
         ]
-        return self.album.of(recipes)

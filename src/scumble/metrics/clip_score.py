@@ -14,13 +14,15 @@ from torch import Tensor
 from scumble.errors import MetricError
 from scumble.generate.events import Noted
 from scumble.metrics import sources
-from scumble.metrics.base import Measured, Subject
+from scumble.metrics.base import Event, Measured, Subject
 from scumble.metrics.clip import Clip
 from scumble.metrics.figures import standard_error
 from scumble.metrics.peer import peer
 
+PEER = "multimodal.clip_score"
 
-def measure(subject: Subject) -> Iterator[Noted | Measured]:
+
+def measure(subject: Subject) -> Iterator[Event]:
     """`clip_score` in 0..100, the mean over the pictures.
 
     Raises:
@@ -29,6 +31,8 @@ def measure(subject: Subject) -> Iterator[Noted | Measured]:
     clip = subject.known_eyes
     if not isinstance(clip, Clip):
         raise MetricError("it takes a model that reads: --clip FOLDER names a CLIP model")
+    peer(PEER)
+    yield from subject.draw(subject.prompts)
     texts = [prompt for prompt in subject.prompts for _ in subject.seeds]
     lora, base = (clip_scores(clip, images, texts) for images in (subject.lora_pictures, subject.base_pictures))
     said = f"{sources.drawn(subject)}, each with its prompt; 100 x cosine of {clip.said}"
@@ -44,7 +48,7 @@ def clip_scores(clip: Clip, images: Sequence[Image.Image], texts: Sequence[str])
     Raises:
         MetricError: torchmetrics is not installed.
     """
-    metric = peer("multimodal.clip_score").CLIPScore(lambda: (clip.encoders, clip.reader))
+    metric = peer(PEER).CLIPScore(lambda: (clip.encoders, clip.reader))
     device = next(clip.encoders.parameters()).device
     scores = []
     for image, text in zip(images, texts, strict=True):

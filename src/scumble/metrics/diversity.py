@@ -11,15 +11,14 @@ import torch
 from torch import Tensor
 
 from scumble.errors import MetricError
-from scumble.generate.events import Noted
 from scumble.metrics import sources
-from scumble.metrics.base import Measured, Subject
+from scumble.metrics.base import Event, Measured, Subject
 from scumble.metrics.figures import pixel_distances, pixels, seen_distances, standard_error
 
 Distances = Callable[[Tensor, Tensor], Tensor]
 
 
-def measure(subject: Subject) -> Iterator[Noted | Measured]:
+def measure(subject: Subject) -> Iterator[Event]:
     """Means over the prompts: `diversity` as 1 - cosine of features, `diversity_pixels` as RMS of pixels in 0..1.
 
     Raises:
@@ -28,6 +27,7 @@ def measure(subject: Subject) -> Iterator[Noted | Measured]:
     num_seeds = len(subject.seeds)
     if num_seeds < 2:
         raise MetricError("one picture of a prompt is as far from itself as it can be: --n 4 draws four of each")
+    yield from subject.draw(subject.prompts)
     source = f"{sources.drawn(subject)}, all pairs of one prompt's"
     if subject.eyes is not None:
         said = f"{source}; 1 - cosine of {subject.eyes.said}"

@@ -8,13 +8,12 @@ preservation is against (Ruiz et al. 2022, arXiv:2208.12242, 3.3: language drift
 from collections.abc import Iterator
 
 from scumble.errors import MetricError
-from scumble.generate.events import Noted
 from scumble.metrics import sources
-from scumble.metrics.base import Measured, Subject
+from scumble.metrics.base import Event, Measured, Subject
 from scumble.metrics.figures import pixel_distances, pixels, seen_distances, standard_error
 
 
-def measure(subject: Subject) -> Iterator[Noted | Measured]:
+def measure(subject: Subject) -> Iterator[Event]:
     """Mean distance of the pairs: `drift` as 1 - cosine of features, `drift_pixels` as RMS of pixels in 0..1.
 
     Raises:
@@ -22,6 +21,7 @@ def measure(subject: Subject) -> Iterator[Noted | Measured]:
     """
     if not subject.other_prompts:
         raise MetricError('there is no prompt that the LoRA is not for: --other-prompt "a photo of a cat" gives one')
+    yield from subject.draw(subject.other_prompts)
     before, after = subject.other_base_pictures, subject.other_lora_pictures
     source = f"{sources.drawn_of_others(subject)}, each beside the base's from the same noise"
     if subject.eyes is not None:

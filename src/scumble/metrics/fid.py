@@ -11,20 +11,24 @@ from torch import Tensor
 from scumble.errors import MetricError
 from scumble.generate.events import Noted
 from scumble.metrics import sources
-from scumble.metrics.base import Measured, Subject
+from scumble.metrics.base import Event, Measured, Subject
 from scumble.metrics.peer import AlreadySeen, peer
 
+PEER = "image.fid"
 ENOUGH = 10_000
 """Pictures with which its bias is small."""
 
 
-def measure(subject: Subject) -> Iterator[Noted | Measured]:
+def measure(subject: Subject) -> Iterator[Event]:
     """`fid` between the drawn pictures and the training pictures; its spread is not known.
 
     Raises:
         MetricError: no eyes, one picture only, or no torchmetrics.
     """
     trained = subject.trained_features
+    peer(PEER)
+    _refuse_few(len(subject.prompts) * len(subject.seeds), len(trained))
+    yield from subject.draw(subject.prompts)
     value = fid(subject.lora_features, trained)
     base = fid(subject.base_features, trained)
     said = f"{sources.drawn(subject)}, beside {sources.trained(subject)}; {subject.known_eyes.said}"
@@ -40,9 +44,15 @@ def fid(drawn_ND: Tensor, trained_MD: Tensor) -> float:
     Raises:
         MetricError: one picture in a set, or no torchmetrics.
     """
-    if min(len(drawn_ND), len(trained_MD)) < 2:
-        raise MetricError("one picture in a set has no spread: it takes two or more; --n 4 draws four of a prompt")
-    distance = peer("image.fid").FrechetInceptionDistance(AlreadySeen(drawn_ND.shape[1]))
+    _refuse_few(len(drawn_ND), len(trained_MD))
+    distance = peer(PEER).FrechetInceptionDistance(AlreadySeen(drawn_ND.shape[1]))
     distance.update(trained_MD, real=True)
     distance.update(drawn_ND, real=False)
     return float(distance.compute())
+
+
+def _refuse_few(num_drawn: int, num_trained: int) -> None:
+    if num_drawn < 2:
+        raise MetricError("one drawn picture has no spread: it takes two; --n 4 draws four of a prompt")
+    if num_trained < 2:
+        raise MetricError("one training picture has no spread: it takes two")

@@ -11,9 +11,8 @@ from PIL import Image
 from torch import Tensor
 
 from scumble.errors import MetricError
-from scumble.generate.events import Noted
 from scumble.metrics import sources
-from scumble.metrics.base import Measured, Subject
+from scumble.metrics.base import Event, Measured, Subject
 from scumble.metrics.figures import standard_error
 from scumble.metrics.judge_eyes import JudgeEyes, is_in_the_box, judged_pixels
 from scumble.mini.captions import DIGIT_WORDS
@@ -29,7 +28,7 @@ _ASKED = {
 }
 
 
-def measure(subject: Subject) -> Iterator[Noted | Measured]:
+def measure(subject: Subject) -> Iterator[Event]:
     """`judge_digit`, `judge_ink`, `judge_paper` and `judge_look`, where prompts ask for one; `judge_other_digit` is the mark of
     the prompts without the trigger: what was not forgotten.
 
@@ -38,10 +37,12 @@ def measure(subject: Subject) -> Iterator[Noted | Measured]:
     """
     if not is_in_the_box(subject.album.painter.base):
         raise MetricError("the judge knows the digits of --base mini alone")
+    if not any(asked_for(prompt) for prompt in (*subject.prompts, *subject.other_prompts)):
+        raise MetricError('no prompt asks for what the judge knows: --prompt "a handwritten three, red ink" does')
+    for prompts in filter(None, (subject.prompts, subject.other_prompts)):
+        yield from subject.draw(prompts)
     found = _marks(subject, subject.prompts, (subject.lora_pictures, subject.base_pictures))
     others = _marks(subject, subject.other_prompts, (subject.other_lora_pictures, subject.other_base_pictures))
-    if not found and "digit" not in others:
-        raise MetricError('no prompt asks for what the judge knows: --prompt "a handwritten three, red ink" does')
     eyes = JudgeEyes()
     for question, (lora, base) in found.items():
         said = f"{sources.drawn(subject)}; share in which the judge sees the {question} asked for; {eyes.said}"

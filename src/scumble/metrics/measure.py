@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from scumble import registry
 from scumble.errors import MetricError
 from scumble.generate.events import Noted
-from scumble.metrics.base import Measured, Subject
+from scumble.metrics.base import Event, Subject
 
 
-def measure(subject: Subject, wanted: Sequence[str] = ()) -> Iterator[Noted | Measured]:
+def measure(subject: Subject, wanted: Sequence[str] = ()) -> Iterator[Event]:
     """Measure LoRAs; the same subject gives the same numbers.
 
     Args:

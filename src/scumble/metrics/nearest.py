@@ -13,17 +13,22 @@ from PIL import Image
 from scumble.errors import MetricError
 from scumble.generate.events import Noted
 from scumble.metrics import sources
-from scumble.metrics.base import Measured, Subject
+from scumble.metrics.base import Event, Measured, Subject
 from scumble.metrics.figures import standard_error
 from scumble.train.memorised import COPY_SHARE, Nearest, nearest_pictures
 
+_ONE_ONLY = "how near is near is measured by what training pictures are apart: it takes two that differ"
 
-def measure(subject: Subject) -> Iterator[Noted | Measured]:
+
+def measure(subject: Subject) -> Iterator[Event]:
     """`nearest`, the mean over the pictures, and `copies`, the share of pictures that are copies.
 
     Raises:
         MetricError: fewer than two training pictures are known, or they are all the same.
     """
+    if len(subject.known_training.examples) < 2:
+        raise MetricError(_ONE_ONLY)
+    yield from subject.draw(subject.prompts)
     lora, base = _nearest(subject, subject.lora_pictures), _nearest(subject, subject.base_pictures)
     source = f"{sources.drawn(subject)}, each beside the nearest of {sources.trained(subject)}"
     far, base_far = _relative(lora), _relative(base)
@@ -43,7 +48,7 @@ def _nearest(subject: Subject, images: Sequence[Image.Image]) -> list[Nearest]:
     training = subject.known_training
     found = nearest_pictures(images, training.examples, training.is_mirrored)
     if not found[0].usual:
-        raise MetricError("how near is near is measured by what training pictures are apart: it takes two that differ")
+        raise MetricError(_ONE_ONLY)
     return found
 
 

@@ -3,12 +3,11 @@
 from collections.abc import Iterator
 
 from scumble.errors import MetricError
-from scumble.generate.events import Noted
-from scumble.metrics.base import Measured, Subject
+from scumble.metrics.base import Event, Measured, Subject
 from scumble.runs.read import read_run
 
 
-def measure(subject: Subject) -> Iterator[Noted | Measured]:
+def measure(subject: Subject) -> Iterator[Event]:
     """`run_loss`: mean squared error of the noise, of the run's validations the lowest.
 
     Raises:

@@ -8,19 +8,19 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
-from scumble.generate.events import Noted
 from scumble.metrics import sources
-from scumble.metrics.base import Measured, Subject
+from scumble.metrics.base import Event, Measured, Subject
 from scumble.metrics.figures import directions, standard_error
 
 
-def measure(subject: Subject) -> Iterator[Noted | Measured]:
+def measure(subject: Subject) -> Iterator[Event]:
     """`similarity` in -100..100; its spread is that over the drawn pictures.
 
     Raises:
         MetricError: no eyes, or no training pictures are known.
     """
     trained = subject.trained_features
+    yield from subject.draw(subject.prompts)
     lora, base = mean_cosines(subject.lora_features, trained), mean_cosines(subject.base_features, trained)
     seen = f"100 x cosine of {subject.known_eyes.said}"
     said = f"{sources.drawn(subject)}, each with each of {sources.trained(subject)}; {seen}"

@@ -13,11 +13,10 @@ from torch import Tensor
 from scumble.data.encode import Latents, Moments
 from scumble.data.pictures import fit, read_picture
 from scumble.families.base import TextState, frame_at
-from scumble.generate.events import Noted
 from scumble.generate.painter import Painter
 from scumble.generate.recipe import LoraUse
 from scumble.metrics import sources
-from scumble.metrics.base import Measured, Subject
+from scumble.metrics.base import Event, Measured, Subject
 from scumble.metrics.figures import standard_error
 from scumble.train.batches import Batch, Pool
 from scumble.train.cuts import Cut
@@ -28,7 +27,7 @@ from scumble.train.views import EncodedViews, middle_mask
 BATCH_SIZE = 8
 
 
-def measure(subject: Subject) -> Iterator[Noted | Measured]:
+def measure(subject: Subject) -> Iterator[Event]:
     """`validation_loss`; its spread is that over the pictures, each at the same timesteps.
 
     Raises:
@@ -70,7 +69,7 @@ class _Stand:
         sizes = sorted({size for _, size in training.held_out})
         cuts = [[cut for cut in training.held_out if cut[1] == size] for size in sizes]
         latents = [[_encoded(painter, cut) for cut in of_size] for of_size in cuts]
-        return cls(painter, subject.recipe.clip_skip, training.num_chunks, cuts, latents, training.seed)
+        return cls(painter, training.clip_skip, training.num_chunks, cuts, latents, training.seed)
 
     @torch.no_grad()
     def losses(self, loras: Sequence[LoraUse]) -> Tensor:
