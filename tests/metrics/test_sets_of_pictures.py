@@ -1,5 +1,7 @@
 """KID and FID: torchmetrics is the peer, the formula the measure, real handwriting the sense of it."""
 
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -89,3 +91,9 @@ def test_too_few_pictures_are_said_to_be(measured):
         measured(cloud(9, 0), cloud(1, 1))
     with pytest.raises(MetricError, match="draws four of a prompt"):
         measured(cloud(1, 0), cloud(9, 1))
+
+
+def test_without_torchmetrics_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torchmetrics.image.kid", None)
+    with pytest.raises(MetricError, match=r"pip install 'scumble\[metrics\]'"):
+        kid(cloud(9, 0), cloud(9, 1))

@@ -48,7 +48,6 @@ def measure(
                 yield event
             elif hasattr(event, "text"):
                 notes.append(event.text)
-        yield from ()
 
     play(told())
     if settings.as_json:
@@ -62,7 +61,7 @@ def _print_table(found: "list[Measured]") -> None:
     console = plain_console()
     table = Table(box=None, padding=(0, 2, 0, 0))
     for column in ("number", "with the LoRA", "base alone", ""):
-        table.add_column(column, justify="right" if "a" in column else "left", no_wrap=True)
+        table.add_column(column, no_wrap=True)
     for one in found:
         spread = "" if one.spread is None else f" ± {_figure(one.spread)}"
         of_base = "" if one.of_base is None else _figure(one.of_base)

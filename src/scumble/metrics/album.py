@@ -1,13 +1,20 @@
 """Pictures that are drawn once, however many numbers are made of them."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from PIL import Image
 
+from scumble.adapters.weight import weight_of
+from scumble.files.fingerprint import fingerprint
 from scumble.generate.painter import Painter
 from scumble.generate.recipe import Recipe
 from scumble.train.events import Prepared
+
+HASH_SIGNS = 10
+"""Of a hash as many as the WebUI shows."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +32,14 @@ class Album:
     painter: Painter
     batch_size: int = 4
     _kept: dict[Recipe, Image.Image] = field(default_factory=dict)
+
+    @cached_property
+    def base_said(self) -> str:
+        """The base's name, and a hash of some of the weights that LoRAs change, in the precision in which it draws."""
+        base, denoiser = self.painter.base, self.painter.denoiser
+        places = {path: base.module_path("unet", path, denoiser) for path in base.layer_paths()["unet"]}
+        weights = {path: weight_of(denoiser.get_submodule(place)) for path, place in places.items()}
+        return f"{base.name} ({hashlib.sha256(fingerprint(weights).encode()).hexdigest()[:HASH_SIGNS]})"
 
     def draw(self, recipes: Sequence[Recipe]) -> Iterator[Prepared]:
         """Draw what is not there yet; every LoRA in a recipe has its hash.

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 
 from scumble.errors import MetricError
 from scumble.files.hub import Asked, fetch_folder
+from scumble.metrics.album import HASH_SIGNS
 
 WANTED = ("*.json", "*.txt", "model*.safetensors")
 ASKED = Asked(what="CLIP model", otherwise="or give --clip the folder of one.", error=MetricError)
 BATCH_SIZE = 16
-HASH_SIGNS = 10
 
 
 class ClipEncoders(nn.Module):

@@ -13,12 +13,12 @@ from torch import Tensor
 from scumble.data.scan import hash_file
 from scumble.families.base import BaseModel
 from scumble.families.hub import IN_THE_BOX
+from scumble.metrics.album import HASH_SIGNS
 from scumble.mini.exam import as_tensor
 from scumble.mini.judge import JUDGE_FILE, Judge, load_judge
 from scumble.mini.paint import SIZE_PX
 
 WEIGHTS = Path(str(resources.files("scumble.mini"))) / "weights"
-HASH_SIGNS = 10
 
 
 def is_in_the_box(base: BaseModel) -> bool:

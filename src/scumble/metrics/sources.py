@@ -4,10 +4,8 @@ from collections.abc import Sequence
 
 from scumble.data.names import counted
 from scumble.generate.recipe import LoraUse, plain_number
+from scumble.metrics.album import HASH_SIGNS
 from scumble.metrics.base import Subject
-
-HASH_SIGNS = 10
-"""Of a hash as many as the WebUI shows."""
 
 
 def drawn(subject: Subject) -> str:
@@ -38,7 +36,7 @@ def _pictures(subject: Subject, prompts: Sequence[str], one: str, several: str =
     seeded = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {_ranges(seeds)}"
     return (
         f"{count} ({counted(len(prompts), one, several)}, {seeded}, {how.width} x {how.height} px, {how.sampler}, "
-        f"{how.steps} steps, guidance {plain_number(how.guidance_scale)}) of {how.base} with "
+        f"{how.steps} steps, guidance {plain_number(how.guidance_scale)}) of {subject.album.base_said} with "
         f"{loras_in_words(subject.loras)}"
     )
 

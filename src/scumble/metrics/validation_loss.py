@@ -38,7 +38,7 @@ def measure(subject: Subject) -> Iterator[Event]:
     lora, base = stand.losses(subject.loras), stand.losses(())
     said = (
         f"{training.said}, each at {TIMESTEPS_PER_PICTURE} timesteps with fixed noise of seed {training.seed}; "
-        f"{subject.recipe.base} with {sources.loras_in_words(subject.loras)}"
+        f"{subject.album.base_said} with {sources.loras_in_words(subject.loras)}"
     )
     yield Measured("validation_loss", float(lora.mean()), "lower", said, standard_error(lora), float(base.mean()))
 
