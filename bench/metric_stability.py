@@ -25,7 +25,7 @@ from scumble.metrics.figures import seen_distances, standard_error
 from scumble.metrics.judge_eyes import JudgeEyes
 from scumble.metrics.kid import kid
 from scumble.metrics.similarity import mean_cosines
-from scumble.mini.examine import render_plain
+from scumble.mini.examine import render_plain, render_style
 from scumble.mini.handwriting import read_handwriting, split
 
 SIZES = (8, 16, 32, 64, 128)
