@@ -5,7 +5,7 @@ hundreds. From this pool sets of each size are taken again and again, none with 
 judge's features beside 24 other pictures of handwriting, half of them in another style, so that the sets differ. Printed are
 the mean of the values, their deviation between sets, and the mean of the standard errors that the metric itself says.
 
-    python bench/metric_stability.py [--repeats 40] [--threads 1]
+    python bench/metric_stability.py [--repeats 16] [--threads 1]
 
 Results go to bench/results/.
 """
@@ -51,7 +51,7 @@ def measured(features, trained):
 def main():
     """Paint the pool, measure sets of every size, print and write what they give."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repeats", type=int, default=40)
+    parser.add_argument("--repeats", type=int, default=16)
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)

@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from scumble.metrics.base import Measured
 
 MeasureFlags = flags_model(MeasureConfig, without=frozenset({"lora"}))
+MANY_WORDS = 10
+"""As many that sources share are not written twice."""
+
 WAYS = {"lower": "lower is better", "higher": "higher is better", None: ""}
 
 
@@ -68,8 +72,17 @@ def _print_table(found: "list[Measured]") -> None:
         table.add_row(escape(one.name), f"{_figure(one.value)}{spread}", of_base, WAYS[one.better])
     console.print(table)
     console.print("\n[dim]± is the standard error. Computed from:[/]")
+    before = ""
     for one in found:
-        console.print(f"[dim]  {one.name}: {escape(one.computed_from)}[/]")
+        console.print(f"[dim]  {one.name}: {escape(_without_shared(one.computed_from, before))}[/]")
+        before = one.computed_from
+
+
+def _without_shared(text: str, before: str) -> str:
+    """A source whose beginning is that of the one above it, with dots in place of that."""
+    words = text.split(" ")
+    shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(words, before.split(" "), strict=False)))
+    return text if shared < MANY_WORDS else f"... {' '.join(words[shared:]) or 'the same'}"
 
 
 def _figure(value: float) -> str:
