@@ -81,8 +81,8 @@ def test_a_tag_says_its_block_weights():
     cleaned, tags = parse_tags("a dog <lora:sks:0.8:lbw=IN04=0.5,M00=0> here")
     assert (cleaned, tags) == ("a dog here", [LoraTag("sks", 0.8, "IN04=0.5,M00=0")])
     assert LoraUse("sks", 0.8, "", "IN04=0.5,M00=0").tag == "<lora:sks:0.8:lbw=IN04=0.5,M00=0>"
-    with pytest.raises(ConfigError, match="'te=0' is not understood"):
-        parse_tags("a dog <lora:sks:0.8:te=0>")
+    with pytest.raises(ConfigError, match="'dyn' is not understood"):
+        parse_tags("a dog <lora:sks:0.8:dyn=8>")
 
 
 def test_a_block_of_weight_0_is_a_lora_without_that_block(painter, make_lora):

@@ -1,13 +1,14 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from PIL import Image
 
 from scumble.errors import DataError
 from scumble.generate.infotext import from_infotext, png_texts, read_infotext, read_recipes, to_infotext
-from scumble.generate.recipe import LoraUse, Recipe
+from scumble.generate.recipe import HiresPass, LoraUse, Recipe, SourcePicture
 
 PLAIN = Recipe("a dog", 512, 640, seed=7)
 HASH = "0123456789abcdef" * 4
@@ -58,6 +59,44 @@ def test_the_infotext_alone_tells_all_but_the_folder_and_the_rest_of_the_hashes(
             "loras": (LoraUse("sks", 0.8, HASH[:12]), LoraUse("墨", -1.25, HASH[::-1][:12])),
         }
     )
+
+
+IMG2IMG = Recipe("a dog", 512, 512, source=SourcePicture(HASH, 0.6, "cat.png"))
+HIRES = Recipe("a dog", 512, 640, hires=HiresPass(1.5, 12, 0.45, "4x-UltraSharp", HASH))
+
+
+@pytest.mark.parametrize("recipe", [IMG2IMG, HIRES])
+def test_a_picture_file_tells_of_the_passes_exactly(tmp_path, recipe):
+    assert read_infotext(saved(tmp_path, recipe)) == recipe
+
+
+def test_the_infotext_tells_of_the_passes_as_the_webui_does():
+    assert "Denoising strength: 0.6" in to_infotext(IMG2IMG)
+    assert from_infotext(to_infotext(IMG2IMG)).source == SourcePicture("", 0.6)
+    assert (
+        "Denoising strength: 0.45, Hires upscale: 1.5, Hires steps: 12, Hires upscaler: 4x-UltraSharp"
+        in to_infotext(HIRES)
+    )
+    assert from_infotext(to_infotext(HIRES)).hires == HiresPass(1.5, 12, 0.45, "4x-UltraSharp")
+    plain = replace(HIRES, hires=HiresPass())
+    assert "Hires upscaler: Latent" in to_infotext(plain)
+    assert "Hires steps" not in to_infotext(plain)
+    assert from_infotext(to_infotext(plain)).hires == HiresPass()
+
+
+def test_a_second_pass_to_a_size_is_read_as_a_scale():
+    text = (
+        "a dog\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 5, Size: 512x512, Denoising strength: 0.5, "
+        "Hires resize: 768x768, Hires upscaler: Lanczos"
+    )
+    assert from_infotext(text).hires == HiresPass(1.5, 0, 0.5, "lanczos")
+
+
+def test_an_own_strength_in_the_text_encoder_goes_there_and_back(tmp_path):
+    recipe = replace(PLAIN, loras=(LoraUse("sks", 0.8, HASH, "M00=0.5", 0.25),))
+    assert "<lora:sks:0.25:0.8:lbw=M00=0.5>" in to_infotext(recipe)
+    assert from_infotext(to_infotext(recipe)).loras == (LoraUse("sks", 0.8, HASH[:12], "M00=0.5", 0.25),)
+    assert read_infotext(saved(tmp_path, recipe)) == recipe
 
 
 def test_an_empty_prompt_goes_there_and_back():

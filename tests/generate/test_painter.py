@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from tests.files.kinds import random_layer
 
 from scumble.errors import ConfigError, LoraFileError, ScumbleError
 from scumble.files.lorafile import LoraFile, LoraLayer
@@ -39,6 +40,20 @@ def test_a_lora_changes_the_picture_and_strength_0_gives_the_base_exactly(inked)
     base, changed, unchanged = inked.paint([RECIPE, with_lora(1.0), with_lora(0.0)])
     assert not same(base, changed, tolerance=8)
     assert same(base, unchanged)
+
+
+def test_strength_0_in_the_text_encoder_is_a_lora_without_its_layers(painter, make_lora):
+    lora, text = make_lora(), "text_encoder.text_model.encoder.layers.0.mlp.fc1"
+    painter.add_lora("both", LoraFile({**lora.layers, text: random_layer("lora", (64, 32), 2, 1.0, 0)}))
+    painter.add_lora("denoiser", lora)
+    without, alone, whole = painter.paint(
+        [
+            replace(RECIPE, loras=(use,))
+            for use in (LoraUse("both", 0.7, text_weight=0.0), LoraUse("denoiser", 0.7), LoraUse("both", 0.7))
+        ]
+    )
+    assert same(without, alone)
+    assert not same(without, whole)
 
 
 def test_taking_a_lora_off_leaves_the_base_exactly(painter, make_lora):

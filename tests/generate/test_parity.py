@@ -8,6 +8,7 @@ import torch
 from scumble.families.find import open_base
 from scumble.files.lorafile import LoraFile
 from scumble.files.read import read_lora, write_lora
+from scumble.generate.denoise import Start, steps_of_strength
 from scumble.generate.draw import Settings, draw_latents
 from scumble.generate.painter import Painter
 from scumble.generate.recipe import LoraUse
@@ -15,6 +16,11 @@ from scumble.generate.samplers import SAMPLERS
 
 PROMPT, NEGATIVE, SEED = "a handwritten three, red ink on yellow paper", "blue", 11
 SETTINGS = Settings(64, 64, steps=4, guidance_scale=5.0)
+SAMPLERS_HERE = [
+    ("DDIM", {}),
+    ("Euler a", {"timestep_spacing": "linspace"}),
+    ("DPM++ 2M Karras", {"timestep_spacing": "linspace", "use_karras_sigmas": True}),
+]
 
 
 @pytest.fixture(scope="module")
@@ -55,17 +61,38 @@ def our_pixels(painter, sampler):
     return (painter.autoencoder.decode(latents) / 2 + 0.5).clamp(0, 1)
 
 
-@pytest.mark.parametrize(
-    ("sampler", "how"),
-    [
-        ("DDIM", {}),
-        ("Euler a", {"timestep_spacing": "linspace"}),
-        ("DPM++ 2M Karras", {"timestep_spacing": "linspace", "use_karras_sigmas": True}),
-    ],
-)
+@pytest.mark.parametrize(("sampler", "how"), SAMPLERS_HERE)
 def test_our_picture_is_that_of_the_plain_pipeline(plain, painter, sampler, how):
     theirs = their_pixels(plain, painter.base.scheduler_config(), sampler, **how)
     torch.testing.assert_close(our_pixels(painter, sampler), theirs, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(("sampler", "how"), SAMPLERS_HERE)
+def test_our_img2img_is_that_of_the_plain_pipeline(plain, painter, sampler, how):
+    """Their strength is the share of steps taken; the WebUI, and so ours, takes one more."""
+    import diffusers
+
+    start = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(2))
+    scheduler = getattr(diffusers, SAMPLERS[sampler].scheduler).from_config(painter.base.scheduler_config(), **how)
+    theirs = diffusers.StableDiffusionImg2ImgPipeline(**{**plain.components, "scheduler": scheduler})
+    theirs.set_progress_bar_config(disable=True)
+    expected = theirs(
+        PROMPT,
+        image=start,
+        strength=0.75,
+        negative_prompt=NEGATIVE,
+        num_inference_steps=SETTINGS.steps,
+        guidance_scale=SETTINGS.guidance_scale,
+        generator=torch.Generator().manual_seed(SEED),
+        output_type="latent",
+    ).images
+    positive, negative = painter.text_states([PROMPT, NEGATIVE])
+    settings = replace(SETTINGS, sampler=sampler)
+    skipped = SETTINGS.steps - steps_of_strength(SETTINGS.steps, 0.5)
+    ours = draw_latents(
+        painter.base, painter.denoiser, [positive], [negative], [SEED], settings, start=Start(start, skipped)
+    )
+    torch.testing.assert_close(ours, expected, rtol=0, atol=1e-5)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import pytest
 
 from scumble.errors import ConfigError
 from scumble.generate.prompt import LoraTag, cut_off, find_loras, parse_tags
+from scumble.generate.recipe import LoraUse
 
 
 def touch(path: Path) -> Path:
@@ -32,12 +33,36 @@ def test_tags_are_taken_out_of_the_prompt(prompt, cleaned, tags):
 
 
 @pytest.mark.parametrize(
+    ("tag", "text", "denoiser"),
+    [
+        ("sks:0.5", 0.5, 0.5),
+        ("sks:0.5:0.8", 0.5, 0.8),
+        ("sks:0.5:unet=0.8", 0.5, 0.8),
+        ("sks:unet=0.8", 1.0, 0.8),
+        ("sks:te=0.5", 0.5, 0.5),
+        ("sks:0.9:te=0.5", 0.5, 0.5),
+        ("sks:0.9:0.8:te=0.5", 0.5, 0.8),
+        ("sks:0.9:0.7:te=0.5:unet=0.8", 0.5, 0.8),
+        ("sks:te=0:lbw=M00=0.5:unet=0.8", 0.0, 0.8),
+    ],
+)
+def test_strengths_of_text_encoder_and_denoiser_are_read_as_the_webui_reads_them(tag, text, denoiser):
+    """The WebUI 1.10: te = first number or 1, then te=; unet = second number or te, then unet=."""
+    [found] = parse_tags(f"a <lora:{tag}>")[1]
+    use = LoraUse(found.name, found.weight, "", found.blocks, found.text_weight)
+    assert (use.strength_in("text_encoder"), use.strength_in("unet")) == (text, denoiser)
+    assert parse_tags(use.tag)[1] == [found]
+
+
+@pytest.mark.parametrize(
     ("prompt", "said"),
     [
         ("a <lora:sks:much>", "weight 'much' is not a number"),
         ("a <lora:sks:>", "weight '' is not a number"),
         ("a <lora:sks:nan>", "weight 'nan' is not a number"),
-        ("a <lora:sks:0.5:0.7>", "'0.7' is not understood"),
+        ("a <lora:sks:0.5:0.7:8>", "'8' is not understood"),
+        ("a <lora:sks:0.5:dyn=8>", "'dyn' is not understood; after the name come"),
+        ("a <lora:sks:0.5:te=x>", "weight 'x' is not a number"),
         ("a <lora::1>", "has no name"),
         ("a dog <lora:sks:0.8 on the moon", "is not closed"),
         ("<lora:a:1> and <lora:a:0.2>", "named twice"),

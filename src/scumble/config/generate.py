@@ -5,17 +5,23 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from scumble.config.drawing import DrawingConfig
-from scumble.config.section import Also, Place
+from scumble.config.passes import PassesConfig, idle_passes_settings
+from scumble.config.section import Also, Place, Rule
 from scumble.errors import ConfigError
 
 DEFAULT_MOMENTS = 20
 
 
-class GenerateConfig(DrawingConfig):
+class GenerateConfig(PassesConfig):
     """Everything `generate` needs."""
 
-    prompt: Annotated[str, Field(description="what to draw; <lora:name:weight> applies a LoRA")]
+    prompt: Annotated[str | None, Field(description="what to draw; <lora:name:weight> applies a LoRA")] = None
+    prompts_file: Annotated[
+        Place | None,
+        Field(
+            description="text file of prompts instead, one a line, with --n --w --h --d --s --l as kohya's scripts read them"
+        ),
+    ] = None
     lora: Annotated[
         tuple[Place, ...],
         Field(description="LoRA file or PEFT folder, repeatable; weight 1 unless the prompt names it"),
@@ -28,7 +34,11 @@ class GenerateConfig(DrawingConfig):
         "runs"
     )
     seed: Annotated[int, Field(ge=0, lt=2**63, description="seed of the first picture; the next ones count up")] = 1025
-    n: Annotated[int, Also("num_images"), Field(ge=1, le=1000, description="number of pictures")] = 1
+    seeds: Annotated[
+        tuple[Annotated[int, Field(ge=0, lt=2**63)], ...],
+        Field(description="seeds one by one, such as 1 7 9, instead of seed and n: a picture each"),
+    ] = ()
+    n: Annotated[int, Also("num_images"), Field(ge=1, le=1000, description="number of pictures, of each prompt")] = 1
     batch_size: Annotated[int, Field(ge=1, description="pictures per forward pass")] = 1
     width: Annotated[int | None, Field(ge=16, description="width in pixels; none = the base's own")] = None
     height: Annotated[int | None, Field(ge=16, description="height in pixels; none = the base's own")] = None
@@ -46,13 +56,25 @@ class GenerateConfig(DrawingConfig):
 
     @model_validator(mode="after")
     def _refuse_settings_without_effect(self) -> Self:
-        if self.moments is not None and not self.strip:
-            raise ConfigError("moments would have no effect: it needs strip; set that or leave moments out")
-        if self.allow_partial and not self.lora and "<lora:" not in self.prompt:
-            raise ConfigError("allow_partial would have no effect: no LoRA is asked for; leave allow_partial out")
+        for is_idle, setting, needs in [*idle_passes_settings(self), *self._idle()]:
+            if is_idle:
+                raise ConfigError(f"{setting} would have no effect: it needs {needs}; set that or leave {setting} out")
+        if self.prompt is None and self.prompts_file is None:
+            raise ConfigError("nothing to draw: give a prompt, or prompts_file")
         return self
+
+    def _idle(self) -> list[Rule]:
+        has_lora = bool(self.lora) or self.prompts_file is not None or "<lora:" in (self.prompt or "")
+        return [
+            (self.moments is not None and not self.strip, "moments", "strip"),
+            (self.strip and self.hires_scale is not None, "strip", "hires_scale left out, because it shows one pass"),
+            (self.allow_partial and not has_lora, "allow_partial", "a LoRA"),
+            (self.prompt is not None and self.prompts_file is not None, "prompt", "prompts_file left out"),
+            (bool(self.seeds) and self.n != 1, "n", "seeds left out"),
+            (bool(self.seeds) and self.seed != type(self).model_fields["seed"].default, "seed", "seeds left out"),
+        ]
 
     @property
     def num_moments(self) -> int:
-        """Moments of the reverse process to draw; 0 = none."""
+        """Moments of the reverse process to draw, unless fewer steps are taken; 0 = none."""
         return 0 if not self.strip else self.moments or min(DEFAULT_MOMENTS, self.steps + 1)

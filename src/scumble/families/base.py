@@ -239,19 +239,28 @@ class BaseModel(Protocol):
         """alpha-bar of each training timestep: [timesteps], float32, falling from near 1 to near 0, or to 0."""
         ...
 
-    def predict(self, denoiser: nn.Module, noisy: Tensor, timesteps: Tensor, text: TextState) -> Tensor:
-        """The denoiser's output [B, C, H, W] for noisy latents, timesteps [B] and a batched text state.
-
-        A state without what `frame_state` adds is taken as that of whole pictures of the latents' size.
+    @property
+    def is_told_guidance(self) -> bool:
+        """Whether its denoiser hears the guidance scale and needs one pass for it: it was distilled so (Luo et al. 2023,
+        arXiv:2310.04378).
         """
         ...
 
-    def pipeline(self, denoiser: nn.Module, scheduler: Any) -> Any:
-        """A diffusers pipeline that denoises: prompts reach it as text states, what it gives back are latents."""
-        ...
+    def predict(
+        self,
+        denoiser: nn.Module,
+        noisy: Tensor,
+        timesteps: Tensor,
+        text: TextState,
+        guidance_scale: float | None = None,
+    ) -> Tensor:
+        """The denoiser's output [B, C, H, W] for noisy latents, timesteps [B] and a batched text state.
 
-    def pipeline_inputs(self, positive: Sequence[TextState], negative: Sequence[TextState]) -> dict[str, Tensor]:
-        """Text states as the pipeline's arguments, batched; it draws whole pictures."""
+        A state without what `frame_state` adds is taken as that of whole pictures of the latents' size.
+
+        Args:
+            guidance_scale: for a denoiser that is told it; None = as it was trained before that.
+        """
         ...
 
     def scheduler_config(self) -> Mapping[str, Any]:

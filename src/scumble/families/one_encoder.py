@@ -5,12 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 
 from scumble.families.base import FileIdentity, Frame, PredictionType, TextState
 from scumble.families.clip import Clip, ClipText
 from scumble.families.parts import Parts
-from scumble.families.unet import Configs, stacked
+from scumble.families.unet import Configs
 
 PIPELINE_CLASSES = ("StableDiffusionPipeline",)
 
@@ -49,26 +48,6 @@ class OneEncoder:
 
     def conditioning(self, text: TextState, size_px: tuple[int, int]) -> dict[str, Any]:
         return {}
-
-    def pipeline(self, denoiser: nn.Module, scheduler: Any) -> Any:
-        from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
-
-        return StableDiffusionPipeline(
-            vae=None,
-            text_encoder=None,
-            tokenizer=None,
-            unet=denoiser,
-            scheduler=scheduler,
-            safety_checker=None,
-            feature_extractor=None,
-            requires_safety_checker=False,
-        )
-
-    def pipeline_inputs(self, positive: Sequence[TextState], negative: Sequence[TextState]) -> dict[str, Tensor]:
-        return {
-            "prompt_embeds": stacked(positive, "hidden"),
-            "negative_prompt_embeds": stacked(negative, "hidden"),
-        }
 
     def file_identity(self, prediction_type: PredictionType) -> FileIdentity:
         return self.identity(prediction_type)

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 
 from scumble.families.base import BaseModel, FileIdentity, Frame, PredictionType, TextState
 from scumble.families.checkpoint import CheckpointParts, Header, shipped_configs
@@ -18,7 +17,7 @@ from scumble.families.folder import FolderParts
 from scumble.families.new_words import NewWords
 from scumble.families.opening import Choices, open_unet_checkpoint, open_unet_folder
 from scumble.families.parts import Parts, read_json
-from scumble.families.unet import Configs, stacked
+from scumble.families.unet import Configs
 
 FAMILY = "sdxl"
 PIPELINE_CLASSES = ("StableDiffusionXLPipeline",)
@@ -78,28 +77,6 @@ class TwoEncoders:
         if time_ids is None:
             time_ids = self.frame_state(Frame.whole(*size_px))["time_ids"].to(pooled.device).repeat(len(pooled), 1)
         return {"added_cond_kwargs": {"text_embeds": pooled, "time_ids": time_ids}}
-
-    def pipeline(self, denoiser: nn.Module, scheduler: Any) -> Any:
-        from diffusers.pipelines.stable_diffusion_xl.pipeline_stable_diffusion_xl import StableDiffusionXLPipeline
-
-        return StableDiffusionXLPipeline(
-            vae=None,
-            text_encoder=None,
-            text_encoder_2=None,
-            tokenizer=None,
-            tokenizer_2=None,
-            unet=denoiser,
-            scheduler=scheduler,
-            add_watermarker=False,
-        )
-
-    def pipeline_inputs(self, positive: Sequence[TextState], negative: Sequence[TextState]) -> dict[str, Tensor]:
-        return {
-            "prompt_embeds": stacked(positive, "hidden"),
-            "negative_prompt_embeds": stacked(negative, "hidden"),
-            "pooled_prompt_embeds": stacked(positive, "pooled"),
-            "negative_pooled_prompt_embeds": stacked(negative, "pooled"),
-        }
 
     def file_identity(self, prediction_type: PredictionType) -> FileIdentity:
         return FileIdentity(

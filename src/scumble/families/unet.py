@@ -1,5 +1,6 @@
 """A base that denoises latents with diffusers' UNet: what Stable Diffusion 1.x, 2.x and SDXL have in common."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -56,14 +57,6 @@ class UnetKind(Protocol):
             text: batched text state.
             size_px: width and height of the pictures.
         """
-        ...
-
-    def pipeline(self, denoiser: nn.Module, scheduler: Any) -> Any:
-        """A diffusers pipeline without text encoders and autoencoder."""
-        ...
-
-    def pipeline_inputs(self, positive: Sequence[TextState], negative: Sequence[TextState]) -> dict[str, Tensor]:
-        """As of the protocol BaseModel."""
         ...
 
     def file_identity(self, prediction_type: PredictionType) -> FileIdentity:
@@ -194,21 +187,26 @@ class UnetBase:
         schedule: Tensor = DDPMScheduler.from_config(dict(self.scheduler)).alphas_cumprod
         return schedule.float()
 
-    def predict(self, denoiser: nn.Module, noisy: Tensor, timesteps: Tensor, text: TextState) -> Tensor:
+    @property
+    def is_told_guidance(self) -> bool:
+        return self.configs["unet"].get("time_cond_proj_dim") is not None
+
+    def predict(
+        self,
+        denoiser: nn.Module,
+        noisy: Tensor,
+        timesteps: Tensor,
+        text: TextState,
+        guidance_scale: float | None = None,
+    ) -> Tensor:
         height, width = (side * self.pixels_per_latent for side in noisy.shape[-2:])
         hidden = text["hidden"].to(noisy.dtype)
         conditioning = self.kind.conditioning(text, (width, height))
+        if guidance_scale is not None:
+            told = guidance_embedding(guidance_scale, int(self.configs["unet"]["time_cond_proj_dim"]))
+            conditioning["timestep_cond"] = told.to(noisy).expand(len(noisy), -1)
         output: Tensor = denoiser(noisy, timesteps, hidden, return_dict=False, **conditioning)[0]
         return output
-
-    def pipeline(self, denoiser: nn.Module, scheduler: Any) -> Any:
-        pipeline = self.kind.pipeline(denoiser, scheduler)
-        pipeline.vae_scale_factor = self.pixels_per_latent
-        pipeline.set_progress_bar_config(disable=True)
-        return pipeline
-
-    def pipeline_inputs(self, positive: Sequence[TextState], negative: Sequence[TextState]) -> dict[str, Tensor]:
-        return self.kind.pipeline_inputs(positive, negative)
 
     def scheduler_config(self) -> Mapping[str, Any]:
         return self.scheduler
@@ -229,6 +227,11 @@ class UnetBase:
         return [self.configs[part] for part in self.kind.text_parts]
 
 
-def stacked(states: Sequence[TextState], name: str) -> Tensor:
-    """One tensor of several states, batched."""
-    return torch.stack([state[name] for state in states])
+def guidance_embedding(guidance_scale: float, width: int) -> Tensor:
+    """What a distilled denoiser hears of the guidance scale: sines, then cosines of (scale - 1) * 1000 at falling
+    frequencies, [width], float32 (Meng et al. 2023, arXiv:2210.03142; width even).
+    """
+    half = width // 2
+    frequencies = torch.exp(torch.arange(half) * -(math.log(10000.0) / (half - 1)))
+    angles = (guidance_scale - 1) * 1000.0 * frequencies
+    return torch.cat([torch.sin(angles), torch.cos(angles)])

@@ -3,21 +3,18 @@
 Shapes: B pictures, C latent channels, H W latent height and width.
 """
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from scumble.data.pictures import fit
 from scumble.errors import ConfigError, ScumbleError
 from scumble.families.base import Autoencoder, BaseModel, TextState, pixels_to_image
+from scumble.generate.denoise import Guidance, Start, Watch, batched, denoise
 from scumble.generate.samplers import find_sampler, make_sampler
-
-Watch = Callable[[int, Tensor], None]
-"""Called with the number of finished steps and the latents [B, C, H, W] at that moment, scaled as pictures' are."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +42,16 @@ def check_size(base: BaseModel, width: int, height: int) -> None:
     Raises:
         ConfigError: width or height is no multiple of what a latent is wide.
     """
-    grid = max(8, base.pixels_per_latent)  # 8: diffusers' pipelines refuse other sizes
+    grid = size_grid(base)
     for name, size in (("width", width), ("height", height)):
         if size % grid:
             below = max(size // grid, 1) * grid
             raise ConfigError(f"{name}={size}: must be a multiple of {grid}; {below} and {below + grid} are near")
+
+
+def size_grid(base: BaseModel) -> int:
+    """What width and height must be a multiple of, in pixels."""
+    return max(8, base.pixels_per_latent)  # 8: diffusers' pipelines and the WebUI refuse other sizes
 
 
 def draw_latents(
@@ -60,6 +62,8 @@ def draw_latents(
     seeds: Sequence[int],
     settings: Settings,
     watch: Watch | None = None,
+    *,
+    start: Start | None = None,
 ) -> Tensor:
     """Draw one batch: [B, C, H, W], float32, scaled as the autoencoder takes them.
 
@@ -74,6 +78,7 @@ def draw_latents(
         seeds: B seeds.
         settings: size, steps, guidance and sampler.
         watch: sees the noise and the latents after each step.
+        start: pictures to start from, and the steps to leave out; None = noise alone.
     Raises:
         ConfigError: unknown sampler, or a size or number of steps that cannot be.
         ScumbleError: a number that is not finite came out.
@@ -84,22 +89,21 @@ def draw_latents(
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     weight = next(denoiser.parameters())
     noise = draw_noise(base, generators, settings).to(weight)
-    if watch is not None:
-        watch(0, noise.float())
-    pipeline = base.pipeline(denoiser, make_sampler(settings.sampler, base.scheduler_config()))
-    latents: Tensor = pipeline(
-        **base.pipeline_inputs(positive, negative),
-        width=settings.width,
-        height=settings.height,
-        num_inference_steps=settings.steps,
-        guidance_scale=settings.guidance_scale,
-        generator=generators,
-        latents=noise,
-        output_type="latent",
-        callback_on_step_end=watch and _watching(watch),
-    ).images
+    scheduler = make_sampler(settings.sampler, base.scheduler_config())
+    scheduler.set_timesteps(settings.steps, device=weight.device)
+    guidance = Guidance(_moved(positive, weight), _moved(negative, weight), settings.guidance_scale)
+
+    def predict(noisy: Tensor, timestep: Tensor) -> Tensor:
+        return guidance.predict(base, denoiser, noisy, timestep)
+
+    latents = denoise(predict, scheduler, noise, generators, start=start, watch=watch)
     _refuse_non_finite(latents, settings.sampler)
     return latents.float()
+
+
+def _moved(states: Sequence[TextState], weight: Tensor) -> TextState:
+    """Text states batched, with the device and dtype of a weight."""
+    return {name: tensor.to(weight) for name, tensor in batched(states).items()}
 
 
 def draw_noise(base: BaseModel, generators: Sequence[torch.Generator], settings: Settings) -> Tensor:
@@ -118,27 +122,20 @@ def decode_images(autoencoder: Autoencoder, latents: Tensor) -> list[Image.Image
     return [pixels_to_image(autoencoder.decode(latent[None])[0]) for latent in latents]
 
 
+def encode_images(
+    autoencoder: Autoencoder, images: Sequence[Image.Image], size_px: tuple[int, int], device: torch.device
+) -> Tensor:
+    """RGB pictures, cut to a size, as latents [B, C, H, W], float32; one at a time to spare memory.
+
+    They are the mean of what the autoencoder says, where the WebUI draws at random: a picture always gives the same latents.
+    """
+    pixels = (fit(image, size_px)[None].to(device) for image in images)
+    return torch.cat([autoencoder.encode(each)[0] for each in pixels])
+
+
 def _refuse_non_finite(latents: Tensor, sampler: str) -> None:
     if not torch.isfinite(latents).all():
         raise ScumbleError(
             f"drawing with {sampler} in {latents.dtype} gave numbers that are not finite: "
             "try mixed_precision = 'no' (or bf16), or a smaller LoRA weight"
         )
-
-
-def _watching(watch: Watch) -> Callable[[Any, int, Any, dict[str, Tensor]], dict[str, Tensor]]:
-    """A diffusers callback that only looks."""
-
-    def callback(pipeline: Any, index: int, _timestep: Any, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-        watch(index + 1, _at_picture_scale(pipeline.scheduler, tensors["latents"].float()))
-        return tensors
-
-    return callback
-
-
-def _at_picture_scale(scheduler: Any, latents: Tensor) -> Tensor:
-    """Noisy latents x0 + sigma * noise, as the Euler samplers keep them, brought to the variance of the noise."""
-    if float(scheduler.init_noise_sigma) == 1.0:
-        return latents
-    sigma = float(scheduler.sigmas[scheduler.step_index])
-    return latents / math.sqrt(1 + sigma**2)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scumble.errors import DataError
 from scumble.generate.prompt import parse_tags
-from scumble.generate.recipe import LoraUse, Recipe, plain_number
+from scumble.generate.recipe import HiresPass, LoraUse, Recipe, SourcePicture, plain_number
 
 if TYPE_CHECKING:
     from PIL.PngImagePlugin import PngInfo
+
+WEBUI_UPSCALERS = {"latent": "Latent", "lanczos": "Lanczos"}
+"""Our name of what enlarges without a model -> the WebUI's."""
 
 WEBUI_KEY = "parameters"
 OWN_KEY = "scumble"
@@ -33,6 +37,7 @@ def to_infotext(recipe: Recipe) -> str:
         "Seed": str(recipe.seed),
         "Size": f"{recipe.width}x{recipe.height}",
         "Model": recipe.base.replace("\\", "/").rstrip("/").rpartition("/")[2],
+        **_passes(recipe),
         "Clip skip": str(recipe.clip_skip) if recipe.clip_skip > 1 else "",
         "Lora hashes": ", ".join(f"{lora.name}: {lora.hash[:12]}" for lora in recipe.loras if lora.hash),
     }
@@ -63,11 +68,48 @@ def from_infotext(text: str) -> Recipe:
             sampler=_with_schedule(settings.get("Sampler", "Euler a"), settings.get("Schedule type", "")),
             seed=int(settings.get("Seed", "0")),
             clip_skip=int(settings.get("Clip skip", "1")),
-            loras=tuple(LoraUse(tag.name, tag.weight, hashes.get(tag.name, ""), tag.blocks) for tag in tags),
+            loras=tuple(
+                LoraUse(tag.name, tag.weight, hashes.get(tag.name, ""), tag.blocks, tag.text_weight) for tag in tags
+            ),
             base=settings.get("Model", ""),
+            source=_source_of(settings),
+            hires=_hires_of(settings, int(width)),
         )
     except (KeyError, ValueError) as error:
         raise DataError(f"no recipe in the text: its last line is '{last[:80]}': {error}") from None
+
+
+def _passes(recipe: Recipe) -> dict[str, str]:
+    """What the WebUI says of img2img, and of a second pass."""
+    if recipe.source is not None:
+        return {"Denoising strength": plain_number(recipe.source.strength)}
+    if recipe.hires is None:
+        return {}
+    return {
+        "Denoising strength": plain_number(recipe.hires.strength),
+        "Hires upscale": plain_number(recipe.hires.scale),
+        "Hires steps": str(recipe.hires.steps or ""),
+        "Hires upscaler": WEBUI_UPSCALERS.get(recipe.hires.upscaler, recipe.hires.upscaler),
+    }
+
+
+def _source_of(settings: Mapping[str, str]) -> SourcePicture | None:
+    """What a WebUI text says of img2img: the strength, and not from which picture."""
+    if "Denoising strength" not in settings or "Hires upscaler" in settings:
+        return None
+    return SourcePicture("", float(settings["Denoising strength"]))
+
+
+def _hires_of(settings: Mapping[str, str], width: int) -> HiresPass | None:
+    """What a WebUI text says of a second pass."""
+    if "Hires upscaler" not in settings:
+        return None
+    wide = settings.get("Hires resize", "").partition("x")[0]
+    scale = int(wide) / width if wide.isdigit() and int(wide) else float(settings.get("Hires upscale", "2"))
+    ours = {theirs: own for own, theirs in WEBUI_UPSCALERS.items()}
+    upscaler = ours.get(settings["Hires upscaler"], settings["Hires upscaler"])
+    strength = float(settings.get("Denoising strength", "0.7"))
+    return HiresPass(scale, int(settings.get("Hires steps", "0")), strength, upscaler)
 
 
 def png_texts(*recipes: Recipe) -> PngInfo:
@@ -112,12 +154,19 @@ def read_recipes(path: Path) -> list[Recipe]:
 
 def _from_json(path: Path, text: str) -> list[Recipe]:
     try:
-        return [
-            Recipe(**{**values, "loras": tuple(LoraUse(**lora) for lora in values["loras"])})
-            for values in json.loads(text)
-        ]
+        return [_recipe_of(values) for values in json.loads(text)]
     except (ValueError, TypeError, KeyError) as error:
         raise DataError(f"{path}: its recipe is not one of this version: {error}") from None
+
+
+def _recipe_of(values: Mapping[str, Any]) -> Recipe:
+    source, hires = values.get("source"), values.get("hires")
+    parts = {
+        "loras": tuple(LoraUse(**lora) for lora in values["loras"]),
+        "source": source and SourcePicture(**source),
+        "hires": hires and HiresPass(**hires),
+    }
+    return Recipe(**{**values, **parts})
 
 
 def _split_prompts(lines: list[str]) -> tuple[str, str]:

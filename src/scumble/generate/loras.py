@@ -61,7 +61,8 @@ def _open(found: FoundLora, paths: Mapping[str, Sequence[str]], allow_partial: b
     file = read_lora(found.path, paths, allow_partial)
     if file.left_out:
         notes.append(Noted(f"LoRA {found.name}: {left_out_words(file.left_out)}", warning=True))
-    return OpenedLora(LoraUse(found.name, found.weight, tensor_hash(found.path), found.blocks), file, notes)
+    use = LoraUse(found.name, found.weight, tensor_hash(found.path), found.blocks, found.text_weight)
+    return OpenedLora(use, file, notes)
 
 
 def stranger_note(lora: OpenedLora, base: BaseModel, denoiser: nn.Module) -> Noted | None:

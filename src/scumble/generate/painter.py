@@ -1,7 +1,7 @@
 """A painter: a loaded base with LoRAs within reach, which draws recipe after recipe without loading anything again."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Self
 
@@ -15,7 +15,10 @@ from scumble.families.apply import attach_lora
 from scumble.families.base import Autoencoder, BaseModel, TextEncoder, TextState, check_clip_skip
 from scumble.files.lorafile import LoraFile
 from scumble.generate.blocks import block_factors, parse_blocks
-from scumble.generate.draw import Settings, decode_images, draw_latents
+from scumble.generate.draw import decode_images
+from scumble.generate.hires import Enlarge
+from scumble.generate.passes import Passes, steps_taken
+from scumble.generate.pixels import pixel_hash
 from scumble.generate.recipe import LoraUse, Moment, Picture, Recipe
 from scumble.generate.weighted import count_chunks, prompt_states
 
@@ -38,7 +41,11 @@ class Painter:
     text_encoder: TextEncoder
     autoencoder: Autoencoder
     _loras: list[str] = field(default_factory=list, init=False)
+    _passes: Passes = field(init=False)
     _layers: dict[str, dict[str, list[str]]] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        self._passes = Passes(self.base, self.denoiser, self.autoencoder)
 
     @classmethod
     def load(cls, base: BaseModel, device: torch.device, dtype: torch.dtype) -> Self:
@@ -73,6 +80,16 @@ class Painter:
         self._loras.append(name)
         self._layers[name] = {part: list(lora.part(part)) for part in self.modules}
 
+    def add_image(self, image: Image.Image) -> str:
+        """Put an RGB picture within reach, for recipes to start from; its hash is what they name it by."""
+        name = pixel_hash(image)
+        self._passes.images[name] = image
+        return name
+
+    def add_upscaler(self, name: str, enlarge: Enlarge) -> None:
+        """Put what enlarges between two passes within reach, under the name that recipes give it."""
+        self._passes.upscalers[name] = enlarge
+
     def remove_lora(self, name: str) -> None:
         """Take a LoRA off; the base is again what it was without it, to the bit."""
         self._loras.remove(name)
@@ -92,16 +109,17 @@ class Painter:
             ConfigError: a name that is not within reach, block weights that leave out blocks that the LoRA changes, or
                 two LoRAs that bring the same word.
         """
-        strengths = {lora.name: lora.weight for lora in loras}
-        for name in strengths:
+        used = {lora.name: lora for lora in loras}
+        for name in used:
             if name not in self._loras:
                 raise ConfigError(f"LoRA '{name}' is not loaded{nearest(name, self._loras)}")
-        self.text_encoder.words.use(strengths)
+        self.text_encoder.words.use(used)
         self._unfold()
         factors = {lora.name: self._block_factors(lora) for lora in loras if lora.blocks}
         for part, module in self.modules.items():
             for name in self._loras:
-                set_strength(module, name, strengths.get(name, 0.0), factors.get(name, {}).get(part))
+                strength = used[name].strength_in(part) if name in used else 0.0
+                set_strength(module, name, strength, factors.get(name, {}).get(part))
             if folded:
                 fold(module)
 
@@ -121,7 +139,13 @@ class Painter:
     def paint(
         self, recipes: Sequence[Recipe], batch_size: int = 1, num_moments: int = 0, folded: bool = False
     ) -> list[Picture]:
-        """Draw every recipe; neighbours that differ in prompts and seed only are drawn together.
+        """Draw every recipe: the pictures of `painted`, in a list."""
+        return list(self.painted(recipes, batch_size, num_moments, folded))
+
+    def painted(
+        self, recipes: Sequence[Recipe], batch_size: int = 1, num_moments: int = 0, folded: bool = False
+    ) -> Iterator[Picture]:
+        """Draw recipe after recipe; neighbours that differ in prompts, seed and picture to start from only, together.
 
         A picture depends on its own recipe alone: only prompts of equally many chunks are drawn together.
 
@@ -133,13 +157,11 @@ class Painter:
         Raises:
             ConfigError: a recipe that cannot be drawn, such as an unknown sampler or LoRA.
         """
-        pictures: list[Picture] = []
         for (num_chunks, _), group in groupby(recipes, key=self._what_a_batch_shares):
             alike = list(group)
             self.use_loras(alike[0].loras, folded)
             for start in range(0, len(alike), batch_size):
-                pictures += self._paint_batch(alike[start : start + batch_size], num_chunks, num_moments)
-        return pictures
+                yield from self._paint_batch(alike[start : start + batch_size], num_chunks, num_moments)
 
     def text_states(self, prompts: Sequence[str], clip_skip: int = 1, num_chunks: int | None = None) -> list[TextState]:
         """Text states of prompts under the LoRAs in use, all of one shape; equal prompts are encoded once.
@@ -169,29 +191,27 @@ class Painter:
         pairs = zip(prompts, states, strict=True)
         return [state if prompt else self.base.without_prompt(state) for prompt, state in pairs]
 
-    def _what_a_batch_shares(self, recipe: Recipe) -> tuple[int, tuple[object, ...]]:
+    def _what_a_batch_shares(self, recipe: Recipe) -> tuple[int, Recipe]:
         """Chunks of its prompts, and the rest."""
-        loras = tuple((lora.name, lora.weight, lora.blocks) for lora in recipe.loras)
-        how = (recipe.width, recipe.height, recipe.steps, recipe.guidance_scale, recipe.sampler, recipe.clip_skip)
+        loras = tuple(replace(lora, hash="") for lora in recipe.loras)
+        source = recipe.source and replace(recipe.source, hash="", name="")
+        rest = replace(recipe, prompt="", negative_prompt="", seed=0, base="", loras=loras, source=source)
         with self.text_encoder.words.only(lora.name for lora in recipe.loras):
-            return count_chunks(self.text_encoder, [recipe.prompt, recipe.negative_prompt]), (*how, loras)
+            return count_chunks(self.text_encoder, [recipe.prompt, recipe.negative_prompt]), rest
 
     def _paint_batch(self, recipes: Sequence[Recipe], num_chunks: int, num_moments: int) -> Iterator[Picture]:
         first = recipes[0]
-        wanted = moment_steps(first.steps, num_moments)
+        wanted = moment_steps(steps_taken(first), num_moments)
         seen: dict[int, Tensor] = {}
 
         def watch(step: int, latents: Tensor) -> None:
             if step in wanted:
                 seen[step] = latents.cpu()
 
-        latents = draw_latents(
-            self.base,
-            self.denoiser,
+        latents = self._passes.draw(
+            recipes,
             self.text_states([recipe.prompt for recipe in recipes], first.clip_skip, num_chunks),
             self.negative_states([recipe.negative_prompt for recipe in recipes], first.clip_skip, num_chunks),
-            [recipe.seed for recipe in recipes],
-            Settings(first.width, first.height, first.steps, first.guidance_scale, first.sampler),
             watch if wanted else None,
         )
         images = decode_images(self.autoencoder, latents)

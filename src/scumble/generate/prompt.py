@@ -11,16 +11,26 @@ from scumble.files.places import FILE_SUFFIX, PEFT_SUFFIX, WEIGHTS, lora_of, pla
 from scumble.generate.blocks import parse_blocks
 
 _TAG = re.compile(r"(?:[ \t]+(?=<lora:[^<>]*>(?:\s|$)))?<lora:([^<>]*)>")  # of blanks on both sides, one side goes too
+OPTIONS = ("te", "unet", "lbw")
+"""What a tag may name: strengths of the text encoder and of the denoiser, and weights of its blocks."""
+
 _WORD = re.compile(r"[\u2e80-\uffef]|[^\s\u2e80-\uffef]+")  # scripts without spaces: each sign is a word
 
 
 @dataclass(frozen=True)
 class LoraTag:
-    """`<lora:name:weight>` or `<lora:name:weight:lbw=blocks>` as found in a prompt."""
+    """`<lora:name:weight>`, `<lora:name:te:unet>` or `<lora:name:weight:lbw=blocks>` as found in a prompt.
+
+    Attributes:
+        weight: strength in the denoiser, and in the text encoders unless they have their own.
+        text_weight: strength in the text encoders; None = as in the denoiser.
+        blocks: weights of the denoiser's blocks; "" = 1 everywhere.
+    """
 
     name: str
     weight: float = 1.0
     blocks: str = ""
+    text_weight: float | None = None
 
 
 @dataclass(frozen=True)
@@ -33,6 +43,7 @@ class FoundLora:
         path: its file, or PEFT folder.
         also: others of the same name at places looked up later, which are not used.
         blocks: weights of the denoiser's blocks, see `blocks.parse_blocks`; "" = 1 everywhere.
+        text_weight: strength in the text encoders; None = as in the denoiser.
     """
 
     name: str
@@ -40,6 +51,7 @@ class FoundLora:
     path: Path
     also: tuple[Path, ...] = ()
     blocks: str = ""
+    text_weight: float | None = None
 
 
 def parse_tags(prompt: str) -> tuple[str, list[LoraTag]]:
@@ -64,30 +76,38 @@ def parse_tags(prompt: str) -> tuple[str, list[LoraTag]]:
 
 
 def _parse_tag(content: str) -> LoraTag:
-    name, colon, rest = content.partition(":")
-    weight, _, option = rest.partition(":")
-    name = plain_name(name.strip())
+    """What stands between `<lora:` and `>`, read as the WebUI 1.10 reads it: the first number is the text encoder's, and the
+    denoiser's too unless a second one or `unet=` gives its own; a name beats a place.
+    """
+    first, *rest = [part.strip() for part in content.split(":")]
+    name = plain_name(first)
     if not name:
         raise ConfigError(f"prompt: <lora:{content}> has no name; a LoRA is written <lora:name:weight>")
-    if not colon:
-        return LoraTag(name)
+    numbers = [part for part in rest if "=" not in part]
+    named = dict(part.partition("=")[::2] for part in rest if "=" in part)
+    odd = [*numbers[2:], *(key for key in named if key not in OPTIONS)]
+    if odd:
+        raise ConfigError(
+            f"prompt: <lora:{content}>: '{odd[0]}' is not understood; after the name come the strength in the text encoder "
+            "and that in the denoiser, by place or as te= and unet=, and lbw= with block weights"
+        )
+    text = named.get("te", numbers[0] if numbers else "1")
+    denoiser = named.get("unet", numbers[1] if len(numbers) > 1 else text)
+    weight, text_weight = (_finite(number, content, name) for number in (denoiser, text))
+    blocks = named.get("lbw", "")
+    if "lbw" in named:
+        parse_blocks(blocks)
+    return LoraTag(name, weight, blocks, None if text_weight == weight else text_weight)
+
+
+def _finite(text: str, content: str, name: str) -> float:
     try:
-        number = float(weight)
+        number = float(text)
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise ConfigError(
-            f"prompt: <lora:{content}>: weight '{weight}' is not a number; write such as <lora:{name}:0.8>"
-        )
-    if not option:
-        return LoraTag(name, number)
-    key, _, blocks = option.partition("=")
-    if key.strip() != "lbw":
-        raise ConfigError(
-            f"prompt: <lora:{content}>: '{option}' is not understood; after the weight comes lbw= with block weights"
-        )
-    parse_blocks(blocks)
-    return LoraTag(name, number, blocks.strip())
+        raise ConfigError(f"prompt: <lora:{content}>: weight '{text}' is not a number; write such as <lora:{name}:0.8>")
+    return number
 
 
 def find_loras(
@@ -127,7 +147,7 @@ def _find(tag: LoraTag, places: dict[str, dict[str, list[Path]]]) -> FoundLora:
             "give the one you mean by --lora, or rename one"
         )
     also = tuple(path for _, others in found[1:] for path in others)
-    return FoundLora(tag.name, tag.weight, files[0], also, tag.blocks)
+    return FoundLora(tag.name, tag.weight, files[0], also, tag.blocks, tag.text_weight)
 
 
 def _existing(files: Iterable[Path]) -> list[Path]:

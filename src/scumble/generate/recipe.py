@@ -18,18 +18,59 @@ class LoraUse:
         weight: strength of its change; 0 = none.
         hash: SHA-256 of the file's tensors in hex, or "" where there is no file.
         blocks: weights of the denoiser's blocks as the tag writes them, such as "IN04=0.5"; "" = 1 everywhere.
+        text_weight: strength in the text encoders; None = as in the denoiser.
     """
 
     name: str
     weight: float = 1.0
     hash: str = ""
     blocks: str = ""
+    text_weight: float | None = None
 
     @property
     def tag(self) -> str:
-        """The LoRA as it is written in a prompt."""
-        blocks = f":lbw={self.blocks}" if self.blocks else ""
-        return f"<lora:{self.name}:{plain_number(self.weight)}{blocks}>"
+        """The LoRA as it is written in a prompt: with two numbers the first is the text encoder's."""
+        strengths = [number for number in (self.text_weight, self.weight) if number is not None]
+        blocks = [f"lbw={self.blocks}"] if self.blocks else []
+        return f"<lora:{':'.join([self.name, *map(plain_number, strengths), *blocks])}>"
+
+    def strength_in(self, part: str) -> float:
+        """Its strength in a model part, "unet" or a text encoder, before block weights."""
+        return self.weight if part == "unet" or self.text_weight is None else self.text_weight
+
+
+@dataclass(frozen=True)
+class SourcePicture:
+    """The picture that drawing starts from instead of noise alone (img2img).
+
+    Attributes:
+        hash: of its pixels, see `pixels.pixel_hash`.
+        strength: how much of the schedule is drawn, above 0, at most 1 = all of it.
+        name: of its file, for people.
+    """
+
+    hash: str
+    strength: float = 0.75
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class HiresPass:
+    """A second pass over the enlarged picture.
+
+    Attributes:
+        scale: how much longer the sides become, above 1.
+        steps: of the second pass, all of which are taken; 0 = as many as in the first.
+        strength: the noise that is added, as of `SourcePicture`.
+        upscaler: "latent", "lanczos" or the name of an upscaling model.
+        upscaler_hash: SHA-256 of the upscaling model's file in hex, or "".
+    """
+
+    scale: float = 2.0
+    steps: int = 0
+    strength: float = 0.7
+    upscaler: str = "latent"
+    upscaler_hash: str = ""
 
 
 @dataclass(frozen=True)
@@ -42,6 +83,8 @@ class Recipe:
         seed: of the picture's own noise.
         clip_skip: counted as the WebUI does, 1 = last layer.
         base: the base model as the person named it.
+        source: the picture that it starts from; None = noise alone.
+        hires: the second pass at a larger size; None = none. Width and height are those of the first.
     """
 
     prompt: str
@@ -55,6 +98,8 @@ class Recipe:
     clip_skip: int = 1
     loras: tuple[LoraUse, ...] = ()
     base: str = ""
+    source: SourcePicture | None = None
+    hires: HiresPass | None = None
 
 
 @dataclass(frozen=True)

@@ -2,30 +2,28 @@
 
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from scumble.config.generate import GenerateConfig
-from scumble.families.base import BaseModel, check_clip_skip
+from scumble.data.pictures import read_picture
 from scumble.generate.device import memory_advice
-from scumble.generate.draw import check_size
 from scumble.generate.events import Composed, Event, Noted, Painted
+from scumble.generate.hires import final_size
 from scumble.generate.infotext import png_texts
-from scumble.generate.painter import moment_steps
+from scumble.generate.plan import Asked, all_tags, asked, check_recipe, note_size, recipes_of
 from scumble.generate.prepare import (
     OUT_OF_MEMORY_ADVICE,
-    check_settings,
     load_painter,
     note_boxes,
     note_prompts,
     open_base_for,
     with_tiles_for,
 )
-from scumble.generate.prompt import find_loras, parse_tags
-from scumble.generate.recipe import LoraUse, Picture, Recipe, plain_number
+from scumble.generate.prompt import find_loras
+from scumble.generate.recipe import Picture, plain_number
 from scumble.generate.save import check_folder, save_new
 from scumble.generate.strip import strip
 
-MAX_STRIP_ROWS = 16
+MAX_STRIP_ROWS = 64
 
 
 def generate(config: GenerateConfig) -> Iterator[Event]:
@@ -33,19 +31,22 @@ def generate(config: GenerateConfig) -> Iterator[Event]:
 
     Raises:
         ConfigError: a setting that cannot be; nothing was drawn then.
+        DataError: the picture to start from cannot be read.
         LoraFileError, BaseModelError: a LoRA or the base cannot be used.
         OutOfMemoryError: the device has too little memory.
     """
     check_folder(config.out)
+    wishes = [asked(config)]
+    total = sum(len(one.seeds) for one in wishes)
     index = 0
     of_strip: list[Picture] = []
-    for item in draw(config):
+    for item in _advised(config, wishes):
         if isinstance(item, Noted):
             yield item
             continue
         index += 1
         path = save_new(config.out, str(item.recipe.seed), item.image, png_texts(item.recipe))
-        yield Painted(path, item.image, item.recipe, index, config.n)
+        yield Painted(path, item.image, item.recipe, index, total)
         if item.moments:
             of_strip.append(item)
     if of_strip:
@@ -69,55 +70,42 @@ def pictures(config: GenerateConfig) -> list[Picture]:
 
 def draw(config: GenerateConfig) -> Iterator[Noted | Picture]:
     """Draw pictures one batch after the other; nothing is written."""
+    return _advised(config, [asked(config)])
+
+
+def _advised(config: GenerateConfig, wishes: Sequence[Asked]) -> Iterator[Noted | Picture]:
     with memory_advice(f"{OUT_OF_MEMORY_ADVICE}, or vae_tiling"):
-        yield from _draw(config)
+        yield from _draw(config, wishes)
 
 
-def _draw(config: GenerateConfig) -> Iterator[Noted | Picture]:
-    prompt, tags = parse_tags(config.prompt)
-    sampler = check_settings(config.negative_prompt, config.guidance_scale, config.sampler, config.steps)
-    yield from note_prompts([prompt, config.negative_prompt])
-    moment_steps(config.steps, config.num_moments)
-    found = find_loras(tags, config.lora, config.lora_dir, config.runs_dir)
+def _draw(config: GenerateConfig, wishes: Sequence[Asked]) -> Iterator[Noted | Picture]:
+    yield from note_prompts([text for one in wishes for text in (one.prompt, one.settings.negative_prompt)])
+    image = None if config.image is None else read_picture(config.image)
+    found = find_loras(all_tags(wishes), config.lora, config.lora_dir, config.runs_dir)
     base = yield from open_base_for(config, found)
-    first = _recipe(config, base, prompt, sampler)
-    check_size(base, first.width, first.height)
+    firsts = [recipes_of(one, base, image)[0] for one in wishes]
+    for first in firsts:
+        check_recipe(base, first, config.num_moments)
     if config.vae_tiling:
-        base = with_tiles_for(base, first.width, first.height)
-    check_clip_skip(base, first.clip_skip)
+        base = with_tiles_for(base, *max(final_size(base, first) for first in firsts))
     painter, loras = yield from load_painter(base, found, config.device, config.mixed_precision, config.allow_partial)
-    if config.strip and config.n > MAX_STRIP_ROWS:
-        yield Noted(f"the strip shows the first {MAX_STRIP_ROWS} of {config.n} pictures")
-    recipes = _counted_up(first, [lora.use for lora in loras], config.n)
-    for start in range(0, config.n, config.batch_size):
-        moments = config.num_moments if start < MAX_STRIP_ROWS else 0
-        yield from painter.paint(recipes[start : start + config.batch_size], config.batch_size, moments)
-
-
-def _recipe(config: GenerateConfig, base: BaseModel, prompt: str, sampler: str) -> Recipe:
-    return Recipe(
-        prompt=prompt,
-        width=config.width or base.resolution,
-        height=config.height or base.resolution,
-        negative_prompt=config.negative_prompt,
-        steps=config.steps,
-        guidance_scale=config.guidance_scale or base.advice.guidance_scale,
-        sampler=sampler,
-        seed=config.seed,
-        clip_skip=config.clip_skip or base.advice.clip_skip,
-        base=base.name,
-    )
-
-
-def _counted_up(first: Recipe, loras: Sequence[LoraUse], num: int) -> list[Recipe]:
-    """The recipe with its LoRAs, `num` times, seeds counting up."""
-    return [replace(first, seed=first.seed + index, loras=tuple(loras)) for index in range(num)]
+    if image is not None:
+        painter.add_image(image)
+        yield from note_size(base, firsts)
+    uses = [lora.use for lora in loras]
+    recipes = [recipe for one in wishes for recipe in recipes_of(one, base, image, uses)]
+    shown = MAX_STRIP_ROWS if config.strip else 0
+    if config.strip and len(recipes) > shown:
+        yield Noted(f"the strip shows the first {shown} of {len(recipes)} pictures")
+    yield from painter.painted(recipes[:shown], config.batch_size, config.num_moments)
+    yield from painter.painted(recipes[shown:], config.batch_size)
 
 
 def _save_strip(config: GenerateConfig, drawn: Sequence[Picture]) -> Iterator[Event]:
-    recipe, shown = drawn[0].recipe, drawn[:MAX_STRIP_ROWS]
+    recipe = drawn[0].recipe
     how = f"{recipe.sampler}, {recipe.steps} steps, guidance {plain_number(recipe.guidance_scale)}"
-    yield from note_boxes([recipe.prompt])
-    image = strip(shown, f"{recipe.prompt}\n{how}")
-    path = save_new(config.out, f"{recipe.seed}-strip", image, png_texts(*(picture.recipe for picture in shown)))
+    prompts = list(dict.fromkeys(picture.recipe.prompt for picture in drawn))
+    yield from note_boxes(prompts)
+    image = strip(drawn, f"{prompts[0]}\n{how}" if len(prompts) == 1 else how)
+    path = save_new(config.out, f"{recipe.seed}-strip", image, png_texts(*(picture.recipe for picture in drawn)))
     yield Composed(path, image, "strip")
