@@ -142,7 +142,7 @@ def test_numbers_that_are_not_finite_are_an_error_not_a_black_picture(painter, m
         painter.paint([with_lora(1e18, "huge")])
 
 
-@pytest.mark.parametrize("sampler", ["Euler a", "DDIM"])
+@pytest.mark.parametrize("sampler", ["Euler a", "DDIM", "Heun", "PLMS"])
 def test_moments_lead_from_noise_to_the_picture(painter, sampler):
     [picture] = painter.paint([replace(RECIPE, steps=4, sampler=sampler)], num_moments=3)
     assert [moment.step for moment in picture.moments] == [0, 2, 4]

@@ -12,15 +12,16 @@ from scumble.generate.denoise import Start, steps_of_strength
 from scumble.generate.draw import Settings, draw_latents
 from scumble.generate.painter import Painter
 from scumble.generate.recipe import LoraUse
-from scumble.generate.samplers import SAMPLERS
 
 PROMPT, NEGATIVE, SEED = "a handwritten three, red ink on yellow paper", "blue", 11
 SETTINGS = Settings(64, 64, steps=4, guidance_scale=5.0)
-SAMPLERS_HERE = [
-    ("DDIM", {}),
-    ("Euler a", {"timestep_spacing": "linspace"}),
-    ("DPM++ 2M Karras", {"timestep_spacing": "linspace", "use_karras_sigmas": True}),
-]
+SCHEDULERS = {
+    "DDIM": "DDIMScheduler",
+    "Euler a": "EulerAncestralDiscreteScheduler",
+    "Heun": "HeunDiscreteScheduler",
+    "DDPM": "DDPMScheduler",
+}
+"""Schedulers of diffusers that compute what our samplers do; docs/how-to/samplers.md says which do not."""
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,7 @@ def painter(narrow_base):
 def their_pixels(pipeline, own_scheduler, sampler, **how):
     import diffusers
 
-    pipeline.scheduler = getattr(diffusers, SAMPLERS[sampler].scheduler).from_config(own_scheduler, **how)
+    pipeline.scheduler = getattr(diffusers, SCHEDULERS[sampler]).from_config(own_scheduler, **how)
     return pipeline(
         PROMPT,
         negative_prompt=NEGATIVE,
@@ -61,19 +62,33 @@ def our_pixels(painter, sampler):
     return (painter.autoencoder.decode(latents) / 2 + 0.5).clamp(0, 1)
 
 
-@pytest.mark.parametrize(("sampler", "how"), SAMPLERS_HERE)
+@pytest.mark.parametrize(
+    ("sampler", "how"),
+    [
+        ("DDIM", {}),
+        ("Euler a", {"timestep_spacing": "linspace"}),
+        ("Heun", {"timestep_spacing": "linspace"}),
+        ("DDPM", {"timestep_spacing": "leading", "clip_sample": False}),
+    ],
+)
 def test_our_picture_is_that_of_the_plain_pipeline(plain, painter, sampler, how):
     theirs = their_pixels(plain, painter.base.scheduler_config(), sampler, **how)
     torch.testing.assert_close(our_pixels(painter, sampler), theirs, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize(("sampler", "how"), SAMPLERS_HERE)
+@pytest.mark.parametrize(
+    ("sampler", "how"),
+    [
+        ("Euler a", {"timestep_spacing": "linspace"}),
+        ("Heun", {"timestep_spacing": "linspace"}),
+    ],
+)
 def test_our_img2img_is_that_of_the_plain_pipeline(plain, painter, sampler, how):
     """Their strength is the share of steps taken; the WebUI, and so ours, takes one more."""
     import diffusers
 
     start = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(2))
-    scheduler = getattr(diffusers, SAMPLERS[sampler].scheduler).from_config(painter.base.scheduler_config(), **how)
+    scheduler = getattr(diffusers, SCHEDULERS[sampler]).from_config(painter.base.scheduler_config(), **how)
     theirs = diffusers.StableDiffusionImg2ImgPipeline(**{**plain.components, "scheduler": scheduler})
     theirs.set_progress_bar_config(disable=True)
     expected = theirs(
@@ -92,7 +107,7 @@ def test_our_img2img_is_that_of_the_plain_pipeline(plain, painter, sampler, how)
     ours = draw_latents(
         painter.base, painter.denoiser, [positive], [negative], [SEED], settings, start=Start(start, skipped)
     )
-    torch.testing.assert_close(ours, expected, rtol=0, atol=1e-5)
+    torch.testing.assert_close(ours, expected, rtol=0, atol=2e-5)
 
 
 @pytest.fixture

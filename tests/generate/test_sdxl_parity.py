@@ -11,10 +11,11 @@ from scumble.files.read import read_lora, write_lora
 from scumble.generate.draw import Settings, draw_latents
 from scumble.generate.painter import Painter
 from scumble.generate.recipe import LoraUse, Recipe
-from scumble.generate.samplers import SAMPLERS
 
 PROMPT, SEED = "a handwritten three, red ink on yellow paper", 11
 SETTINGS = Settings(80, 64, steps=3, guidance_scale=5.0)
+SCHEDULERS = {"DDIM": "DDIMScheduler", "Euler a": "EulerAncestralDiscreteScheduler"}
+DDIM = {"clip_sample": False, "timestep_spacing": "leading", "set_alpha_to_one": False}
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,7 @@ def their_pixels(plain, painter, sampler, negative, **how):
     import diffusers
 
     own = painter.base.scheduler_config()
-    plain.scheduler = getattr(diffusers, SAMPLERS[sampler].scheduler).from_config(own, **how)
+    plain.scheduler = getattr(diffusers, SCHEDULERS[sampler]).from_config(own, **how)
     return plain(
         PROMPT,
         negative_prompt=negative,
@@ -57,7 +58,11 @@ def pixels(painter, sampler, negative=""):
 
 
 @pytest.mark.parametrize(
-    ("sampler", "how"), [("DDIM", {"clip_sample": False}), ("Euler a", {"timestep_spacing": "linspace"})]
+    ("sampler", "how"),
+    [
+        ("DDIM", DDIM),
+        ("Euler a", {"timestep_spacing": "linspace"}),
+    ],
 )
 @pytest.mark.parametrize("negative", [None, "blue"], ids=["no negative prompt", "negative prompt"])
 def test_our_picture_is_that_of_the_plain_pipeline(plain, painter, sampler, how, negative):
@@ -97,7 +102,7 @@ def test_a_lora_file_means_the_same_here_and_in_diffusers(plain, painter, lora, 
     painter.use_loras([LoraUse("ink", 1.0)])
     plain.load_lora_weights(path)
     try:
-        ours, theirs = pixels(painter, "DDIM"), their_pixels(plain, painter, "DDIM", None, clip_sample=False)
+        ours, theirs = pixels(painter, "DDIM"), their_pixels(plain, painter, "DDIM", None, **DDIM)
     finally:
         painter.remove_lora("ink")
         plain.unload_lora_weights()

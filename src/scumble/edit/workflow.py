@@ -5,18 +5,43 @@ from dataclasses import dataclass
 from typing import Any
 
 from scumble.generate.recipe import Recipe
+from scumble.generate.samplers.names import split_sampler
 
 SAMPLERS: Mapping[str, tuple[str, str]] = {
     "Euler a": ("euler_ancestral", "normal"),
     "Euler": ("euler", "normal"),
-    "DPM++ 2M": ("dpmpp_2m", "normal"),
-    "DPM++ 2M Karras": ("dpmpp_2m", "karras"),
+    "DPM++ 2M": ("dpmpp_2m", "karras"),
+    "DPM++ SDE": ("dpmpp_sde", "karras"),
+    "DPM++ 2M SDE": ("dpmpp_2m_sde", "exponential"),
+    "DPM++ 2M SDE Heun": ("dpmpp_2m_sde", "exponential"),
+    "DPM++ 2S a": ("dpmpp_2s_ancestral", "karras"),
+    "DPM++ 3M SDE": ("dpmpp_3m_sde", "exponential"),
+    "LMS": ("lms", "normal"),
+    "Heun": ("heun", "normal"),
+    "DPM2": ("dpm_2", "karras"),
+    "DPM2 a": ("dpm_2_ancestral", "karras"),
+    "Restart": ("heun", "karras"),
     "DDIM": ("ddim", "ddim_uniform"),
-    "DDPM": ("ddpm", "normal"),
+    "PLMS": ("lms", "ddim_uniform"),
     "UniPC": ("uni_pc", "normal"),
     "LCM": ("lcm", "sgm_uniform"),
+    "DDPM": ("ddpm", "normal"),
 }
-"""WebUI name -> sampler and scheduler there."""
+"""WebUI name -> sampler there, the nearest where it has none of that name, and its scheduler if none was chosen."""
+
+SCHEDULERS: Mapping[str, str] = {
+    "Uniform": "normal",
+    "Karras": "karras",
+    "Exponential": "exponential",
+    "Polyexponential": "exponential",
+    "SGM Uniform": "sgm_uniform",
+    "KL Optimal": "kl_optimal",
+    "Simple": "simple",
+    "Normal": "normal",
+    "DDIM": "ddim_uniform",
+    "Beta": "beta",
+}
+"""WebUI schedule -> scheduler there."""
 
 COLUMN_PX = 400
 ROW_PX = 260
@@ -124,13 +149,14 @@ def workflow(recipe: Recipe, lora_file: str, checkpoint: str, v_prediction: bool
     (wanted,) = graph.add("CLIPTextEncode", (2, 0), {"clip": clip}, ("CONDITIONING",), [recipe.prompt])
     (unwanted,) = graph.add("CLIPTextEncode", (2, 1), {"clip": clip}, ("CONDITIONING",), [recipe.negative_prompt])
     (noise,) = graph.add("EmptyLatentImage", (1, 2), {}, ("LATENT",), [recipe.width, recipe.height, 1])
-    sampler, scheduler = SAMPLERS[recipe.sampler]
+    name, schedule = split_sampler(recipe.sampler)
+    sampler, automatic = SAMPLERS[name]
     (latents,) = graph.add(
         "KSampler",
         (3, 0),
         {"model": model, "positive": wanted, "negative": unwanted, "latent_image": noise},
         ("LATENT",),
-        [recipe.seed, "fixed", recipe.steps, recipe.guidance_scale, sampler, scheduler, 1.0],
+        [recipe.seed, "fixed", recipe.steps, recipe.guidance_scale, sampler, SCHEDULERS.get(schedule, automatic), 1.0],
     )
     (image,) = graph.add("VAEDecode", (4, 0), {"samples": latents, "vae": vae}, ("IMAGE",), [])
     graph.add("SaveImage", (5, 0), {"images": image}, (), [recipe.loras[0].name])

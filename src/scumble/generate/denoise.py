@@ -3,16 +3,14 @@
 Shapes: B pictures, C latent channels, H W latent height and width.
 """
 
-import inspect
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from scumble.families.base import BaseModel, TextState
+from scumble.generate.samplers.driver import Driver
 
 Watch = Callable[[int, Tensor], None]
 """Called with the number of finished steps and the latents [B, C, H, W] at that moment, scaled as pictures' are."""
@@ -78,57 +76,33 @@ class Guidance:
 @torch.no_grad()
 def denoise(
     predict: Callable[[Tensor, Tensor], Tensor],
-    scheduler: Any,
+    sampler: Driver,
     noise: Tensor,
     generators: Sequence[torch.Generator],
     *,
     start: Start | None = None,
     watch: Watch | None = None,
 ) -> Tensor:
-    """Take the steps of a schedule: [B, C, H, W], in the dtype of the noise.
+    """Take the steps of a sampler: [B, C, H, W], in the dtype of the noise.
 
     Args:
         predict: the guided denoiser: noisy latents as it takes them, and a timestep.
-        scheduler: a diffusers scheduler whose timesteps are set.
+        sampler: with the steps planned that are to be taken.
         noise: [B, C, H, W] of variance 1.
         generators: one a picture, for the noise that some samplers add.
-        start: what the noise is laid over; None = noise alone, from the beginning of the schedule.
+        start: what the noise is laid over; None = noise alone.
         watch: sees the latents before the first step and after each.
     """
-    begin = 0 if start is None else start.skipped * scheduler.order
-    timesteps = scheduler.timesteps[begin:]
-    latents = noise * scheduler.init_noise_sigma if start is None else _noised(scheduler, start.latents, noise, begin)
-    takes_generator = "generator" in inspect.signature(scheduler.step).parameters
-    random = {"generator": list(generators)} if takes_generator else {}
+    latents = noise * sampler.init_noise_sigma if start is None else sampler.noised(start.latents.to(noise), noise)
+    skipped = 0 if start is None else start.skipped
     if watch is not None:
-        watch(0, noise.float() if start is None else _at_picture_scale(scheduler, latents, begin))
-    for index, timestep in enumerate(timesteps, 1):
-        output = predict(scheduler.scale_model_input(latents, timestep), timestep)
-        latents = scheduler.step(output, timestep, latents, **random, return_dict=False)[0]
-        if watch is not None and (index % scheduler.order == 0 or index == len(timesteps)):
-            watch(math.ceil(index / scheduler.order), _at_picture_scale(scheduler, latents, begin + index))
+        watch(0, sampler.at_picture_scale(latents.float()) if skipped else noise.float())
+    for timestep in sampler.timesteps:
+        output = predict(sampler.scale_model_input(latents, timestep), timestep)
+        latents = sampler.step(output, timestep, latents, generators)[0]
+        if watch is not None and not sampler.is_between:
+            watch(sampler.finished - skipped, sampler.at_picture_scale(latents.float()))
     return latents
-
-
-def _noised(scheduler: Any, latents: Tensor, noise: Tensor, begin: int) -> Tensor:
-    """Latents under as much noise as the schedule has at its place `begin`, which becomes its first."""
-    if hasattr(scheduler, "set_begin_index"):
-        scheduler.set_begin_index(begin)
-    timesteps = scheduler.timesteps[begin : begin + 1].repeat(len(noise))
-    noised: Tensor = scheduler.add_noise(latents.to(noise), noise, timesteps)
-    return noised
-
-
-def _at_picture_scale(scheduler: Any, latents: Tensor, index: int) -> Tensor:
-    """Noisy latents x0 + sigma * noise, as the Euler samplers keep them, brought to the variance of the noise.
-
-    Args:
-        index: of their sigma in the schedule.
-    """
-    if float(scheduler.init_noise_sigma) == 1.0:
-        return latents.float()
-    sigma = float(scheduler.sigmas[index])
-    return latents.float() / math.sqrt(1 + sigma**2)
 
 
 def batched(states: Sequence[TextState]) -> TextState:

@@ -89,14 +89,14 @@ def draw_latents(
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     weight = next(denoiser.parameters())
     noise = draw_noise(base, generators, settings).to(weight)
-    scheduler = make_sampler(settings.sampler, base.scheduler_config())
-    scheduler.set_timesteps(settings.steps, device=weight.device)
+    sampler = make_sampler(settings.sampler, base.scheduler_config())
+    sampler.set_timesteps(settings.steps, weight.device, first_step=0 if start is None else start.skipped)
     guidance = Guidance(_moved(positive, weight), _moved(negative, weight), settings.guidance_scale)
 
     def predict(noisy: Tensor, timestep: Tensor) -> Tensor:
         return guidance.predict(base, denoiser, noisy, timestep)
 
-    latents = denoise(predict, scheduler, noise, generators, start=start, watch=watch)
+    latents = denoise(predict, sampler, noise, generators, start=start, watch=watch)
     _refuse_non_finite(latents, settings.sampler)
     return latents.float()
 
