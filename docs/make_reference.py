@@ -16,6 +16,7 @@ from scumble.config.doctor import DoctorConfig
 from scumble.config.edit import ConvertConfig, ExtractConfig, InspectConfig, MergeConfig, ResizeConfig, VerifyConfig
 from scumble.config.metrics import MeasureConfig
 from scumble.config.publish import ImportConfig, PublishConfig
+from scumble.config.recipe import RecipeConfig
 from scumble.config.runs import RunsConfig
 from scumble.config.sweep import SweepConfig
 from scumble.mini.config import DemoConfig, PretrainConfig
@@ -37,6 +38,7 @@ COMMANDS: dict[str, type[Section]] = {
     "resize": ResizeConfig,
     "publish": PublishConfig,
     "import": ImportConfig,
+    "recipe": RecipeConfig,
     "runs": RunsConfig,
     "doctor": DoctorConfig,
     "cache": CacheConfig,
@@ -51,6 +53,7 @@ FIRST_ARGUMENTS = {
     "generate": ("prompt",),
     "sweep": ("folder",),
     "measure": ("lora",),
+    "recipe": ("picture",),
     "check": ("folder",),
     "caption": ("path",),
     "inspect": ("file",),

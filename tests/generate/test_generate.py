@@ -211,7 +211,7 @@ def test_a_part_of_a_lora_draws_as_that_part_and_the_rest_is_warned_of(config, f
 
 
 def test_a_part_of_no_lora_would_have_no_effect(config):
-    with pytest.raises(ConfigError, match="allow_partial would have no effect: no LoRA is asked for"):
+    with pytest.raises(ConfigError, match="allow_partial would have no effect: it needs a LoRA"):
         config(allow_partial=True)
     assert config(prompt="a dog <lora:ink:1>", allow_partial=True).allow_partial
 

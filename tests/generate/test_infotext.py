@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 
 from scumble.errors import DataError
-from scumble.generate.infotext import from_infotext, png_texts, read_infotext, read_recipes, to_infotext
+from scumble.generate.infotext import png_texts, read_infotext, read_recipes
 from scumble.generate.recipe import HiresPass, LoraUse, Recipe, SourcePicture
+from scumble.generate.webui_text import from_infotext, to_infotext
 
 PLAIN = Recipe("a dog", 512, 640, seed=7)
 HASH = "0123456789abcdef" * 4

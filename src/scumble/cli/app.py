@@ -20,6 +20,7 @@ from scumble.cli.edit import COMMANDS as EDIT_COMMANDS
 from scumble.cli.flags import flags_model, nested
 from scumble.cli.foreign import notes_on, translate
 from scumble.cli.metrics import COMMANDS as METRICS_COMMANDS
+from scumble.cli.recipe import COMMANDS as RECIPE_COMMANDS
 from scumble.cli.run import play, report
 from scumble.cli.runs import COMMANDS as RUNS_COMMANDS
 from scumble.cli.share import COMMANDS as SHARE_COMMANDS
@@ -40,7 +41,7 @@ app = App(
 )
 
 TrainFlags = flags_model(TrainConfig, without=frozenset({"folder"}))
-GenerateFlags = flags_model(GenerateConfig, without=frozenset({"prompt"}))
+GenerateFlags = flags_model(GenerateConfig, without=frozenset({"prompt"}), several=frozenset({"seeds"}))
 DemoFlags = flags_model(DemoConfig)
 PretrainFlags = flags_model(PretrainConfig)
 
@@ -89,7 +90,7 @@ def train(
 
 @app.command
 def generate(
-    prompt: Annotated[str, Parameter(help="what to draw; <lora:name:weight> applies a LoRA")],
+    prompt: Annotated[str | None, Parameter(help="what to draw; <lora:name:weight> applies a LoRA")] = None,
     *,
     flags: Annotated[GenerateFlags, Parameter(name="*")] = GenerateFlags(),  # type: ignore[valid-type]  # noqa: B008
 ) -> None:
@@ -97,7 +98,8 @@ def generate(
 
     scumble generate "photo of sks dog on the moon <lora:photos:0.8>" --n 4
     """
-    settings = from_values(GenerateConfig, {"prompt": prompt, **nested(GenerateConfig, flags)})
+    given = {} if prompt is None else {"prompt": prompt}
+    settings = from_values(GenerateConfig, {**given, **nested(GenerateConfig, flags)})
     from scumble.generate.run import generate as run
 
     play(run(settings))
@@ -141,6 +143,7 @@ for command in (
     *DOCTOR_COMMANDS,
     *EDIT_COMMANDS,
     *METRICS_COMMANDS,
+    *RECIPE_COMMANDS,
     *RUNS_COMMANDS,
     *SHARE_COMMANDS,
     *SWEEP_COMMANDS,

@@ -48,6 +48,12 @@ class GenerateConfig(PassesConfig):
             description="decode pictures larger than 512 px in overlapping tiles: less memory, slightly other pixels"
         ),
     ] = False
+    fold: Annotated[
+        bool | None,
+        Field(
+            description="add the LoRAs to the weights: quicker, takes memory for the untouched weights, equal to rounding; none = if no strength changes between the pictures"
+        ),
+    ] = None
     out: Annotated[Place, Field(description="folder for the pictures")] = Path("pictures")
     strip: Annotated[bool, Field(description="also draw the reverse process, from noise to picture")] = False
     moments: Annotated[

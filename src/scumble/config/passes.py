@@ -1,6 +1,6 @@
 """The settings of what a picture starts from, and of a second pass at a larger size."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -44,9 +44,9 @@ class PassesConfig(DrawingConfig):
         Field(description=f"how much the second pass draws anew; none = {DEFAULT_HIRES_STRENGTH}"),
     ] = None
     hires_upscaler: Annotated[
-        str | None,
+        Literal["latent", "lanczos"] | None,
         Also("hr_upscaler"),
-        Field(description="what enlarges between the passes: latent or lanczos; none = latent"),
+        Field(description="what enlarges between the passes; none = latent"),
     ] = None
 
 

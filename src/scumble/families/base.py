@@ -94,7 +94,14 @@ class FileIdentity:
 
 
 class Autoencoder(Protocol):
-    """Pixels to latents and back. Pixels are in [-1, 1], latents are scaled as the denoiser expects them."""
+    """Pixels to latents and back. Pixels are in [-1, 1], latents are scaled as the denoiser expects them.
+
+    Attributes:
+        model: the loaded module.
+    """
+
+    @property
+    def model(self) -> nn.Module: ...
 
     def encode(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of the latents: [B, 3, h, w] -> two of [B, C, H, W], float32."""
@@ -153,6 +160,9 @@ class BaseModel(Protocol):
         max_tokens: prompt tokens that the text encoder sees at once, without start and end: those of a chunk.
         prediction_type: what its denoiser predicts.
         zero_terminal_snr: whether its noise schedule ends in pure noise (Lin et al. 2023, arXiv:2305.08891).
+        is_told_guidance: its denoiser was distilled to hear the guidance scale (Luo et al. 2023, arXiv:2310.04378).
+        is_tiled: its autoencoder works in tiles.
+        chosen_vae: the autoencoder that the person chose instead of its own, or "".
         advice: what its author or the chosen preset advises.
         notes: what the person should know about how the base was found.
     """
@@ -179,6 +189,12 @@ class BaseModel(Protocol):
     def prediction_type(self) -> PredictionType: ...
     @property
     def zero_terminal_snr(self) -> bool: ...
+    @property
+    def is_told_guidance(self) -> bool: ...
+    @property
+    def is_tiled(self) -> bool: ...
+    @property
+    def chosen_vae(self) -> str: ...
 
     def advised(self, advice: Advice, resolution: int, note: str) -> Self:
         """The same base with other advice and another resolution, and a note that says so."""
@@ -239,13 +255,6 @@ class BaseModel(Protocol):
         """alpha-bar of each training timestep: [timesteps], float32, falling from near 1 to near 0, or to 0."""
         ...
 
-    @property
-    def is_told_guidance(self) -> bool:
-        """Whether its denoiser hears the guidance scale and needs one pass for it: it was distilled so (Luo et al. 2023,
-        arXiv:2310.04378).
-        """
-        ...
-
     def predict(
         self,
         denoiser: nn.Module,
@@ -256,10 +265,8 @@ class BaseModel(Protocol):
     ) -> Tensor:
         """The denoiser's output [B, C, H, W] for noisy latents, timesteps [B] and a batched text state.
 
-        A state without what `frame_state` adds is taken as that of whole pictures of the latents' size.
-
-        Args:
-            guidance_scale: for a denoiser that is told it; None = as it was trained before that.
+        A state without what `frame_state` adds is taken as that of whole pictures of the latents' size. The guidance scale
+        is for a denoiser that is told it; None = as it was trained before that.
         """
         ...
 

@@ -131,6 +131,14 @@ class UnetBase:
     def tile_px(self) -> int:
         return self.vae.tile_px
 
+    @property
+    def is_tiled(self) -> bool:
+        return self.vae.is_tiled
+
+    @property
+    def chosen_vae(self) -> str:
+        return self.vae.chosen
+
     def with_tiles(self) -> Self:
         return replace(self, vae=self.vae.tiled())
 

@@ -34,12 +34,14 @@ class Vae:
         part: its name there; "" = the folder itself.
         config: its settings.
         is_tiled: whether it works on large pictures in overlapping tiles.
+        chosen: what the person called it, if it is not the base's own, else "".
     """
 
     parts: Parts
     part: str
     config: Mapping[str, Any]
     is_tiled: bool = False
+    chosen: str = ""
 
     @property
     def pixels_per_latent(self) -> int:
@@ -106,7 +108,7 @@ def other_vae(name: str, base: Parts) -> Vae:
             f"vae={name}: its latents have {found[0]} channels at scale {found[1]}, those of {base.name} have "
             f"{expected[0]} at {expected[1]}: it is for another family; leave vae out or name one of this family"
         )
-    return vae
+    return replace(vae, chosen=name)
 
 
 def _in_folder(name: str, folder: Path) -> Vae:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
-    from scumble.generate.recipe import Recipe
+    from scumble.generate.recipe import Made, Recipe
 
 
 @dataclass(frozen=True)
@@ -23,13 +23,14 @@ class Noted:
 
 @dataclass(frozen=True)
 class Painted:
-    """A picture that now lies on the disk. `index` counts from 1 to `total`."""
+    """A picture that now lies on the disk. `index` counts from 1 to `total`; `made` says with what it was drawn."""
 
     path: Path
     image: Image.Image
     recipe: Recipe
     index: int
     total: int
+    made: Made | None = None
 
 
 @dataclass(frozen=True)

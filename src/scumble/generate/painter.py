@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import groupby
 from typing import Self
 
@@ -17,6 +18,7 @@ from scumble.files.lorafile import LoraFile
 from scumble.generate.blocks import block_factors, parse_blocks
 from scumble.generate.draw import decode_images
 from scumble.generate.hires import Enlarge
+from scumble.generate.made import Batch, Setting, made_of, setting_of
 from scumble.generate.passes import Passes, steps_taken
 from scumble.generate.pixels import pixel_hash
 from scumble.generate.recipe import LoraUse, Moment, Picture, Recipe
@@ -42,6 +44,7 @@ class Painter:
     autoencoder: Autoencoder
     _loras: list[str] = field(default_factory=list, init=False)
     _passes: Passes = field(init=False)
+    _in_use: tuple[tuple[LoraUse, ...], bool] | None = field(default=None, init=False)
     _layers: dict[str, dict[str, list[str]]] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
@@ -56,6 +59,12 @@ class Painter:
             base.load_text_encoder(device),
             base.load_autoencoder(device),
         )
+
+    @cached_property
+    def setting(self) -> Setting:
+        """What its pictures are drawn with."""
+        self._unfold()
+        return setting_of({**self.modules, "vae": self.autoencoder.model})
 
     @property
     def lora_names(self) -> Sequence[str]:
@@ -109,6 +118,8 @@ class Painter:
             ConfigError: a name that is not within reach, block weights that leave out blocks that the LoRA changes, or
                 two LoRAs that bring the same word.
         """
+        if self._in_use == (tuple(loras), folded):
+            return
         used = {lora.name: lora for lora in loras}
         for name in used:
             if name not in self._loras:
@@ -122,6 +133,7 @@ class Painter:
                 set_strength(module, name, strength, factors.get(name, {}).get(part))
             if folded:
                 fold(module)
+        self._in_use = tuple(loras), folded
 
     def _block_factors(self, lora: LoraUse) -> dict[str, dict[str, float]]:
         """Model part -> path in the module -> factor on the LoRA's strength there."""
@@ -159,9 +171,13 @@ class Painter:
         """
         for (num_chunks, _), group in groupby(recipes, key=self._what_a_batch_shares):
             alike = list(group)
-            self.use_loras(alike[0].loras, folded)
             for start in range(0, len(alike), batch_size):
-                yield from self._paint_batch(alike[start : start + batch_size], num_chunks, num_moments)
+                batch = alike[start : start + batch_size]
+                setting = self.setting
+                self.use_loras(batch[0].loras, folded)
+                for place, picture in enumerate(self._paint_batch(batch, num_chunks, num_moments)):
+                    made = made_of(self.base, setting, Batch(len(batch), folded), place, picture.image)
+                    yield replace(picture, made=made)
 
     def text_states(self, prompts: Sequence[str], clip_skip: int = 1, num_chunks: int | None = None) -> list[TextState]:
         """Text states of prompts under the LoRAs in use, all of one shape; equal prompts are encoded once.
@@ -225,6 +241,7 @@ class Painter:
             yield Moment(step, image)
 
     def _unfold(self) -> None:
+        self._in_use = None
         for module in self.modules.values():
             unfold(module)
 

@@ -8,12 +8,13 @@ from PIL import Image
 
 from scumble.config.generate import GenerateConfig
 from scumble.config.passes import DEFAULT_HIRES_STRENGTH, DEFAULT_STRENGTH
+from scumble.errors import ConfigError
 from scumble.families.base import BaseModel, check_clip_skip
 from scumble.files.places import plain_name
 from scumble.generate.denoise import schedule_of_strength
 from scumble.generate.draw import check_size, size_grid
 from scumble.generate.events import Noted
-from scumble.generate.hires import LATENT
+from scumble.generate.hires import LANCZOS, LATENT
 from scumble.generate.painter import moment_steps
 from scumble.generate.passes import steps_taken
 from scumble.generate.pixels import pixel_hash
@@ -112,6 +113,11 @@ def recipes_of(
     return [replace(first, seed=seed) for seed in one.seeds]
 
 
+def folds(wished: bool | None, recipes: Sequence[Recipe]) -> bool:
+    """Whether LoRAs are added to the weights: as wished, else where no strength changes between the pictures."""
+    return bool(recipes[0].loras) and len({recipe.loras for recipe in recipes}) == 1 if wished is None else wished
+
+
 def check_recipe(base: BaseModel, recipe: Recipe, num_moments: int = 0) -> None:
     """Refuse before anything heavy is loaded what cannot be drawn.
 
@@ -120,12 +126,16 @@ def check_recipe(base: BaseModel, recipe: Recipe, num_moments: int = 0) -> None:
         recipe: what to draw.
         num_moments: of the reverse process that are to be kept.
     Raises:
-        ConfigError: a size, layer of the text encoder, or number of steps or moments that cannot be.
+        ConfigError: a size, layer of the text encoder, upscaler, or number of steps or moments that cannot be.
     """
     check_size(base, recipe.width, recipe.height)
     check_clip_skip(base, recipe.clip_skip)
     moment_steps(steps_taken(recipe), num_moments)
     if recipe.hires is not None:
+        if recipe.hires.upscaler not in (LATENT, LANCZOS):
+            raise ConfigError(
+                f"the second pass enlarges by {recipe.hires.upscaler}, which is not here: known are {LATENT} and {LANCZOS}"
+            )
         find_sampler(recipe.sampler, schedule_of_strength(recipe.hires.steps or recipe.steps, recipe.hires.strength))
 
 

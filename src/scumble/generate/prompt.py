@@ -14,6 +14,8 @@ _TAG = re.compile(r"(?:[ \t]+(?=<lora:[^<>]*>(?:\s|$)))?<lora:([^<>]*)>")  # of 
 OPTIONS = ("te", "unet", "lbw")
 """What a tag may name: strengths of the text encoder and of the denoiser, and weights of its blocks."""
 
+GIVEN = "the --lora files"
+
 _WORD = re.compile(r"[\u2e80-\uffef]|[^\s\u2e80-\uffef]+")  # scripts without spaces: each sign is a word
 
 
@@ -121,17 +123,26 @@ def find_loras(
     Raises:
         ConfigError: a file or folder that is not there, a name that is not found, or that two files of one place have.
     """
-    given = _by_name(_existing(lora_files))
-    places = {"the --lora files": given}
-    places[f"the runs in {runs_dir}"] = _runs(runs_dir)
+    places = places_of(lora_files, lora_dir, runs_dir)
+    given = places[GIVEN]
+    named = [_find(tag, places) for tag in tags]
+    names = {lora.name for lora in named}
+    rest = [_find(LoraTag(name), {GIVEN: given}) for name in given if name not in names]
+    return named + rest
+
+
+def places_of(lora_files: Sequence[Path], lora_dir: Path | None, runs_dir: Path) -> dict[str, dict[str, list[Path]]]:
+    """Where LoRAs are looked for, in words -> name -> files, in the order in which they are looked for.
+
+    Raises:
+        ConfigError: a file or folder that is not there.
+    """
+    places = {GIVEN: _by_name(_existing(lora_files)), f"the runs in {runs_dir}": _runs(runs_dir)}
     if lora_dir is not None:
         if not lora_dir.is_dir():
             raise ConfigError(f"lora_dir={lora_dir}: no such folder")
         places[f"the folder {lora_dir}"] = _by_name(_below(lora_dir.rglob(f"*{FILE_SUFFIX}")))
-    named = [_find(tag, places) for tag in tags]
-    names = {lora.name for lora in named}
-    rest = [_find(LoraTag(name), {"the --lora files": given}) for name in given if name not in names]
-    return named + rest
+    return places
 
 
 def _find(tag: LoraTag, places: dict[str, dict[str, list[Path]]]) -> FoundLora:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from PIL import Image
 
 
@@ -103,6 +105,39 @@ class Recipe:
 
 
 @dataclass(frozen=True)
+class Made:
+    """What a picture's pixels depend on beside its recipe, much or by rounding, and what they came out as.
+
+    Attributes:
+        base: model part -> hash of its fingerprint: "unet", the text encoders and "vae".
+        vae: the autoencoder that was chosen instead of the base's own, as the person named it, or "".
+        is_tiled: it was decoded in tiles.
+        prediction_type: what the denoiser was taken to predict.
+        zero_terminal_snr: whether the noise schedule was taken to end in pure noise.
+        precision: of the denoiser's weights: "no", "fp16" or "bf16".
+        device: such as "cpu", or "cuda" with the name of the GPU.
+        batch_size: pictures that were drawn together: sums are taken in another order in batches of other sizes.
+        batch_place: its place among them, from 0.
+        is_folded: the LoRAs were added to the weights.
+        versions: package -> version.
+        pixels: hash of the picture, see `pixels.pixel_hash`.
+    """
+
+    base: Mapping[str, str]
+    vae: str
+    is_tiled: bool
+    prediction_type: str
+    zero_terminal_snr: bool
+    precision: str
+    device: str
+    batch_size: int
+    batch_place: int
+    is_folded: bool
+    versions: Mapping[str, str]
+    pixels: str
+
+
+@dataclass(frozen=True)
 class Picture:
     """A drawn picture.
 
@@ -110,11 +145,13 @@ class Picture:
         image: RGB.
         recipe: what it was drawn from.
         moments: the reverse process that led to it, from noise to picture, where that was asked for.
+        made: with what it was drawn; None = not known.
     """
 
     image: Image.Image
     recipe: Recipe
     moments: tuple[Moment, ...] = ()
+    made: Made | None = None
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,13 @@ from collections.abc import Iterator, Sequence
 
 from scumble.config.generate import GenerateConfig
 from scumble.data.pictures import read_picture
+from scumble.errors import ConfigError
 from scumble.generate.device import memory_advice
 from scumble.generate.events import Composed, Event, Noted, Painted
+from scumble.generate.few_steps import note_few_steps
 from scumble.generate.hires import final_size
 from scumble.generate.infotext import png_texts
-from scumble.generate.plan import Asked, all_tags, asked, check_recipe, note_size, recipes_of
+from scumble.generate.plan import Asked, all_tags, asked, check_recipe, folds, note_size, recipes_of
 from scumble.generate.prepare import (
     OUT_OF_MEMORY_ADVICE,
     load_painter,
@@ -19,6 +21,7 @@ from scumble.generate.prepare import (
     with_tiles_for,
 )
 from scumble.generate.prompt import find_loras
+from scumble.generate.prompts_file import wishes
 from scumble.generate.recipe import Picture, plain_number
 from scumble.generate.save import check_folder, save_new
 from scumble.generate.strip import strip
@@ -36,17 +39,17 @@ def generate(config: GenerateConfig) -> Iterator[Event]:
         OutOfMemoryError: the device has too little memory.
     """
     check_folder(config.out)
-    wishes = [asked(config)]
-    total = sum(len(one.seeds) for one in wishes)
+    all_asked = [asked(wish) for wish in wishes(config)]
+    total = sum(len(one.seeds) for one in all_asked)
     index = 0
     of_strip: list[Picture] = []
-    for item in _advised(config, wishes):
+    for item in _advised(config, all_asked):
         if isinstance(item, Noted):
             yield item
             continue
         index += 1
-        path = save_new(config.out, str(item.recipe.seed), item.image, png_texts(item.recipe))
-        yield Painted(path, item.image, item.recipe, index, total)
+        path = save_new(config.out, str(item.recipe.seed), item.image, png_texts(item.recipe, made=[item.made]))
+        yield Painted(path, item.image, item.recipe, index, total, item.made)
         if item.moments:
             of_strip.append(item)
     if of_strip:
@@ -70,20 +73,21 @@ def pictures(config: GenerateConfig) -> list[Picture]:
 
 def draw(config: GenerateConfig) -> Iterator[Noted | Picture]:
     """Draw pictures one batch after the other; nothing is written."""
-    return _advised(config, [asked(config)])
+    return _advised(config, [asked(wish) for wish in wishes(config)])
 
 
-def _advised(config: GenerateConfig, wishes: Sequence[Asked]) -> Iterator[Noted | Picture]:
+def _advised(config: GenerateConfig, all_asked: Sequence[Asked]) -> Iterator[Noted | Picture]:
     with memory_advice(f"{OUT_OF_MEMORY_ADVICE}, or vae_tiling"):
-        yield from _draw(config, wishes)
+        yield from _draw(config, all_asked)
 
 
-def _draw(config: GenerateConfig, wishes: Sequence[Asked]) -> Iterator[Noted | Picture]:
-    yield from note_prompts([text for one in wishes for text in (one.prompt, one.settings.negative_prompt)])
+def _draw(config: GenerateConfig, all_asked: Sequence[Asked]) -> Iterator[Noted | Picture]:
+    yield from note_prompts([text for one in all_asked for text in (one.prompt, one.settings.negative_prompt)])
     image = None if config.image is None else read_picture(config.image)
-    found = find_loras(all_tags(wishes), config.lora, config.lora_dir, config.runs_dir)
+    found = find_loras(all_tags(all_asked), config.lora, config.lora_dir, config.runs_dir)
     base = yield from open_base_for(config, found)
-    firsts = [recipes_of(one, base, image)[0] for one in wishes]
+    _refuse_uneven_strip(config, all_asked)
+    firsts = [recipes_of(one, base, image)[0] for one in all_asked]
     for first in firsts:
         check_recipe(base, first, config.num_moments)
     if config.vae_tiling:
@@ -92,13 +96,28 @@ def _draw(config: GenerateConfig, wishes: Sequence[Asked]) -> Iterator[Noted | P
     if image is not None:
         painter.add_image(image)
         yield from note_size(base, firsts)
+    yield from note_few_steps(firsts[0], base, loras)
     uses = [lora.use for lora in loras]
-    recipes = [recipe for one in wishes for recipe in recipes_of(one, base, image, uses)]
+    recipes = [recipe for one in all_asked for recipe in recipes_of(one, base, image, uses)]
     shown = MAX_STRIP_ROWS if config.strip else 0
     if config.strip and len(recipes) > shown:
         yield Noted(f"the strip shows the first {shown} of {len(recipes)} pictures")
-    yield from painter.painted(recipes[:shown], config.batch_size, config.num_moments)
-    yield from painter.painted(recipes[shown:], config.batch_size)
+    folded = folds(config.fold, recipes)
+    yield from painter.painted(recipes[:shown], config.batch_size, config.num_moments, folded)
+    yield from painter.painted(recipes[shown:], config.batch_size, folded=folded)
+
+
+def _refuse_uneven_strip(config: GenerateConfig, all_asked: Sequence[Asked]) -> None:
+    """Raise where the rows of a strip would not have the same columns.
+
+    Raises:
+        ConfigError: prompts take different numbers of steps.
+    """
+    steps = sorted({one.settings.steps for one in all_asked})
+    if config.strip and len(steps) > 1:
+        raise ConfigError(
+            f"strip: the prompts take {', '.join(map(str, steps))} steps, and a column is one step of all: give all the same"
+        )
 
 
 def _save_strip(config: GenerateConfig, drawn: Sequence[Picture]) -> Iterator[Event]:
@@ -107,5 +126,10 @@ def _save_strip(config: GenerateConfig, drawn: Sequence[Picture]) -> Iterator[Ev
     prompts = list(dict.fromkeys(picture.recipe.prompt for picture in drawn))
     yield from note_boxes(prompts)
     image = strip(drawn, f"{prompts[0]}\n{how}" if len(prompts) == 1 else how)
-    path = save_new(config.out, f"{recipe.seed}-strip", image, png_texts(*(picture.recipe for picture in drawn)))
+    path = save_new(
+        config.out,
+        f"{recipe.seed}-strip",
+        image,
+        png_texts(*(one.recipe for one in drawn), made=[one.made for one in drawn]),
+    )
     yield Composed(path, image, "strip")
