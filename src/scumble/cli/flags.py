@@ -48,7 +48,7 @@ def flags_model(
             show_default=False,
             group=group,
             negative_iterable=(),
-            consume_multiple=name in several or None,
+            consume_multiple=name in several,
         )
         fields[name] = (Annotated[field.annotation | None, parameter], None)  # type: ignore[operator]
     model: type[Any] = create_model(f"{schema.__name__}Flags", **fields)

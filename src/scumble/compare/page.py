@@ -14,8 +14,8 @@ from PIL import Image
 from scumble.compare.cells import Cell
 from scumble.compare.layout import Spot
 from scumble.compare.sheet import largest
-from scumble.generate.infotext import to_infotext
 from scumble.generate.recipe import Recipe, plain_number
+from scumble.generate.webui_text import to_infotext
 from scumble.page import html_page, image_tag, items, section
 
 COMMAND = "compare"

@@ -4,7 +4,7 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from scumble.compare.run import named_apart
+from scumble.compare.shelf import named_apart
 from scumble.config.metrics import MeasureConfig
 from scumble.data.captions import CaptionRule
 from scumble.errors import ConfigError, ScumbleError
