@@ -181,7 +181,8 @@ def test_kohyas_weightings_are_ours(imported, key, value):
     settings, done = imported({**KOHYA, "min_snr_gamma": 0, key: value})
     assert getattr(settings.objective, key) == value
     assert settings.objective.snr_gamma is None
-    assert done.unmatched == ()
+    assert [each.key for each in done.unmatched] == [key]
+    assert "1000" in done.unmatched[0].advice  # there the SNR is limited
     assert "min_snr_gamma" in done.idle
 
 
@@ -204,10 +205,38 @@ def test_random_crops_and_masks_are_kohyas(imported):
     theirs = {"random_crop": True, "alpha_mask": True, "masked_loss": True, "conditioning_data_dir": "masks"}
     settings, done = imported({**KOHYA, **theirs})
     assert (settings.data.center_crop, settings.data.alpha_mask, settings.data.mask_dir.name) == (False, True, "masks")
-    assert done.unmatched == ()
+    assert names(done) == {"alpha_mask"}
+    assert "whole picture there" in done.unmatched[0].advice
+    _, done = imported({**KOHYA, "masked_loss": True, "conditioning_data_dir": "masks"})
+    assert names(done) == {"masked_loss"}
     settings, done = imported({**KOHYA, "conditioning_data_dir": "masks"})
     assert settings.data.mask_dir is None
     assert "conditioning_data_dir" in done.idle
+
+
+@pytest.mark.parametrize(
+    ("chosen", "project"), [("tensorboard", None), ("wandb", "network_train"), ("all", "network_train")]
+)
+def test_kohyas_trackers_are_ours(imported, chosen, project):
+    settings, done = imported({**KOHYA, "log_with": chosen, "logging_dir": "logs", "wandb_run_name": "dog"})
+    assert settings.output.report_to == (chosen,)
+    assert settings.output.tracker_project_name == project
+    assert ("wandb_run_name" in done.idle) == (project is None)
+    assert names(done) == ({"log_with", "wandb_run_name"} if project else set())
+
+
+def test_the_key_of_an_account_is_not_written_down(imported):
+    theirs = {"log_with": "wandb", "log_tracker_name": "dogs", "wandb_api_key": "0123456789abcdef"}
+    settings, done = imported({**KOHYA, **theirs})
+    assert settings.output.tracker_project_name == "dogs"
+    assert "wandb_api_key" in names(done)
+    assert "0123456789abcdef" not in done.path.read_text(encoding="utf-8") + str(done)
+
+
+def test_a_tracker_that_kohyas_scripts_have_not_is_named(imported):
+    settings, done = imported({**KOHYA, "log_with": "comet_ml", "log_tracker_name": "dogs"})
+    assert settings.output.report_to == ("tensorboard",)
+    assert (names(done), "log_tracker_name" in done.idle) == ({"log_with"}, True)
 
 
 def test_rates_of_another_optimizer_are_left_out(imported):
@@ -332,6 +361,12 @@ def test_what_a_onetrainer_preset_leaves_unsaid_has_its_value(imported):
 def test_what_onetrainer_would_do_otherwise_is_named(imported, changes, named):
     _, done = imported({**ONETRAINER, **changes}, ".json")
     assert named in names(done)
+
+
+def test_onetrainer_always_writes_for_tensorboard_whether_or_not_it_shows_it(imported):
+    settings, done = imported({**ONETRAINER, "tensorboard": False, "tensorboard_expose": True}, ".json")
+    assert settings.output.report_to == ("tensorboard",)
+    assert {"tensorboard", "tensorboard_expose"} <= set(done.idle)
 
 
 @pytest.mark.parametrize(("values", "suffix"), [(KOHYA, ".toml"), (ONETRAINER, ".json")])

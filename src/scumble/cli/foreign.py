@@ -14,7 +14,7 @@ NOT_THERE_YET = {
     "image_interpolation_mode": "pictures are always resized with Lanczos; leave it out",
     "max_train_samples": "choosing some of the pictures is not there yet: train on a folder with fewer pictures",
     "validation_epochs": "validation goes by steps here: give --sample_steps",
-    "local_rank": "several processes are not there yet; leave it out",
+    "local_rank": "torchrun tells each process its number; leave it out",
     "logging_dir": "logs lie in the run's folder; leave it out",
 }
 """Flag -> why it is refused, and what to do instead."""
@@ -28,6 +28,8 @@ CALLED_HERE = {
     "save_every_n_steps": "checkpointing_steps",
     "min_snr_gamma": "snr_gamma",
     "random_crop": "no-center-crop",
+    "log_with": "report_to",
+    "wandb_run_name": "name",
     "conditioning_data_dir": "mask_dir",
 }
 """Flags of diffusers' DreamBooth script and of kohya's scripts -> what the same thing is called here."""

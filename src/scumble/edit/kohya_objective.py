@@ -9,6 +9,7 @@ WEIGHTINGS = {
     "scale_v_pred_loss_like_noise_pred": "scale_v_pred_loss_like_noise_pred",
 }
 """How timesteps weigh, in the order in which they are applied there: key -> setting of the objective."""
+SNR_LIMIT = "taken; SNR is limited to 1000 there and not here, which changes the weight of the first timestep of Stable Diffusion alone"
 
 
 def objective(account: Account) -> None:
@@ -39,6 +40,8 @@ def _weighting(account: Account) -> None:
         account.put(f"objective.{WEIGHTINGS[key]}", values[key])
     for key in chosen[1:]:
         account.refuse(key, values[key], f"timesteps weigh in one way here: {chosen[0]} was taken")
+    if chosen and chosen[0] != "min_snr_gamma":
+        account.refuse(chosen[0], values[chosen[0]], SNR_LIMIT)
     predicts_v = account.settings.get("model.prediction_type") == "v_prediction"
     if chosen[:1] == ["debiased_estimation_loss"] and predicts_v:
         account.refuse(

@@ -7,6 +7,7 @@ from scumble.edit.foreign_settings import Account, Table, as_flag, as_number
 from scumble.edit.kohya_network import network
 from scumble.edit.kohya_objective import objective
 from scumble.edit.kohya_optimizer import optimizer
+from scumble.edit.kohya_trackers import trackers
 
 TABLE = Table(
     program="kohya's scripts",
@@ -65,14 +66,16 @@ TABLE = Table(
         "lr_scheduler_type": (None, "schedules of one's own are not there: choose an lr_scheduler"),
         "lr_scheduler_args": (None, "schedules of one's own are not there: choose an lr_scheduler"),
         "lr_decay_steps": (0, "a rate falls over the whole run"),
-        "deepspeed": (False, "one process trains"),
+        "deepspeed": (
+            False,
+            "every process holds the whole base: start them with torchrun, and see training.group_offload",
+        ),
         "config_file": (None, "import that file as well"),
     },
     idle=(
         "v2 cache_latents cache_latents_to_disk cache_text_encoder_outputs cache_text_encoder_outputs_to_disk vae_batch_size "
-        "no_half_vae xformers mem_eff_attn sdpa max_data_loader_n_workers persistent_data_loader_workers logging_dir log_with "
-        "log_prefix log_tracker_name log_tracker_config log_config wandb_run_name wandb_api_key lowram highvram no_metadata "
-        "save_state save_state_on_train_end save_last_n_epochs save_last_n_epochs_state save_last_n_steps "
+        "no_half_vae xformers mem_eff_attn sdpa max_data_loader_n_workers persistent_data_loader_workers logging_dir "
+        "log_prefix log_config lowram highvram no_metadata save_state save_state_on_train_end save_last_n_epochs save_last_n_epochs_state save_last_n_steps "
         "save_last_n_steps_state min_bucket_reso max_bucket_reso debug_dataset "
         "tokenizer_cache_dir console_log_level console_log_file console_log_simple torch_compile dynamo_backend "
         "sample_sampler sample_at_first output_config skip_cache_check ddp_timeout prior_loss_weight "
@@ -80,6 +83,11 @@ TABLE = Table(
         "metadata_author metadata_description metadata_license metadata_tags disable_mmap_load_safetensors "
         "training_started_at skip_image_resolution"
     ),
+)
+
+MASKED_MEAN = (
+    "taken; the loss of a picture is the mean over what its mask shows here, over the whole picture there, where a small "
+    "mask weighs less"
 )
 
 
@@ -100,6 +108,7 @@ def read_kohya(values: Mapping[str, Any]) -> Account:
     _views(account)
     network(account)
     optimizer(account)
+    trackers(account)
     if account.values.get("reg_data_dir"):
         account.put("prior.prior_loss_weight", account.take("prior_loss_weight", 1.0))
     if account.take("scale_lr", False):
@@ -131,9 +140,12 @@ def _views(account: Account) -> None:
     """Where pictures are cut, and what of them counts."""
     if as_flag(account.take("random_crop", False)):
         account.put("data.center_crop", False)
-    if as_flag(account.take("alpha_mask", False)):
+    has_alpha = as_flag(account.take("alpha_mask", False))
+    if has_alpha:
         account.put("data.alpha_mask", True)
     is_masked, masks = as_flag(account.take("masked_loss", False)), account.take("conditioning_data_dir")
+    if has_alpha or is_masked:
+        account.refuse("alpha_mask" if has_alpha else "masked_loss", True, MASKED_MEAN)
     if is_masked:
         account.put("data.mask_dir", masks)
     elif masks is not None:

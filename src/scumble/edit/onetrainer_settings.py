@@ -27,7 +27,10 @@ TABLE = Table(
         "output_model_format": ("SAFETENSORS", "files are in kohya's naming, or diffusers' with output.format"),
         "custom_learning_rate_scheduler": (None, "schedules of one's own are not there: choose an lr_scheduler"),
         "scheduler_params": ([], "schedules of one's own are not there: choose an lr_scheduler"),
-        "learning_rate_cycles": (1.0, "the cosine falls once"),
+        "learning_rate_cycles": (
+            1.0,
+            "lr_scheduler = 'cosine_with_restarts' has lr_scheduler_num_cycles; a cosine falls once",
+        ),
         "learning_rate_scaler": ("NONE", "multiply learning_rate yourself, or give optimizer.scale_lr"),
         "ema": ("OFF", "optimizer.ema_decay keeps an average: 0.999 is usual"),
         "generalized_offset_noise": (False, "noise_offset is the plain one"),
@@ -36,7 +39,7 @@ TABLE = Table(
         "force_circular_padding": (False, "seamless pictures are not trained for"),
         "masked_training": (False, "give the folder of masks with data.mask_dir"),
         "custom_conditioning_image": (False, "pictures have captions only"),
-        "additional_embeddings": ([], "embeddings are not trained"),
+        "additional_embeddings": ([], "tokens.new_tokens trains words, from new vectors"),
         "lokr_use_tucker": (False, "lokr is written without Tucker form, which few programs read"),
         "lora_decompose_norm_epsilon": (True, "DoRA divides by the exact norm"),
         "samples": (None, "give the prompts in validation.validation_prompt, separated by '|'"),
@@ -46,7 +49,7 @@ TABLE = Table(
         ),
         "save_every": (0, "give output.checkpointing_steps, in optimizer steps"),
         "validation": (False, "validation.validation_split holds pictures out of the folder itself"),
-        "multi_gpu": (False, "one process trains"),
+        "multi_gpu": (False, "start the processes with torchrun: see the page on several GPUs"),
         "quantization": ({}, "training.base_packing = 'int8' or 'nf4'"),
     },
     idle=(
@@ -80,6 +83,9 @@ ALGORITHMS = {"LORA": "lora", "LOHA": "loha", "LOKR": "lokr"}
 OPTIMIZERS = {"ADAMW": "AdamW", "ADAM": "Adam", "ADAMW_8BIT": "AdamW8bit", "SCHEDULE_FREE_ADAMW": "AdamWScheduleFree"}
 SCHEDULES = {"CONSTANT": "constant", "LINEAR": "linear", "COSINE": "cosine"}
 """Its optimizers and schedules -> ours."""
+OTHER_OPTIMIZER = (
+    "training is with AdamW: rates and schedule were left out, 1e-4 is usual; see --optimizer for the others"
+)
 OPTIMIZER_SETTINGS = {
     "beta1": "optimizer.beta1",
     "beta2": "optimizer.beta2",
@@ -220,9 +226,7 @@ def _optimizer(account: Account) -> None:
     if name not in OPTIMIZERS:
         for setting in ("learning_rate", "text_encoder_lr"):
             account.settings.pop(f"optimizer.{setting}", None)
-        account.refuse(
-            "optimizer.optimizer", name, "training is with AdamW: rates and schedule were left out, 1e-4 is usual"
-        )
+        account.refuse("optimizer.optimizer", name, OTHER_OPTIMIZER)
         return
     if name != "ADAMW":
         account.put("optimizer.optimizer", OPTIMIZERS[name])
