@@ -9,7 +9,9 @@ WEIGHTINGS = {
     "scale_v_pred_loss_like_noise_pred": "scale_v_pred_loss_like_noise_pred",
 }
 """How timesteps weigh, in the order in which they are applied there: key -> setting of the objective."""
-SNR_LIMIT = "taken; SNR is limited to 1000 there and not here, which changes the weight of the first timestep of Stable Diffusion alone"
+SNR_LIMIT = (
+    "taken; SNR is limited to 1000 there and not here: of the usual noise schedule that is the first timestep alone"
+)
 
 
 def objective(account: Account) -> None:
