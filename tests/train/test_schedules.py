@@ -106,3 +106,15 @@ def test_a_run_of_one_step_has_a_rate(name):
 def test_a_constant_rate_has_no_floor(name):
     assert usual_floor(name, PEAK) is None
     assert set(ours(name)) == {PEAK}
+
+
+def test_a_run_that_ends_within_its_warm_up_is_told():
+    """The rate never comes to its peak, and nothing falls: as good as another rate."""
+    told = Rates(1e-3, 10, "constant_with_warmup", warmup_steps=40).unusual
+    assert told == ("the run ends before the warm-up does, at a rate of 0.00025",)
+    assert Rates(1e-3, 10, "constant_with_warmup", warmup_steps=10).unusual == ()
+
+
+def test_more_cycles_than_steps_are_told():
+    assert Rates(1e-3, 10, "cosine_with_restarts", cycles=20).unusual == ("more cycles than steps",)
+    assert Rates(1e-3, 20, "cosine_with_restarts", cycles=20).unusual == ()

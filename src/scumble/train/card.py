@@ -32,11 +32,7 @@ def planned(plan: Plan) -> Planned:
         "parameters": f"{plan.trainable:,} trainable of {plan.total + plan.trainable:,} "
         f"({100 * plan.trainable / (plan.total + plan.trainable):.2f} %)",
         "optimizer": in_words(optimizer),
-        "rate": f"{optimizer.learning_rate:g}, {optimizer.lr_scheduler}"
-        + (f" of {optimizer.lr_scheduler_num_cycles} cycles" if optimizer.lr_scheduler_num_cycles is not None else "")
-        + (f" of power {optimizer.lr_scheduler_power:g}" if optimizer.lr_scheduler_power is not None else "")
-        + (f" to {optimizer.lr_min:g}" if optimizer.lr_min is not None else "")
-        + (f", {optimizer.lr_warmup_steps} warm-up steps" if optimizer.lr_warmup_steps else ""),
+        "rate": _rate(plan),
         "steps": f"{plan.num_steps}, {_pictures_a_step(plan)} a step, {_epochs(plan):.1f} epochs",
         "resolution": f"{config.data.resolution} px: {buckets_in_words(plan.cuts)}"
         + (", mirrored at random" if config.data.random_flip else "")
@@ -61,6 +57,18 @@ def planned(plan: Plan) -> Planned:
     if objective := objective_in_words(config.objective):
         card["objective"] = objective
     return Planned(f"{plan.name}: {plan.scan.folder} -> {plan.folder}", card)
+
+
+def _rate(plan: Plan) -> str:
+    optimizer = plan.config.optimizer
+    return (
+        f"{optimizer.learning_rate:g}, {optimizer.lr_scheduler}"
+        + (f" of {optimizer.lr_scheduler_num_cycles} cycles" if optimizer.lr_scheduler_num_cycles is not None else "")
+        + (f" of power {optimizer.lr_scheduler_power:g}" if optimizer.lr_scheduler_power is not None else "")
+        + (f" to {optimizer.lr_min:g}" if optimizer.lr_min is not None else "")
+        + (f", {optimizer.lr_warmup_steps} warm-up steps" if optimizer.lr_warmup_steps else "")
+        + "".join(f"; UNUSUAL: {each}" for each in plan.rates.unusual)
+    )
 
 
 def _adapter(plan: Plan) -> str:

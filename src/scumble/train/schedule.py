@@ -57,6 +57,17 @@ class Rates:
         done = (step - self.warmup_steps) / max(1, self.num_steps - self.warmup_steps - 1)
         return self.floor + (self.peak - self.floor) * self._left(min(1.0, done))
 
+    @property
+    def unusual(self) -> tuple[str, ...]:
+        """What of a run of this length is hardly what was meant, in words."""
+        remarks = []
+        if self.warmup_steps > self.num_steps:
+            last = self.at(self.num_steps - 1)
+            remarks.append(f"the run ends before the warm-up does, at a rate of {last:g}")
+        if self.cycles > self.num_steps:
+            remarks.append("more cycles than steps")
+        return tuple(remarks)
+
     def _left(self, done: float) -> float:
         """What is left, in 0..1, after this share of the way down."""
         match self.schedule:
