@@ -132,6 +132,17 @@ def test_pictures_are_named_with_their_folder(check, tmp_path, photographs):
     assert "empty caption: 1 picture (dogs/a.png)" in found["warnings"]
 
 
+def test_of_several_groups_the_first_is_named_and_the_rest_hinted_at(check, tmp_path, photographs):
+    for name in ("cats", "dogs"):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        for number in range(2):
+            photographs[number].save(tmp_path / "set" / name / f"{number}.png")
+            (tmp_path / "set" / name / f"{number}.txt").write_text(name)
+    _, found = check(tmp_path / "set")
+    groups = "2 groups of pictures (cats/0.png, dogs/0.png; ...)"
+    assert {f"the same bytes: {groups}", f"the same bytes, but other captions: {groups}"} <= set(found["warnings"])
+
+
 def test_odd_tags_are_told_and_words_that_say_nothing_are_not_shown(check, photos, tmp_path):
     for path in photos.glob("*.txt"):
         path.write_text(f"a photo of sks dog {path.stem}")

@@ -64,6 +64,7 @@ def test_another_trainers_name_in_a_file_says_what_it_is_called():
             {"adapter": {"init": "zero"}},
             "init='zero' in [adapter]: must be 'kaiming', 'gaussian', 'orthogonal' or 'pissa'",
         ),
+        ({"data": {"caption_separator": ""}}, "caption_separator='' in [data]: must not be empty"),
         ({"output": {"name": "a/b"}}, "name='a/b' in [output]: must be a plain file name, without /"),
     ],
 )

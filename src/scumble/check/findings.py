@@ -180,13 +180,16 @@ def _warnings_on_pictures(findings: Sequence[Seen], root: Path) -> Iterator[str]
 
 def _warnings_on_groups(groups: Sequence[tuple[Example, ...]], words: str, root: Path) -> Iterator[str]:
     if groups:
-        first = listed([example.path for example in groups[0]], root)
-        more = "; ..." if len(groups) > 1 else ""
-        yield f"{words}: {counted(len(groups), 'group')} of pictures ({first}{more})"
+        yield f"{words}: {_groups_named(groups, root)}"
     differing = [group for group in groups if _is_one_content(group) and len({each.captions for each in group}) > 1]
     if differing:
-        first = listed([example.path for example in differing[0]], root)
-        yield f"{words}, but other captions: {counted(len(differing), 'group')} of pictures ({first})"
+        yield f"{words}, but other captions: {_groups_named(differing, root)}"
+
+
+def _groups_named(groups: Sequence[tuple[Example, ...]], root: Path) -> str:
+    """ "2 groups of pictures (a.png, b.png; ...)"."""
+    first = listed([example.path for example in groups[0]], root)
+    return f"{counted(len(groups), 'group')} of pictures ({first}{'; ...' if len(groups) > 1 else ''})"
 
 
 def _warnings_on_captions(captions: CaptionFindings, cut: Sequence[CutCaption], root: Path) -> Iterator[str]:

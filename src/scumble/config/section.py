@@ -123,6 +123,7 @@ _EXPECTED = {
     "bool_parsing": "must be true or false",
     "bool_type": "must be true or false",
     "string_type": "must be text",
+    "string_too_short": "must not be empty",
     "path_type": "must be a path",
     "greater_than": "must be above {gt:g}",
     "greater_than_equal": "must be {ge:g} or more",

@@ -57,7 +57,8 @@ def _cpu() -> str:
     import torch
 
     learn_on("cpu", torch.float32)
-    return f"{torch.__version__}, {torch.get_num_threads()} threads on the CPU"
+    count = torch.get_num_threads()
+    return f"{torch.__version__}, {count} {'thread' if count == 1 else 'threads'} on the CPU"
 
 
 def learn_on(device: str, dtype: "object") -> None:
