@@ -13,7 +13,7 @@ ROOT = Path(registry.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 LEVELS = (
     {"errors"},
-    {"config", "processes", "registry"},
+    {"config", "device", "processes", "registry"},
     {"adapters"},
     {"files", "data", "page"},
     {"families"},

@@ -10,11 +10,11 @@ from tests.files.kinds import random_layer
 
 from scumble.adapters.weight import weight_of
 from scumble.config import GenerateConfig
+from scumble.device import choose_device, choose_dtype, memory_advice
 from scumble.errors import BaseModelError, ConfigError, LoraFileError, OutOfMemoryError
 from scumble.files.fingerprint import fingerprint
 from scumble.files.lorafile import LoraFile
 from scumble.files.read import write_lora
-from scumble.generate.device import choose_device, choose_dtype, memory_advice
 from scumble.generate.events import Composed, Noted, Painted
 from scumble.generate.infotext import read_infotext, read_recipes
 from scumble.generate.run import generate, pictures

@@ -11,9 +11,9 @@ from safetensors.torch import load_file
 
 from scripts import load_script
 from scumble.adapters.offload import Ferry
+from scumble.device import is_out_of_memory
 from scumble.errors import ConfigError
 from scumble.families.unet import UnetBase
-from scumble.generate.device import is_out_of_memory
 from scumble.train.events import Finished, Noted, Planned, Stepped
 from scumble.train.loop import train
 from scumble.train.plan import make_plan

@@ -27,9 +27,9 @@ from scumble.data.captioners.place import find_model
 from scumble.data.layouts.found import FoundPicture, is_picture
 from scumble.data.names import FIRST, counted, name_in
 from scumble.data.pictures import PictureRule, decode_picture
+from scumble.device import device_of, is_out_of_memory, memory_advice
 from scumble.errors import DataError
 from scumble.files.atomic import write_atomically
-from scumble.generate.device import device_of, is_out_of_memory, memory_advice
 from scumble.generate.events import Noted
 from scumble.processes import Share, share_of
 

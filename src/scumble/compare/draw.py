@@ -15,7 +15,7 @@ from scumble.compare.kin import Kin
 from scumble.compare.layout import Layout, Spot
 from scumble.compare.paint import Clock, Studio, paint_on, work_of
 from scumble.config.compare import CompareConfig
-from scumble.generate.device import choose_device, choose_dtype
+from scumble.device import choose_device, choose_dtype
 from scumble.generate.events import Noted
 from scumble.generate.recipe import Recipe
 

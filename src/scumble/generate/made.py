@@ -9,9 +9,9 @@ import torch
 from PIL import Image
 from torch import nn
 
+from scumble.device import PRECISIONS
 from scumble.families.base import BaseModel
 from scumble.files.fingerprint import fingerprint
-from scumble.generate.device import PRECISIONS
 from scumble.generate.pixels import pixel_hash
 from scumble.generate.recipe import Made
 

@@ -4,11 +4,11 @@ from collections.abc import Generator, Iterable, Sequence
 
 from scumble.config import ModelConfig
 from scumble.config.drawing import DrawingConfig
+from scumble.device import choose_device, choose_dtype
 from scumble.errors import ConfigError
 from scumble.families.base import BaseModel
 from scumble.families.find import open_base
 from scumble.families.presets import names_its_base
-from scumble.generate.device import choose_device, choose_dtype
 from scumble.generate.events import Noted
 from scumble.generate.fonts import undrawable_signs
 from scumble.generate.loras import OpenedLora, base_of, model_of_run, open_loras, stranger_note

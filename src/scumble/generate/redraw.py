@@ -8,10 +8,10 @@ from PIL import Image
 
 from scumble.config.recipe import RecipeConfig
 from scumble.data.pictures import read_picture
+from scumble.device import memory_advice
 from scumble.errors import ConfigError
 from scumble.families.base import BaseModel, PredictionType
 from scumble.families.find import open_base
-from scumble.generate.device import memory_advice
 from scumble.generate.events import Event, Noted, Painted
 from scumble.generate.infotext import png_texts, read_all
 from scumble.generate.painter import Painter

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 
 from scumble.config.generate import GenerateConfig
 from scumble.data.pictures import read_picture
+from scumble.device import memory_advice
 from scumble.errors import ConfigError
-from scumble.generate.device import memory_advice
 from scumble.generate.events import Composed, Event, Noted, Painted
 from scumble.generate.few_steps import note_few_steps
 from scumble.generate.hires import final_size

@@ -7,12 +7,12 @@ from time import monotonic
 from scumble.config import TrainConfig, write_toml
 from scumble.data.cache import default_cache_dir
 from scumble.data.cache_use import cache_in_use
+from scumble.device import memory_advice
 from scumble.edit.programs.readings import in_words, readings_of
 from scumble.errors import DivergedError, ProcessLostError
 from scumble.families.layers import table_of
 from scumble.files.atomic import write_atomically
 from scumble.files.read import write_lora, write_words
-from scumble.generate.device import memory_advice
 from scumble.generate.events import Noted
 from scumble.train.card import planned
 from scumble.train.checkpoint import read_newest_checkpoint, write_checkpoint

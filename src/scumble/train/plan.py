@@ -14,12 +14,12 @@ from scumble.data.duplicates import kin
 from scumble.data.masks import MaskRule
 from scumble.data.pictures import PictureRule
 from scumble.data.scan import Scan, ScanRule, scan_folder
+from scumble.device import choose_dtype, device_of
 from scumble.errors import ConfigError, DataError
 from scumble.families.base import BaseModel, check_clip_skip
 from scumble.families.find import open_base
 from scumble.files.lorafile import LoraFile
 from scumble.files.places import FILE_SUFFIX, PEFT_SUFFIX
-from scumble.generate.device import choose_dtype, device_of
 from scumble.generate.events import Noted
 from scumble.processes import Share, share_of
 from scumble.train.cuts import Cut, bucket_rule, cuts_of

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from scumble.generate.device import is_out_of_memory
+from scumble.device import is_out_of_memory
 from scumble.train import draws
 from scumble.train.parts import release_memory, split
 from scumble.train.prefetch import Batches

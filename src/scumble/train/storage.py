@@ -8,9 +8,9 @@ from torch import nn
 from scumble.adapters.pack import Storage, stored_bytes
 from scumble.config import TrainConfig
 from scumble.data.buckets import Size
+from scumble.device import has_memory_of_its_own
 from scumble.errors import ConfigError
 from scumble.families.base import BaseModel
-from scumble.generate.device import has_memory_of_its_own
 
 
 def refuse_idle_storage(config: TrainConfig, base: BaseModel, sizes: Sequence[Size], device: torch.device) -> None:
