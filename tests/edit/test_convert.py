@@ -208,7 +208,7 @@ def test_a_pickle_that_runs_something_is_refused_and_runs_nothing(tmp_path):
     ("content", "says"),
     [
         (["a"], "found a list in the pickle"),
-        ({"string_to_param": {"*": torch.ones(2, 3)}}, "expected a LoRA or a checkpoint: a flat table of tensors"),
+        ({"string_to_param": {"*": torch.ones(2, 3)}}, "expected a model or a LoRA: a flat table of tensors"),
         ({}, "found 0 tensors"),
     ],
 )
@@ -223,7 +223,7 @@ def test_reading_pickles_imports_nothing_from_where_one_stands(lora_file, tmp_pa
     (tmp_path / "torch.py").write_text("raise SystemExit('the wrong torch')")
     torch.save(load_file(lora_file()), tmp_path / "old.pt")
     code = (
-        "from pathlib import Path; from scumble.edit.unpickle import unpickle; "
+        "from pathlib import Path; from scumble.files.unpickle import unpickle; "
         "print(unpickle(Path('old.pt'), Path('new.safetensors')))"
     )
     done = subprocess.run([sys.executable, "-P", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)

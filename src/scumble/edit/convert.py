@@ -18,13 +18,13 @@ from scumble.edit.programs.readings import in_words, readings_of
 from scumble.edit.provenance import after_change, as_one_for
 from scumble.edit.reduce import Size
 from scumble.edit.refit import refitted
-from scumble.edit.stream import contents, write_streamed
-from scumble.edit.unpickle import is_pickle, unpickle
 from scumble.errors import ConfigError, LoraFileError, NamingError
 from scumble.families.checkpoint import read_header
 from scumble.files.detect import format_of
 from scumble.files.lorafile import LoraFile, LoraLayer
 from scumble.files.read import read_back, read_lora, write_lora, write_words
+from scumble.files.stream import contents, write_streamed
+from scumble.files.unpickle import is_pickle, unpickle
 
 ROUNDINGS = 16
 """How many times the rounding of its precision the numbers of a result may be off: some are scaled before."""

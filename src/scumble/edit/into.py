@@ -14,7 +14,6 @@ from scumble.edit.figures import Error, ErrorSum
 from scumble.edit.given import GivenLora, idle_words, kinship_of, left_out_of, read_given
 from scumble.edit.given_words import refuse_words_in
 from scumble.edit.output import check_file
-from scumble.edit.stream import Entry, bytes_of_tensor, contents, write_streamed
 from scumble.errors import BaseModelError, ConfigError, LoraFileError
 from scumble.families.checkpoint import opened, read_header
 from scumble.families.convert import EMA_PREFIX, UNET
@@ -23,6 +22,7 @@ from scumble.families.layers import LayerTable, table_of
 from scumble.families.stored import StoredWeight
 from scumble.files.atomic import whole_folder
 from scumble.files.places import FILE_SUFFIX
+from scumble.files.stream import Entry, bytes_of_tensor, contents, write_streamed
 
 INDEX = "model_index.json"
 STALE = (".bin", ".ckpt", ".pt", ".pth", ".msgpack", ".onnx", ".h5")

@@ -74,17 +74,26 @@ class Place:
 
 
 def read_safetensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """All tensors, on the CPU, and the metadata of a safetensors file.
+    """All tensors, on the CPU, and the metadata of a LoRA's safetensors file.
 
     Raises:
         LoraFileError: no such file, a pickle, damaged, or a number is not finite.
     """
+    tensors, metadata = read_tensors(path)
+    refuse_non_finite(tensors, str(path))
+    return tensors, metadata
+
+
+def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """All tensors, whatever their numbers, on the CPU, and the metadata of any safetensors file.
+
+    Raises:
+        LoraFileError: no such file, a pickle, or damaged.
+    """
     path = Path(path)
     with _opened(path) as stream:
         header = _read_header(stream, path)
-        tensors = {place.name: _read_tensor(stream, place, path) for place in header.tensors}
-    refuse_non_finite(tensors, str(path))
-    return tensors, header.metadata
+        return {place.name: _read_tensor(stream, place, path) for place in header.tensors}, header.metadata
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:

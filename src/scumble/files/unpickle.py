@@ -15,8 +15,8 @@ from typing import Any
 from scumble.errors import LoraFileError
 from scumble.files.guard import PICKLES
 
-INSIDE = ("state_dict", "module")
-"""Names under which programs put the tensors, beside notes of their training."""
+INSIDE = ("state_dict", "module", "model_state_dict", "params_ema", "params-ema", "params", "model", "net")
+"""Names under which programs put the tensors, beside notes of their training; averaged ones before those of the last step."""
 
 
 def is_pickle(path: Path) -> bool:
@@ -38,7 +38,7 @@ def unpickle(path: Path, target: Path) -> list[str]:
     if not path.is_file():
         raise LoraFileError(f"{path}: there is no such file; look for its name and folder")
     # -P: nothing is imported from the folder in which the person stands
-    command = [sys.executable, "-P", "-m", "scumble.edit.unpickle", str(path.resolve()), str(target.resolve())]
+    command = [sys.executable, "-P", "-m", "scumble.files.unpickle", str(path.resolve()), str(target.resolve())]
     done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=False)
     if done.returncode != 0:
         reason = (done.stderr.strip().splitlines() or [f"its reader ended with code {done.returncode}"])[-1]
@@ -65,8 +65,8 @@ def tensors_in(content: Any) -> tuple[dict[str, Any], list[str]]:
     nested = [name for name, value in content.items() if isinstance(value, Mapping) and value]
     if not tensors or nested:
         raise LoraFileError(
-            f"found {len(tensors)} tensors and {', '.join(rest[:3]) or 'nothing else'} in the pickle, expected a LoRA or "
-            "a checkpoint: a flat table of tensors"
+            f"found {len(tensors)} tensors and {', '.join(rest[:3]) or 'nothing else'} in the pickle, expected a model or "
+            "a LoRA: a flat table of tensors"
         )
     return tensors, rest
 
@@ -75,8 +75,8 @@ def main(source: str, target: str) -> None:
     """What the other process does: read, write, and say what was left out."""
     import torch
 
-    from scumble.edit.stream import Entry, bytes_of_tensor, write_streamed
     from scumble.files.encode import NAMES
+    from scumble.files.stream import Entry, bytes_of_tensor, write_streamed
 
     try:
         tensors, rest = tensors_in(torch.load(source, map_location="cpu", weights_only=True))
