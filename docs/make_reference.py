@@ -19,6 +19,7 @@ from scumble.config.publish import ImportConfig, PublishConfig
 from scumble.config.recipe import RecipeConfig
 from scumble.config.runs import RunsConfig
 from scumble.config.sweep import SweepConfig
+from scumble.config.upscale import ResizePicturesConfig, UpscaleConfig
 from scumble.mini.config import DemoConfig, PretrainConfig
 
 PAGE = Path(__file__).parent / "reference" / "settings.md"
@@ -39,6 +40,8 @@ COMMANDS: dict[str, type[Section]] = {
     "publish": PublishConfig,
     "import": ImportConfig,
     "recipe": RecipeConfig,
+    "upscale": UpscaleConfig,
+    "resize-pictures": ResizePicturesConfig,
     "runs": RunsConfig,
     "doctor": DoctorConfig,
     "cache": CacheConfig,

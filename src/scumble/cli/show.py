@@ -124,6 +124,25 @@ class Screen:
 
     def _show_pagewritten(self, event: Any) -> None:
         self.line(f"page: {escape(str(event.path))}")
+    def _show_enlarging(self, event: Any) -> None:
+        left = f"{duration(event.seconds_left)} left"
+        self._progress(f"{event.index}/{event.total}  {event.share:.0%}  {left}  {event.path.name}", last=False)
+
+    def _show_retiled(self, event: Any) -> None:
+        self.line(f"[yellow]! not enough memory: once more with tiles of {event.tile_px} px[/]")
+
+    def _show_enlarged(self, event: Any) -> None:
+        sizes = " -> ".join(f"{width} x {height}" for width, height in (event.before, event.after))
+        self.line(f"  {event.index}/{event.total}  {escape(str(event.out))}  {sizes}")
+        if event.lost:
+            self.line(f"[yellow]! {escape(event.path.name)}: the result has not {escape(', nor '.join(event.lost))}[/]")
+
+    def _show_unread(self, event: Any) -> None:
+        self.line(f"[yellow]! left out: {escape(str(event.path))}: {escape(event.reason)}[/]")
+
+    def _show_tallied(self, event: Any) -> None:
+        left_out = f", {counted(event.unread, 'picture')} left out" if event.unread else ""
+        self.line(f"\n[bold green]{counted(event.done, 'picture')} in {escape(str(event.out))}[/]{left_out}")
 
     def _show_captioned(self, event: Any) -> None:
         left = f"{duration(event.seconds_left)} left"

@@ -1,11 +1,13 @@
 """Reading one picture and cutting it to the size that training sees."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
 from PIL.ExifTags import Base
 from torch import Tensor
 
@@ -78,19 +80,30 @@ def decode_picture(path: Path, rule: PictureRule = USUAL) -> Image.Image:
     Raises:
         DataError: why it cannot be read, without its name.
     """
+    with checked(path, rule.first_frame) as image:
+        is_opposite = opposite_is_meant(image)
+        image.load()
+        rgb = to_rgb(upright(inks_as_meant(image)), rule.background)
+    return ImageOps.invert(rgb) if is_opposite else rgb
+
+
+@contextmanager
+def checked(path: Path, first_frame: bool) -> Iterator[ImageFile.ImageFile]:
+    """A picture file at the frame that is read, found to be safe and whole; its pixels are loaded in the block.
+
+    Raises:
+        DataError: why it cannot be read, without its name.
+    """
     with opened(path) as image:
-        choose_frame(image, rule.first_frame)
+        choose_frame(image, first_frame)
         refuse_size(image, path.stat().st_size)
         refuse_missing_parts(image)
         refuse_wrong_checksums(path, image)
         mend_transparent_colour(image)
-        is_opposite = opposite_is_meant(image)
-        image.load()
-        rgb = to_rgb(_upright(inks_as_meant(image)), rule.background)
-    return ImageOps.invert(rgb) if is_opposite else rgb
+        yield image
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def upright(image: Image.Image) -> Image.Image:
     """A loaded picture turned as its EXIF or XMP says; ImageOps.exif_transpose copies all others, and writes the EXIF anew."""
     try:
         turn = TURNS.get(image.getexif().get(Base.Orientation, 1))
