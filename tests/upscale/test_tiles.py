@@ -31,7 +31,7 @@ def apart(one, other):
 @pytest.mark.parametrize("tile_px", [32, 40, 64])
 def test_tiles_give_the_picture_that_the_whole_gives(upscaler, tile_px):
     image = scene(101, 77)
-    events, (whole, _) = run(enlarge(upscaler, image, Tiling(128)))
+    events, (whole, _) = run(enlarge(upscaler, image, Tiling(128, 32)))
     assert events == [Tiled(1, 1)]
     events, (tiled, _) = run(enlarge(upscaler, image, Tiling(tile_px, 16)))
     assert len(events) == events[-1].done == events[-1].total > 3
@@ -42,7 +42,7 @@ def test_tiles_give_the_picture_that_the_whole_gives(upscaler, tile_px):
 def test_the_bound_would_notice_seams(upscaler):
     """Tiles that share nothing have no context."""
     image = scene(96, 64)
-    _, (whole, _) = run(enlarge(upscaler, image, Tiling(128)))
+    _, (whole, _) = run(enlarge(upscaler, image, Tiling(128, 32)))
     _, (tiled, _) = run(enlarge(upscaler, image, Tiling(32, 0)))
     assert apart(tiled, whole) > 10
 
@@ -64,7 +64,7 @@ def test_tiles_cover_a_side_and_share_the_overlap(side_px):
     assert all(first + tile_px - second >= 16 for first, second in itertools.pairwise(begins))
     seen = np.zeros(2 * side_px)
     for index, begin in enumerate(begins):
-        share = ramp(begins, index, tile_px, 16, 2)
+        share = ramp(begins, index, tile_px, tiling, 2)
         assert (np.diff(share) >= 0).all()
         assert share[-1] == 1
         part = seen[2 * begin : 2 * (begin + tile_px)]
@@ -95,7 +95,7 @@ def test_where_memory_runs_out_tiles_become_smaller_and_it_is_said(upscaler):
     assert [event for event in events if isinstance(event, Retiled)] == [Retiled(64), Retiled(32)]
     assert tiling == Tiling(32, 16)
     assert small.tried[:2] == [128, 64]
-    _, (whole, _) = run(enlarge(upscaler, image, Tiling(256)))
+    _, (whole, _) = run(enlarge(upscaler, image, Tiling(256, 32)))
     assert apart(tiled, whole) <= 1
 
 
@@ -108,7 +108,7 @@ def test_memory_that_is_not_enough_for_anything_is_an_error(upscaler):
 def test_other_errors_are_no_lack_of_memory(upscaler):
     upscaler.descriptor.model.register_forward_hook(lambda *_: (_ for _ in ()).throw(RuntimeError("something else")))
     with pytest.raises(RuntimeError, match="something else"):
-        run(enlarge(upscaler, scene(), Tiling(128)))
+        run(enlarge(upscaler, scene(), Tiling(128, 32)))
 
 
 def test_tiles_are_as_large_as_the_free_memory_allows(upscaler, monkeypatch):

@@ -22,14 +22,19 @@ def upscale(
     *,
     flags: Annotated[UpscaleFlags, Parameter(name="*")] = UpscaleFlags(),  # type: ignore[valid-type]  # noqa: B008
 ) -> None:
-    """Enlarge pictures by a model that was made for it: ESRGAN, SwinIR, HAT, DAT, SPAN and many more.
+    """Enlarge pictures by a model that was made for it (ESRGAN, SwinIR, HAT, DAT, SPAN, ...), or let a base draw over them.
 
     scumble upscale pictures --model 4x-model.safetensors --scale 2 --out larger
     """
     settings = from_values(UpscaleConfig, {"picture": picture, **nested(UpscaleConfig, flags)})
-    from scumble.upscale.run import upscale as run
+    if settings.model is None:
+        from scumble.generate.refine import refine
 
-    play(run(settings), AFTER_STOP)
+        play(refine(settings), AFTER_STOP)
+    else:
+        from scumble.upscale.run import upscale as run
+
+        play(run(settings), AFTER_STOP)
 
 
 def resize_pictures(

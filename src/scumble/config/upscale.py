@@ -1,14 +1,19 @@
-"""The settings of making pictures larger: by a model that was made for it, or by interpolation."""
+"""The settings of making pictures larger: by a model that was made for it, a base that draws over them, or interpolation."""
 
-from typing import Annotated, Literal, Self
+from pathlib import Path
+from typing import Annotated, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from scumble.config.section import Place, Section
+from scumble.config.drawing import DrawingConfig
+from scumble.config.section import Also, Place, Section
 from scumble.errors import ConfigError
 
 INTERPOLATIONS = frozenset({"nearest", "box", "bilinear", "bicubic", "hamming", "lanczos"})
 """What is no model, though other programs list it among the upscalers."""
+
+OVERLAP_PX = 32
+"""What neighbouring tiles of a model share."""
 
 PICTURE_HELP = "picture, or folder of pictures at any depth, repeatable"
 SCALE_HELP = "times wider and higher"
@@ -20,45 +25,90 @@ FIRST_FRAME_HELP = (
 OVERWRITE_HELP = "replace results that are there"
 
 
-class UpscaleConfig(Section):
-    """Everything `upscale` needs: pictures, and a model that enlarges them."""
+class UpscaleConfig(DrawingConfig):
+    """Everything `upscale` needs: pictures, and a model that enlarges them, or a base that draws over them."""
 
     picture: Annotated[tuple[Place, ...], Field(min_length=1, description=PICTURE_HELP)]
     model: Annotated[
-        Place,
-        Field(description="file of a model that enlarges pictures: .safetensors, .pth or .pt"),
-    ]
+        Place | None,
+        Field(
+            description="file of a model that enlarges pictures: .safetensors, .pth or .pt; none = the base draws over the "
+            "picture enlarged by Lanczos"
+        ),
+    ] = None
     out: Annotated[Place, Field(description="folder for the results, or for one picture a .png file")]
-    scale: Annotated[float | None, Field(gt=1, le=64, description=f"{SCALE_HELP}; none = as the model does")] = None
+    scale: Annotated[
+        float | None, Field(gt=1, le=64, description=f"{SCALE_HELP}; none = as the model does, 2 without one")
+    ] = None
     width: Annotated[int | None, Field(ge=1, description=WIDTH_HELP)] = None
     height: Annotated[int | None, Field(ge=1, description=HEIGHT_HELP)] = None
     tile: Annotated[
-        int | None, Field(ge=16, description="side of the tiles in pixels of the picture; none = by the free memory")
+        int | None,
+        Field(
+            ge=16,
+            description="side of the tiles: for a model in pixels of the picture, none = by the free memory; for a base in "
+            "those of the result, none = twice the base's resolution, at most 1024 or that",
+        ),
     ] = None
-    overlap: Annotated[int, Field(ge=4, description="pixels that neighbouring tiles share")] = 32
+    overlap: Annotated[
+        int | None,
+        Field(
+            ge=4,
+            description="pixels that neighbouring tiles share; none = 32 for a model, an eighth of a tile for a base",
+        ),
+    ] = None
+    prompt: Annotated[
+        str | None, Field(description="what the base draws; none = as the recipe in each picture says")
+    ] = None
+    lora: Annotated[tuple[Place, ...], Field(description="LoRA file or PEFT folder for the base, repeatable")] = ()
+    lora_dir: Annotated[
+        Place | None, Field(description="folder in which LoRAs are looked up by name, besides --lora and the runs")
+    ] = None
+    runs_dir: Annotated[Place, Field(description="folder of the runs, in which LoRAs are looked up by name")] = Path(
+        "runs"
+    )
+    denoising_strength: Annotated[
+        float,
+        Also("strength"),
+        Field(gt=0, le=1, description="how much the base draws anew: of the steps that share is taken"),
+    ] = 0.35
+    seed: Annotated[
+        int,
+        Field(ge=0, lt=2**63, description="seed of the first tile, the next ones count up; a recipe brings its own"),
+    ] = 1025
     first_frame: Annotated[bool, Field(description=FIRST_FRAME_HELP)] = False
     overwrite: Annotated[bool, Field(description=OVERWRITE_HELP)] = False
-    mixed_precision: Annotated[
-        Literal["no", "fp16", "bf16"] | None,
-        Field(description="precision of the model; none = half on a GPU where the model bears it, else fp32"),
-    ] = None
-    device: Annotated[str | None, Field(description="cuda, mps or cpu; none = the best there is")] = None
 
     @field_validator("model")
     @classmethod
-    def _refuse_interpolation(cls, model: Place) -> Place:
-        if model.name.lower() in INTERPOLATIONS and not model.exists():
+    def _refuse_interpolation(cls, model: Path | None) -> Path | None:
+        if model is not None and model.name.lower() in INTERPOLATIONS and not model.exists():
             raise ConfigError(f"model={model}: is no model; 'scumble resize-pictures' interpolates, by Lanczos")
         return model
 
     @model_validator(mode="after")
     def _refuse_what_cannot_be(self) -> Self:
         refuse_two_sizes(self.scale, self.width, self.height)
-        if self.tile is not None and self.tile < 2 * self.overlap:
+        overlap = self.overlap or (OVERLAP_PX if self.model is not None else 0)
+        if self.tile is not None and self.tile < 2 * overlap:
             raise ConfigError(
-                f"tile={self.tile}: must be twice the overlap or more, {2 * self.overlap}; or take a smaller overlap"
+                f"tile={self.tile}: must be twice the overlap or more, {2 * overlap}; or take a smaller overlap"
+            )
+        idle = sorted(FOR_A_BASE & self.model_fields_set) if self.model is not None else []
+        if idle:
+            raise ConfigError(
+                f"{idle[0]} would have no effect: it is for a base, and --model enlarges; leave one of them out"
             )
         return self
+
+
+FOR_A_BASE = frozenset(
+    {
+        *DrawingConfig.model_fields.keys() - {"mixed_precision", "device"},
+        *("prompt", "lora", "lora_dir", "runs_dir", "denoising_strength", "seed"),
+    }
+)
+"""Settings that no upscaling model has."""
 
 
 class ResizePicturesConfig(Section):

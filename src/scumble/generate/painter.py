@@ -95,6 +95,10 @@ class Painter:
         self._passes.images[name] = image
         return name
 
+    def forget_image(self, name: str) -> None:
+        """Take a picture off that was put within reach, by its hash."""
+        del self._passes.images[name]
+
     def add_upscaler(self, name: str, enlarge: Enlarge) -> None:
         """Put what enlarges between two passes within reach, under the name that recipes give it."""
         self._passes.upscalers[name] = enlarge

@@ -27,6 +27,7 @@ class Original:
     """A picture file, read.
 
     Attributes:
+        path: the file.
         rgb: upright; beneath what is transparent the colours of its surroundings.
         alpha: of one channel; None = nothing is transparent.
         is_gray: whether the result is to be gray too.
@@ -36,6 +37,7 @@ class Original:
         lost: what the result will not have.
     """
 
+    path: Path
     rgb: Image.Image
     alpha: Image.Image | None
     is_gray: bool
@@ -73,6 +75,7 @@ def read_original(path: Path, first_frame: bool = False) -> Original:
         "its EXIF, which is damaged": exif_lost,
     }
     return Original(
+        path,
         rgb,
         alpha,
         mode in GRAY or mode.startswith("I;16"),

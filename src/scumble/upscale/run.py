@@ -2,7 +2,7 @@
 
 from collections.abc import Generator, Iterator
 
-from scumble.config.upscale import ResizePicturesConfig, UpscaleConfig
+from scumble.config.upscale import OVERLAP_PX, ResizePicturesConfig, UpscaleConfig
 from scumble.data.names import counted
 from scumble.device import choose_device
 from scumble.upscale.each import Made, make_each
@@ -27,10 +27,12 @@ def upscale(config: UpscaleConfig) -> Iterator[Event]:
         DataError: no picture, or none that could be enlarged.
         OutOfMemoryError: the device has too little memory.
     """
+    assert config.model is not None
     places = find_places(config.picture, config.out, config.overwrite)
     wanted = Wanted(config.scale, config.width, config.height)
     upscaler = open_upscaler(config.model, choose_device(config.device), config.mixed_precision)
-    chosen = Tiling(config.tile, config.overlap) if config.tile else choose_tiling(upscaler, config.overlap)
+    overlap_px = config.overlap or OVERLAP_PX
+    chosen = Tiling(config.tile, overlap_px) if config.tile else choose_tiling(upscaler, overlap_px)
     yield Planned("Enlarging pictures", _card(upscaler, chosen, places, config))
 
     tiling = chosen

@@ -5,8 +5,8 @@ other. A model that looks no farther than the context gives the same picture as 
 """
 
 import math
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -17,7 +17,6 @@ from scumble.device import is_out_of_memory
 from scumble.errors import OutOfMemoryError
 from scumble.upscale.model import Upscaler
 
-DEFAULT_OVERLAP_PX = 32
 SMALLEST_TILES = 2
 """A tile is at least this many times as wide as what it shares with a neighbour."""
 
@@ -29,10 +28,17 @@ class Tiling:
     Attributes:
         tile_px: side of a tile, in pixels of what is enlarged.
         overlap_px: how much neighbours share at least.
+        blend: the share of that in which one goes over into the other, 0..1; the rest is context.
     """
 
     tile_px: int
-    overlap_px: int = DEFAULT_OVERLAP_PX
+    overlap_px: int
+    blend: float = 0.25
+
+    @property
+    def band_px(self) -> int:
+        """How wide the place is where both neighbours are seen."""
+        return int(self.overlap_px * self.blend)
 
     @property
     def is_smallest(self) -> bool:
@@ -41,7 +47,7 @@ class Tiling:
 
     def halved(self) -> "Tiling":
         """Tiles of half the side."""
-        return Tiling(self.tile_px // 2, self.overlap_px)
+        return replace(self, tile_px=self.tile_px // 2)
 
 
 @dataclass(frozen=True)
@@ -93,21 +99,33 @@ def enlarge(
 
 
 def _enlarge(upscaler: Upscaler, image: Image.Image, tiling: Tiling) -> Generator[Tiled, None, Image.Image]:
-    """Tiles side by side become a strip, strips one below the other the picture: each is laid over what lies before it."""
-    scale = upscaler.scale
+    return assemble(image, tiling, upscaler.scale, lambda tile: _to_image(upscaler(_to_pixels(tile))))
+
+
+def assemble(
+    image: Image.Image, tiling: Tiling, scale: int, draw: Callable[[Image.Image], Image.Image]
+) -> Generator[Tiled, None, Image.Image]:
+    """Tiles side by side become a strip, strips one below the other the picture: each is laid over what lies before it.
+
+    Args:
+        image: RGB, which is cut.
+        tiling: how.
+        scale: how many times wider and higher `draw` makes a tile.
+        draw: makes a tile of the result of one of the image.
+    """
     width_px, height_px = (min(tiling.tile_px, side) for side in image.size)
     lefts, tops = (starts(side, tiling) for side in image.size)
-    larger = Image.new("RGB", (scale * image.width, scale * image.height))
+    result = Image.new("RGB", (scale * image.width, scale * image.height))
     for row, top in enumerate(tops):
-        strip = Image.new("RGB", (larger.width, scale * height_px))
+        strip = Image.new("RGB", (result.width, scale * height_px))
         for column, left in enumerate(lefts):
-            tile = _to_image(upscaler(_to_pixels(image.crop((left, top, left + width_px, top + height_px)))))
-            shares = ramp(lefts, column, width_px, tiling.overlap_px, scale)
+            tile = draw(image.crop((left, top, left + width_px, top + height_px)))
+            shares = ramp(lefts, column, width_px, tiling, scale)
             strip.paste(tile, (scale * left, 0), _mask(shares[None, :], tile))
             yield Tiled(row * len(lefts) + column + 1, len(tops) * len(lefts))
-        shares = ramp(tops, row, height_px, tiling.overlap_px, scale)
-        larger.paste(strip, (0, scale * top), _mask(shares[:, None], strip))
-    return larger
+        shares = ramp(tops, row, height_px, tiling, scale)
+        result.paste(strip, (0, scale * top), _mask(shares[:, None], strip))
+    return result
 
 
 def starts(side_px: int, tiling: Tiling) -> list[int]:
@@ -118,16 +136,16 @@ def starts(side_px: int, tiling: Tiling) -> list[int]:
     return [round(index * (side_px - tiling.tile_px) / (count - 1)) for index in range(count)]
 
 
-def ramp(begins: Sequence[int], index: int, tile_px: int, overlap_px: int, scale: int) -> np.ndarray:
+def ramp(begins: Sequence[int], index: int, tile_px: int, tiling: Tiling, scale: int) -> np.ndarray:
     """How much of a tile is seen along a side over the tiles before it: float64 [scale * tile_px] in [0, 1].
 
-    It only rises: from context, through the quarter of the overlap in which both are seen, to itself alone; the tile after
+    It only rises: from context, through the band in which both are seen, to itself alone; the tile after
     it is laid over its end.
     """
     if index == 0:
         return np.ones(scale * tile_px)
     shared_px = begins[index - 1] + tile_px - begins[index]
-    band_px = max(1, overlap_px // 4)
+    band_px = max(1, tiling.band_px)
     places_px = (np.arange(scale * tile_px) + 0.5) / scale
     shares: np.ndarray = ((places_px - (shared_px - band_px) / 2) / band_px).clip(0, 1)
     return shares
