@@ -113,7 +113,7 @@ def test_other_errors_are_no_lack_of_memory(upscaler):
 
 def test_tiles_are_as_large_as_the_free_memory_allows(upscaler, monkeypatch):
     per_pixel = tile_size.bytes_per_pixel(upscaler)
-    assert per_pixel == 6 * 12 * 4  # the widest layer gives 12 channels for each pixel
+    assert per_pixel == tile_size.LARGEST_AT_ONCE * 12 * 4  # the widest layer gives 12 channels for each pixel
     for free_px, expected in [(128, 128), (200, 192), (5000, 512), (10, 64)]:
         monkeypatch.setattr(tile_size, "free_bytes", lambda device, free_px=free_px: 2 * per_pixel * free_px**2)
         assert tile_size.choose_tiling(upscaler, 32) == Tiling(expected, 32)

@@ -15,6 +15,7 @@ def look_at_extras() -> Iterator[Finding]:
     yield tried("WD14 taggers (onnxruntime)", _runs_onnx, _install("caption"))
     yield tried("CLIP's vocabulary (open_clip_torch)", _tokenizes, _install("tokenizer"))
     yield tried("datasets of the hub (pyarrow)", _reads_parquet, _install("hub"))
+    yield tried("models that enlarge pictures (spandrel)", _knows_upscalers, _install("upscale"))
     yield from _optimizers()
     yield tried("TensorBoard", _logs, "pip install --force-reinstall tensorboard")
     yield tried("Weights & Biases (wandb)", _begins_wandb, _install("trackers"))
@@ -96,6 +97,12 @@ def _reads_parquet() -> str:
     if pyarrow.parquet.read_table(buffer).to_pydict() != {"text": ["a dog"]}:
         raise RuntimeError("a table came back as another")
     return str(pyarrow.__version__)
+
+
+def _knows_upscalers() -> str:
+    import spandrel  # type: ignore[import-untyped]
+
+    return f"{spandrel.__version__}, {len(spandrel.MAIN_REGISTRY)} architectures"
 
 
 def _optimizers() -> Iterator[Finding]:

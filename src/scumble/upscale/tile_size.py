@@ -9,7 +9,7 @@ from scumble.upscale.model import Upscaler
 from scumble.upscale.tiles import SMALLEST_TILES, Tiling
 
 TRIED_PX = 64
-LARGEST_AT_ONCE = 6
+LARGEST_AT_ONCE = 10
 """As many outputs of the size of the largest lie in memory at a time; bench/upscale.py measures it."""
 SHARE_OF_FREE = 0.5
 STEP_PX = 64
