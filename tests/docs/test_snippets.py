@@ -40,7 +40,8 @@ def test_command_lines_are_understood(page, line):
     command, bound, _ = app.parse_args(arguments, exit_on_error=False, print_error=False)
     named, _, _ = app.parse_commands(arguments)
     assert named[0] == arguments[0]
-    assert command.__name__.rstrip("_") == named[-1]  # a command that is called like a word of Python ends in _
+    # a command that is called like a word of Python ends in _
+    assert command.__name__.rstrip("_").replace("_", "-") == named[-1]
     if arguments[0] == "train":
         assert from_values(TrainConfig, nested(TrainConfig, bound.arguments.get("flags")))
 
