@@ -33,6 +33,8 @@ class CaptionerError(ScumbleError):
 
 class MetricError(ScumbleError):
     """A number that cannot be measured here, or a model for measuring that cannot be used."""
+
+
 class UpscalerError(ScumbleError):
     """A model that enlarges pictures which cannot be found, read or used."""
 

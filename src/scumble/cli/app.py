@@ -25,8 +25,8 @@ from scumble.cli.run import play, report
 from scumble.cli.runs import COMMANDS as RUNS_COMMANDS
 from scumble.cli.share import COMMANDS as SHARE_COMMANDS
 from scumble.cli.sweep import COMMANDS as SWEEP_COMMANDS
-from scumble.config import GenerateConfig, TrainConfig, from_values, in_words, merged, read_toml
 from scumble.cli.upscale import COMMANDS as UPSCALE_COMMANDS
+from scumble.config import GenerateConfig, TrainConfig, from_values, in_words, merged, read_toml
 from scumble.errors import ConfigError, ScumbleError
 from scumble.mini.config import DemoConfig, PretrainConfig
 from scumble.processes import share_of

@@ -124,6 +124,7 @@ class Screen:
 
     def _show_pagewritten(self, event: Any) -> None:
         self.line(f"page: {escape(str(event.path))}")
+
     def _show_enlarging(self, event: Any) -> None:
         left = f"{duration(event.seconds_left)} left"
         self._progress(f"{event.index}/{event.total}  {event.share:.0%}  {left}  {event.path.name}", last=False)

@@ -9,8 +9,8 @@ import torch
 from scumble.compare.bases import OnBase
 from scumble.compare.events import Drawn
 from scumble.compare.kin import Kin, kin_of
-from scumble.errors import LoraFileError, ScumbleError
 from scumble.device import memory_advice
+from scumble.errors import LoraFileError, ScumbleError
 from scumble.generate.events import Noted
 from scumble.generate.loras import stranger_note
 from scumble.generate.painter import Painter

@@ -7,9 +7,9 @@ from pathlib import Path
 from scumble.compare.shelf import named_apart
 from scumble.config.metrics import MeasureConfig
 from scumble.data.captions import CaptionRule
+from scumble.device import choose_device, memory_advice
 from scumble.errors import ConfigError, ScumbleError
 from scumble.families.base import BaseModel, check_clip_skip
-from scumble.device import choose_device, memory_advice
 from scumble.generate.events import Noted
 from scumble.generate.prepare import OUT_OF_MEMORY_ADVICE, check_settings, load_painter, note_prompts, open_base_for
 from scumble.generate.prompt import parse_tags, split_prompts
