@@ -52,7 +52,7 @@ class Counts:
         validations: of the loss at fixed noise.
         saves: LoRAs between the start and the end.
         checkpoints: between the start and the end.
-        samples: sample pictures, of all prompts and seeds.
+        samples: sample pictures, of all prompts and seeds, and once of the base alone.
     """
 
     validations: int
@@ -112,7 +112,7 @@ def counts_of(plan: Plan) -> Counts:
         validations=1 + -(-steps // val.validation_steps),
         saves=len(saved | sampled),
         checkpoints=len(saved),
-        samples=len(sampled) * prompts * (val.num_validation_images or 1),
+        samples=(len(sampled) + bool(sampled)) * prompts * (val.num_validation_images or 1),
     )
 
 

@@ -23,6 +23,7 @@ from scumble.errors import ScumbleError
 from scumble.train import draws
 from scumble.train.loop import folder_of, run_plan
 from scumble.train.plan import Plan
+from scumble.train.surroundings import peak_memory
 
 MEASURING = "a run in miniature is made of it, in a process of its own, to measure it"
 
@@ -103,7 +104,7 @@ def run_here(plan: Plan) -> Probe:
         return Probe(size=size, problem=str(error))
     run = folder_of(plan)
     return Probe(
-        peak_bytes=peak_bytes(plan.device),
+        peak_bytes=peak_memory(plan.device),
         start_bytes=start_bytes,
         size=size,
         pictures=tuple(size for _, size in plan.cuts),
@@ -135,23 +136,6 @@ def _areas(plan: Plan) -> list[float]:
         chosen = [sizes[draws.bucket_at(seed, step * accumulation + micro, counts)[0]] for micro in range(accumulation)]
         areas.append(sum(width * height for width, height in chosen) / accumulation)
     return areas
-
-
-def peak_bytes(device: torch.device) -> int:
-    """What this process took of memory at most so far: on a GPU its tensors."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    if device.type == "mps":
-        return torch.mps.driver_allocated_memory()
-    status = Path("/proc/self/status")
-    if status.exists():  # Linux: what getrusage says includes the process that started this one
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) * 1024
-    if sys.platform == "win32":
-        return int(psutil.Process().memory_info().peak_wset)
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # macOS counts bytes
 
 
 def from_json(line: str) -> Probe:

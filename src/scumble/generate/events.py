@@ -15,10 +15,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Noted:
-    """Something the person should know: a chosen default, a cut prompt, a setting read in an old spelling."""
+    """Something the person should know: a chosen default, a cut prompt, a setting read in an old spelling.
+
+    `about` names what it is a verdict on, for whoever looks for it later; "" = nothing in particular.
+    """
 
     text: str
     warning: bool = False
+    about: str = ""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from filelock import FileLock, Timeout
 
-from scumble.check.probe import bytes_of, peak_bytes
+from scumble.check.probe import bytes_of
 from scumble.config import TrainConfig
 from scumble.errors import CheckpointError, ScumbleError
 from scumble.sweep.cells import Cell
@@ -25,6 +25,7 @@ from scumble.sweep.record import Record, failed, read_record, write_record
 from scumble.sweep.story import seconds_at_work, validations_of
 from scumble.train.identity import identity
 from scumble.train.loop import run_plan
+from scumble.train.surroundings import peak_memory
 from scumble.train.plan import Plan, make_plan
 from scumble.train.runfolder import RunFolder
 
@@ -73,7 +74,7 @@ def _trained(plan: Plan, job: Job, is_stopped: Callable[[], bool]) -> Record | N
         if is_stopped():
             events.close()
             return None
-    record = _record(plan, job, peak_bytes(plan.device))
+    record = _record(plan, job, peak_memory(plan.device))
     write_record(record, job.cell.run.path)
     return record
 

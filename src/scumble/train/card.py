@@ -56,7 +56,7 @@ def planned(plan: Plan) -> Planned:
         card["prior"] = _prior(plan)
     if objective := objective_in_words(config.objective):
         card["objective"] = objective
-    return Planned(f"{plan.name}: {plan.scan.folder} -> {plan.folder}", card)
+    return Planned(f"{plan.name}: {plan.scan.folder} -> {plan.folder}", card, plan.folder)
 
 
 def _rate(plan: Plan) -> str:

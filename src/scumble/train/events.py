@@ -9,10 +9,14 @@ from scumble.generate.events import Noted
 
 @dataclass(frozen=True)
 class Planned:
-    """The start-up card: what was understood and chosen, as label -> text, before anything starts."""
+    """The start-up card: what was understood and chosen, as label -> text, before anything starts.
+
+    `folder` is the run's; None where no run follows.
+    """
 
     title: str
     card: Mapping[str, str]
+    folder: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,8 @@ class Validated:
     """The validation loss after a step; `best` if it is the lowest so far.
 
     `held_out` is false where too few pictures are there to hold some out: the loss is that of the training pictures.
-    `bands` are the means of equal parts of the schedule, from little noise to much.
+    `bands` are the means of equal parts of the schedule, from little noise to much. `losses` are those of the single samples,
+    which are the same each time: two validations are compared sample by sample.
     """
 
     step: int
@@ -48,6 +53,7 @@ class Validated:
     best: bool
     held_out: bool
     bands: tuple[float, ...] = ()
+    losses: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ It says what happened and when; nothing of it decides a number of the LoRA, so i
 import datetime
 import json
 import os
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -20,8 +20,20 @@ FILE_NAME = "events.jsonl"
 STARTED, STOPPED, FAILED = "started", "stopped", "failed"
 """What a journal says beside the events: that a process began, was asked to stop, or ended with an error."""
 
+OVERFITTING, MEMORISED, PROOF, PROGRAMS = "overfitting", "memorised", "proof", "programs"
+"""What the verdicts are about that a run notes."""
 
-def journaled(events: Iterator[Event], path: Path, facts: Mapping[str, Any], goes_on: bool) -> Iterator[Event]:
+WITH_MEMORY = {"validated", "finished", STOPPED, FAILED}
+"""Kinds of lines that also tell the most memory used so far."""
+
+
+def journaled(
+    events: Iterator[Event],
+    path: Path,
+    facts: Mapping[str, Any],
+    goes_on: bool,
+    used: Callable[[], int] | None = None,
+) -> Iterator[Event]:
     """The same events, each written down before it is passed on; and how they began and ended.
 
     Args:
@@ -29,21 +41,27 @@ def journaled(events: Iterator[Event], path: Path, facts: Mapping[str, Any], goe
         path: the journal; its folder must exist.
         facts: of the run, written down where it starts.
         goes_on: append to what is there; otherwise it is replaced.
+        used: the most memory that was in use so far, in bytes; None = not told.
     """
+
+    def write(kind: str, values: Mapping[str, Any]) -> None:
+        memory = {} if used is None or kind not in WITH_MEMORY else {"memory_bytes": used()}
+        _write(journal, kind, {**values, **memory})
+
     assert isinstance(events, Generator)
     with _opened(path, goes_on) as journal:
-        _write(journal, STARTED, facts)
+        write(STARTED, facts)
         try:
             for event in events:
                 if _is_kept(event):
-                    _write(journal, type(event).__name__.lower(), asdict(event))
+                    write(type(event).__name__.lower(), asdict(event))
                 yield event
         except GeneratorExit:
             events.close()
-            _write(journal, STOPPED, {})
+            write(STOPPED, {})
             raise
         except BaseException as error:
-            _write(journal, FAILED, {"error": type(error).__name__, "text": str(error)})
+            write(FAILED, {"error": type(error).__name__, "text": str(error)})
             raise
 
 
@@ -57,6 +75,8 @@ def facts_of(plan: "Plan") -> dict[str, Any]:
         "algorithm": plan.config.adapter.algorithm,
         "device": str(plan.device),
         "resume": plan.config.output.resume,
+        "given": plan.given,
+        "trainable": plan.trainable,
         "pid": os.getpid(),
     }
 

@@ -1,6 +1,7 @@
 """The training run, as a generator of events: to stop it, stop asking; it saves before it goes."""
 
 from collections.abc import Generator, Iterator
+from functools import partial
 from pathlib import Path
 from time import monotonic
 
@@ -20,9 +21,9 @@ from scumble.train.curves import Bands, draw_curves
 from scumble.train.deterministic import deterministic_algorithms
 from scumble.train.disk import disk_advice, write_png
 from scumble.train.evaluated import evaluating, holding
-from scumble.train.events import Event, Finished, Sampled, Saved, Stepped, Validated
+from scumble.train.events import Event, Finished, Saved, Stepped, Validated
 from scumble.train.identity import identity, refuse_another_run
-from scumble.train.journal import facts_of, journaled
+from scumble.train.journal import PROGRAMS, PROOF, facts_of, journaled
 from scumble.train.keep import PRECISIONS, Keeper
 from scumble.train.material import Material, prepare_material
 from scumble.train.peers import Peers, joined
@@ -34,14 +35,16 @@ from scumble.train.proof import prove
 from scumble.train.recovery import checkpoint_contents, keep_good, recover, restore_checkpoint
 from scumble.train.results import exported, results
 from scumble.train.runfolder import RunFolder, another_run_in, holds_run, open_run, write_json
-from scumble.train.samples import draw_samples, sample_prompts
+from scumble.train.samples import sample_prompts
 from scumble.train.session import Session
-from scumble.train.sheet import draw_sheet
+from scumble.train.sheet import data_sheet, draw_sheet
+from scumble.train.shown import sample
 from scumble.train.start import start_session
 from scumble.train.step import advance, memory_ran_out
+from scumble.train.surroundings import peak_memory, surroundings
 from scumble.train.tracker import open_trackers, tracked
 from scumble.train.validation import band_names, measure
-from scumble.train.verdicts import memorised, verdicts
+from scumble.train.verdicts import verdicts
 
 MEMORY_ADVICE = (
     "try gradient_checkpointing, a smaller train_batch_size with more gradient_accumulation_steps, "
@@ -95,7 +98,9 @@ def run_plan(plan: Plan) -> Iterator[Event]:
             yield from _run_beside(plan, run, peers)
             return
         with open_run(run, output.resume, output.overwrite):
-            yield from journaled(_run(plan, run, peers), run.journal, facts_of(plan), output.resume)
+            facts = {**facts_of(plan), **surroundings(plan.device), "card": planned(plan).card}
+            used = partial(peak_memory, plan.device)
+            yield from journaled(_run(plan, run, peers), run.journal, facts, output.resume, used)
 
 
 def _run_beside(plan: Plan, run: RunFolder, peers: Peers) -> Iterator[Event]:
@@ -110,6 +115,7 @@ def _run_beside(plan: Plan, run: RunFolder, peers: Peers) -> Iterator[Event]:
 def _run(plan: Plan, run: RunFolder, peers: Peers) -> Iterator[Event]:
     if not (plan.config.output.resume and run.config.exists()):
         write_atomically(run.config, write_toml(_repeatable(plan.config)).encode())
+    write_json(run.data_sheet, data_sheet(plan))
     write_png(run.sheet, draw_sheet(plan.scan.examples, f"{plan.name}: {len(plan.scan.examples)} pictures"))
     classes = yield from find_classes(plan, run)
     material = yield from prepare_material(plan, classes, sample_prompts(plan))
@@ -208,16 +214,12 @@ def _at_intervals(plan: Plan, run: RunFolder, session: Session, material: Materi
         yield _validate(plan, session, material)
     if step == 0 or not session.peers.is_main:
         return
-    samples = run.samples_at(step)
     is_sampled = val.sample_steps is not None and (step % val.sample_steps == 0 or is_last)
     is_checkpoint = step % plan.config.output.checkpointing_steps == 0 and not is_last
     if is_sampled or is_checkpoint:
         yield Saved(step, _save_lora(plan, run, session, keeper), "LoRA")
-    if is_sampled and not samples.exists():
-        images = draw_samples(plan, session, material.prompts, run.lora_at(step), samples)
-        yield Sampled(step, samples)
-        if is_last:
-            yield memorised(plan, images, run.nearest_at(step))
+    if is_sampled and not run.samples_at(step).exists():
+        yield from sample(plan, run, session, material.prompts)
     if is_checkpoint:
         yield Saved(step, _checkpoint(plan, run, session), "checkpoint")
 
@@ -232,7 +234,8 @@ def _validate(plan: Plan, session: Session, material: Material) -> Validated:
         measured = measure(session, material.held_out)
         best = session.keep_best(measured.loss)
     session.bands.append((session.step, measured.bands))
-    return Validated(session.step, measured.loss, best, bool(plan.split.held_out), measured.bands)
+    losses = tuple(measured.losses.tolist())
+    return Validated(session.step, measured.loss, best, bool(plan.split.held_out), measured.bands, losses)
 
 
 def _save_lora(plan: Plan, run: RunFolder, session: Session, keeper: Keeper) -> Path:
@@ -276,10 +279,12 @@ def _finish(plan: Plan, run: RunFolder, session: Session, material: Material, ke
         proof = prove(session, material.held_out[0], run.lora, PRECISIONS[output.save_precision])
     yield Noted(
         f"proved: {proof.reader} finds the trained change in the file (differs by {proof.weight_error:.0e}), and on "
-        f"a base loaded anew it does the same (differs by {proof.effect_error:.0e} of the effect; rounding {proof.rounding:.0e})"
+        f"a base loaded anew it does the same (differs by {proof.effect_error:.0e} of the effect; rounding {proof.rounding:.0e})",
+        about=PROOF,
     )
     yield Noted(
-        f"what other programs apply of it: {in_words(readings_of(run.lora, last.lora, table_of(plan.base, weights=False)))}"
+        f"what other programs apply of it: {in_words(readings_of(run.lora, last.lora, table_of(plan.base, weights=False)))}",
+        about=PROGRAMS,
     )
     prompt = plan.scan.examples[0].caption.replace('"', "'")
     yield Noted(f'see it beside its base: scumble compare --lora "{run.lora}" --prompt "{prompt}"')

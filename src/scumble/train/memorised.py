@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,6 +89,16 @@ def in_words(found: Sequence[Nearest]) -> tuple[str, bool]:
         f"{closest.distance / max(closest.usual, 1e-6):.1f} times as far from it as training pictures are from each other",
         False,
     )
+
+
+def told(nearest: Nearest) -> dict[str, Any]:
+    """As JSON values."""
+    return {
+        "picture": str(nearest.picture),
+        "distance": nearest.distance,
+        "usual": nearest.usual,
+        "is_copy": nearest.is_copy,
+    }
 
 
 def draw_nearest(samples: Sequence[Image.Image], found: Sequence[Nearest], examples: Sequence[Example]) -> Image.Image:

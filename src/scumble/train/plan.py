@@ -1,8 +1,9 @@
 """What a run will do, decided before anything heavy is loaded: every setting that was left open is chosen here."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import ImageColor
@@ -55,6 +56,7 @@ class Plan:
         trainable: numbers in the adapter.
         total: numbers in the denoiser.
         init: the LoRA to start from, or None.
+        given: what was asked for that is not the usual, as section -> setting -> value.
         notes: what the person should know.
     """
 
@@ -71,6 +73,7 @@ class Plan:
     trainable: int
     total: int
     init: LoraFile | None
+    given: Mapping[str, Mapping[str, Any]]
     notes: tuple[Noted, ...]
 
     @property
@@ -200,6 +203,7 @@ def make_plan(config: TrainConfig, scan: Scan | None = None) -> Plan:
         trainable=count_numbers(planned, words),
         total=sum(parameter.numel() for parameter in modules["unet"].parameters()),
         init=init,
+        given=config.model_dump(mode="json", exclude_defaults=True),
         notes=(*remarks(config, base, scan, split, init), *lint_remarks(scan), *prompt_remarks(config)),
     )
 

@@ -65,9 +65,19 @@ class RunFolder:
         return self.path / ".lock"
 
     @property
+    def report(self) -> Path:
+        """What is known of the run, as a page."""
+        return self.path / "report.html"
+
+    @property
     def sheet(self) -> Path:
         """The training pictures with their captions."""
         return self.path / "sheet.png"
+
+    @property
+    def data_sheet(self) -> Path:
+        """The training pictures, and what was left out, as JSON."""
+        return self.path / "pictures.json"
 
     @property
     def class_pictures(self) -> Path:
@@ -115,6 +125,10 @@ class RunFolder:
     def samples_at(self, step: int) -> Path:
         """The sample pictures of a step."""
         return self.path / "samples" / f"{step:06d}.png"
+
+    def single_sample(self, step: int, prompt: int, seed: int) -> Path:
+        """One sample picture of a step, by the number of its prompt from 0 and its seed; step 0 is the base alone."""
+        return self.path / "samples" / f"{step:06d}" / f"{prompt:02d}-{seed}.png"
 
     def nearest_at(self, step: int) -> Path:
         """The sample pictures of a step above the training pictures that they are nearest to."""
@@ -188,7 +202,7 @@ def _remove_the_rest(run: RunFolder) -> None:
         return
     for folder in (run.checkpoints, run.class_pictures, run.tensorboard, run.wandb, run.path / "samples"):
         shutil.rmtree(folder, ignore_errors=True)
-    for file in (run.curves, run.history, run.journal, run.sheet, run.config):
+    for file in (run.curves, run.history, run.journal, run.data_sheet, run.report, run.sheet, run.config):
         file.unlink(missing_ok=True)
 
 

@@ -11,10 +11,8 @@ from scumble.families.apply import attach_lora
 from scumble.families.base import TextEncoder, TextState
 from scumble.files.read import read_lora
 from scumble.generate.draw import Settings, decode_images, draw_latents
-from scumble.generate.grid import labelled_grid
 from scumble.generate.prompt import split_prompts
 from scumble.generate.weighted import prompt_states
-from scumble.train.disk import write_png
 from scumble.train.plan import Plan
 from scumble.train.session import Session
 from scumble.train.start import ADAPTER_NAME
@@ -26,6 +24,11 @@ FILE_NAME = "file"
 
 SampleTexts = Mapping[str, tuple[TextState, TextState]]
 """Sample prompt -> its text state, and the empty prompt's of the same shape."""
+
+
+def sample_seeds(plan: Plan) -> range:
+    """The seeds of the sample pictures of each prompt."""
+    return range(FIRST_SEED, FIRST_SEED + (plan.config.validation.num_validation_images or 1))
 
 
 def sample_prompts(plan: Plan) -> list[str]:
@@ -40,44 +43,37 @@ def sample_texts(encoder: TextEncoder, prompts: Sequence[str], clip_skip: int) -
     return {prompt: (state, empty) for prompt, (state, empty) in states.items()}
 
 
-def draw_samples(plan: Plan, session: Session, texts: SampleTexts, lora: Path, path: Path) -> list[Image.Image]:
+def draw_samples(plan: Plan, session: Session, texts: SampleTexts, lora: Path | None) -> list[list[Image.Image]]:
     """Draw every sample prompt with the LoRA read back from its file; a row a prompt, a column a seed.
 
     Args:
         plan: the run.
         session: its denoiser draws; the adapter in training rests meanwhile.
         texts: of every sample prompt.
-        lora: the file just saved.
-        path: the picture to write.
-    Returns:
-        The pictures that it shows.
+        lora: the file just saved; None = the base alone.
     """
-    modules = session.modules
-    file = read_lora(lora, plan.base.layer_paths())
-    attach_lora(plan.base, modules, file, FILE_NAME)
+    modules, encoder = session.modules, session.text_encoder
+    file = None if lora is None else read_lora(lora, plan.base.layer_paths())
+    if file is not None:
+        attach_lora(plan.base, modules, file, FILE_NAME)
     for module in modules.values():
         set_strength(module, ADAPTER_NAME, 0.0)
     try:
-        if session.text_encoder is not None:
-            session.text_encoder.words.add(FILE_NAME, file.embeddings)
-            with session.text_encoder.words.only([FILE_NAME]):
-                texts = sample_texts(session.text_encoder, sample_prompts(plan), session.clip_skip)
-        rows = [_row(plan, session, texts[prompt]) for prompt in sample_prompts(plan)]
+        if encoder is not None:
+            encoder.words.add(FILE_NAME, {} if file is None else file.embeddings)
+            with encoder.words.only([FILE_NAME]):
+                texts = sample_texts(encoder, sample_prompts(plan), session.clip_skip)
+        return [_row(plan, session, texts[prompt]) for prompt in sample_prompts(plan)]
     finally:
         for module in modules.values():
-            detach(module, FILE_NAME)
+            if file is not None:
+                detach(module, FILE_NAME)
             set_strength(module, ADAPTER_NAME, 1.0)
-        if session.text_encoder is not None:
-            session.text_encoder.words.remove(FILE_NAME)
-    path.parent.mkdir(exist_ok=True)
-    seeds = [f"seed {FIRST_SEED + index}" for index in range(len(rows[0]))]
-    title = f"{plan.name}, step {session.step}"
-    write_png(path, labelled_grid(rows, seeds, sample_prompts(plan), title))
-    return [image for row in rows for image in row]
+        if encoder is not None:
+            encoder.words.remove(FILE_NAME)
 
 
 def _row(plan: Plan, session: Session, text: tuple[TextState, TextState]) -> list[Image.Image]:
-    count = plan.config.validation.num_validation_images or 1
     side = plan.config.data.resolution
     assert side is not None
     settings = Settings(side, side, STEPS, plan.base.advice.guidance_scale, SAMPLER)
@@ -85,7 +81,7 @@ def _row(plan: Plan, session: Session, text: tuple[TextState, TextState]) -> lis
     positive, empty = text
     negative = plan.base.without_prompt(empty)
     images = []
-    for seed in range(FIRST_SEED, FIRST_SEED + count):
+    for seed in sample_seeds(plan):
         latents = draw_latents(plan.base, session.denoiser, [positive], [negative], [seed], settings)
         images += decode_images(autoencoder, latents)
     return images

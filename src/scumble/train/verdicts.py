@@ -8,10 +8,12 @@ from PIL import Image
 from scumble.generate.events import Noted
 from scumble.train.disk import write_png
 from scumble.train.evaluated import evaluating, holding
+from scumble.train.journal import MEMORISED, OVERFITTING
 from scumble.train.material import Material
-from scumble.train.memorised import draw_nearest, in_words, nearest_pictures
+from scumble.train.memorised import draw_nearest, in_words, nearest_pictures, told
 from scumble.train.overfitting import overfitting_in_words
 from scumble.train.plan import Plan
+from scumble.train.runfolder import write_json
 from scumble.train.session import Session
 from scumble.train.validation import measure
 
@@ -42,7 +44,7 @@ def _overfitted(plan: Plan, session: Session, material: Material) -> Noted | Non
     with holding(session, session.best):
         best = measure(session, material.held_out)
     said = overfitting_in_words(best, last, session.best_step, session.step)
-    return None if said is None else Noted(said[0], warning=said[1])
+    return None if said is None else Noted(said[0], warning=said[1], about=OVERFITTING)
 
 
 def memorised(plan: Plan, images: Sequence[Image.Image], path: Path) -> Noted:
@@ -51,10 +53,11 @@ def memorised(plan: Plan, images: Sequence[Image.Image], path: Path) -> Noted:
     Args:
         plan: the run.
         images: the sample pictures.
-        path: where they are drawn above their nearest.
+        path: where they are drawn above their nearest; the JSON file of that name tells the distances.
     """
     examples = [plan.scan.examples[index] for index in plan.split.training]
     found = nearest_pictures(images, examples, plan.config.data.random_flip)
     write_png(path, draw_nearest(images, found, examples))
     words, is_warning = in_words(found)
-    return Noted(f"{words} (see {path.name})", warning=is_warning)
+    write_json(path.with_suffix(".json"), {"nearest": [told(nearest) for nearest in found]})
+    return Noted(f"{words} (see {path.name})", warning=is_warning, about=MEMORISED)
