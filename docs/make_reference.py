@@ -17,6 +17,7 @@ from scumble.config.edit import ConvertConfig, ExtractConfig, InspectConfig, Mer
 from scumble.config.metrics import MeasureConfig
 from scumble.config.publish import ImportConfig, PublishConfig
 from scumble.config.recipe import RecipeConfig
+from scumble.config.report import ReportConfig
 from scumble.config.runs import RunsConfig
 from scumble.config.sweep import SweepConfig
 from scumble.config.upscale import ResizePicturesConfig, UpscaleConfig
@@ -42,6 +43,7 @@ COMMANDS: dict[str, type[Section]] = {
     "recipe": RecipeConfig,
     "upscale": UpscaleConfig,
     "resize-pictures": ResizePicturesConfig,
+    "report": ReportConfig,
     "runs": RunsConfig,
     "doctor": DoctorConfig,
     "cache": CacheConfig,
@@ -67,6 +69,7 @@ FIRST_ARGUMENTS = {
     "resize": ("file",),
     "publish": ("file",),
     "import": ("file",),
+    "report": ("run",),
     "runs": ("folder",),
 }
 """Command -> the settings that it also takes without a flag, in their order."""

@@ -21,6 +21,8 @@ from scumble.cli.flags import flags_model, nested
 from scumble.cli.foreign import notes_on, translate
 from scumble.cli.metrics import COMMANDS as METRICS_COMMANDS
 from scumble.cli.recipe import COMMANDS as RECIPE_COMMANDS
+from scumble.cli.report import COMMANDS as REPORT_COMMANDS
+from scumble.cli.report import AtTheEnd
 from scumble.cli.run import play, report
 from scumble.cli.runs import COMMANDS as RUNS_COMMANDS
 from scumble.cli.share import COMMANDS as SHARE_COMMANDS
@@ -86,7 +88,16 @@ def train(
     refuse_taken_name(settings.data, settings.output)
     from scumble.train.loop import train as run
 
-    play(run(settings), "what was done is saved: the same command with --resume goes on", speaks=share_of().is_main)
+    at_the_end, is_main = AtTheEnd(), share_of().is_main
+    try:
+        play(
+            at_the_end.watched(run(settings)),
+            "what was done is saved: the same command with --resume goes on",
+            speaks=is_main,
+        )
+    finally:
+        if is_main:
+            at_the_end.write()
 
 
 @app.command
@@ -145,6 +156,7 @@ for command in (
     *EDIT_COMMANDS,
     *METRICS_COMMANDS,
     *RECIPE_COMMANDS,
+    *REPORT_COMMANDS,
     *RUNS_COMMANDS,
     *SHARE_COMMANDS,
     *SWEEP_COMMANDS,

@@ -79,7 +79,7 @@ def read_run(folder: Path) -> Run:
         raise CheckpointError(f"{folder} is no run: neither {run.config.name} nor {run.journal.name} is there")
     problems: list[str] = []
     settings = _settings(run, problems)
-    entries = _entries(run, problems)
+    entries = entries_of(run, problems)
     name = str(settings.get("output", {}).get("name") or folder.name)
     ending = PEFT_SUFFIX if settings.get("output", {}).get("format") == "peft" else FILE_SUFFIX
     run = RunFolder(folder, name, ending)
@@ -123,8 +123,13 @@ def _settings(run: RunFolder, problems: list[str]) -> dict[str, Any]:
     return {section: value for section, value in values.items() if isinstance(value, dict)}
 
 
-def _entries(run: RunFolder, problems: list[str]) -> list[dict[str, Any]]:
-    """The lines of the journal; of a run that was made before there were journals none."""
+def entries_of(run: RunFolder, problems: list[str]) -> list[dict[str, Any]]:
+    """The lines of the journal that are whole; of a run that was made before there were journals none.
+
+    Args:
+        run: the folder.
+        problems: a line is added for what cannot be read.
+    """
     if not run.journal.exists():
         return []
     try:

@@ -94,7 +94,7 @@ def in_words(found: Sequence[Nearest]) -> tuple[str, bool]:
 def told(nearest: Nearest) -> dict[str, Any]:
     """As JSON values."""
     return {
-        "picture": str(nearest.picture),
+        "picture": str(nearest.picture.absolute()),
         "distance": nearest.distance,
         "usual": nearest.usual,
         "is_copy": nearest.is_copy,
