@@ -40,6 +40,12 @@ def test_a_run_that_went_on_without_loss_keeps_what_it_did(told):
     assert [each.step for each in course.steps] == [1, 2, 3]
 
 
+def test_a_loss_that_is_not_finite_has_no_place_on_a_curve(told):
+    course = told(step(1), step(2, math.nan), validated(2, math.inf))
+    assert [each.step for each in course.steps] == [1]
+    assert course.best is None
+
+
 def test_the_most_memory_of_all_processes_counts(told):
     course = told(
         {"kind": "validated", "step": 0, "loss": 1.0, "memory_bytes": 5}, {"kind": "stopped", "memory_bytes": 3}

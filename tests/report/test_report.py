@@ -127,6 +127,8 @@ def test_a_killed_run_is_told_as_far_as_it_came(run):
 
 def test_a_run_that_kept_nearly_nothing_says_what_it_does_not_know(run):
     """As runs were kept before there were journals and lists of pictures."""
+    settings = (run / "config.toml").read_text(encoding="utf-8")
+    (run / "config.toml").write_text(re.sub(r"(?m)^validation_prompt.*\n", "", settings), encoding="utf-8")
     page = page_of(gather(without(run, "events.jsonl", "pictures.json", "samples", "photos-best.safetensors")))
     for said in (
         "did not keep which settings were asked for", "kept no list of its pictures", "No sample pictures", "not kept",
@@ -134,6 +136,7 @@ def test_a_run_that_kept_nearly_nothing_says_what_it_does_not_know(run):
     ):  # fmt: skip
         assert said in page
     assert "the training pictures with their captions" in page
+    assert f"{MEAN} 0" in gather(run).use.prompt  # the file's own metadata name a caption
     assert page.count("<svg ") == 2
 
 

@@ -32,13 +32,14 @@ def prompts_for(config: PublishConfig, metadata: Mapping[str, str], trigger: str
             )
     if config.prompt:
         return config.prompt
-    caption = _commonest_caption(metadata)
+    caption = commonest_caption(metadata)
     if trigger is None and caption is None and config.previews:
         raise ConfigError("no preview can be asked for: the file names no trigger; give --prompt, or --no-previews")
     return (f"a photo of {trigger}" if trigger is not None else caption or "",)
 
 
-def _commonest_caption(metadata: Mapping[str, str]) -> str | None:
+def commonest_caption(metadata: Mapping[str, str]) -> str | None:
+    """The caption that most training pictures of a LoRA have, as its metadata tell; None where they do not."""
     try:
         folders = json.loads(metadata.get("ss_tag_frequency", "{}"))
         counts = {caption: count for folder in folders.values() for caption, count in folder.items()}

@@ -63,7 +63,10 @@ class Course:
 
 @dataclass
 class _Reader:
-    """Collects what counts of a journal: a step that comes again replaces all that came after the one before it."""
+    """Collects what counts of a journal: a step that comes again replaces all that came after the one before it.
+
+    A loss that is not finite has no place on a curve; how a run ended says that there was one.
+    """
 
     steps: list[Step] = field(default_factory=list)
     validations: list[Validation] = field(default_factory=list)
@@ -76,13 +79,13 @@ class _Reader:
         if isinstance(entry.get("memory_bytes"), int):
             self.memory_bytes = max(self.memory_bytes or 0, entry["memory_bytes"])
         match entry["kind"]:
-            case "stepped":
+            case "stepped" if math.isfinite(entry["loss"]):
                 at = entry["step"]
                 self.steps = _before(self.steps, at)
                 self.validations = [each for each in self.validations if each.step < at]
                 self.steps.append(Step(at, entry["loss"], _number(entry.get("learning_rate"))))
                 self.seconds += _number(entry.get("seconds")) or 0.0
-            case "validated":
+            case "validated" if math.isfinite(entry["loss"]):
                 self.validations = [each for each in self.validations if each.step < entry["step"]]
                 self.validations.append(_validation(entry))
             case kind if kind == STARTED and self.steps:

@@ -1,6 +1,8 @@
 """The part of a report on what was learnt from: pictures with captions, sizes, and what was left out and why."""
 
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from html import escape
 
 from scumble.data.names import counted
@@ -54,21 +56,17 @@ def _buckets(sheet: DataSheet) -> str:
 
 def _pictures(sheet: DataSheet, facts: Facts) -> Iterator[str]:
     shown = sheet.pictures[:MOST_PICTURES]
-    images = [each.image() for each in shown]
+    with ThreadPoolExecutor(os.cpu_count()) as threads:  # decoding runs outside Python's lock
+        images = list(threads.map(_image, shown))
     yield "<h3>The pictures</h3>"
-    if all(image is None for image in images):
+    if not any(images):
         yield '<p class="faint">The picture files are not where they were, or have changed since: here is the sheet of the run.</p>'
         yield _old_sheet(facts)
         yield cards([card("", *_words(each)) for each in shown], "cards small")
     else:
         yield cards(
             [
-                card(
-                    '<span class="faint">not there any more</span>'
-                    if image is None
-                    else picture(image, THUMBNAIL_PX, each.name),
-                    *_words(each),
-                )
+                card(image or '<span class="faint">not there any more</span>', *_words(each))
                 for each, image in zip(shown, images, strict=True)
             ],
             "cards small",
@@ -76,6 +74,12 @@ def _pictures(sheet: DataSheet, facts: Facts) -> Iterator[str]:
     more = len(sheet.pictures) - len(shown)
     if more > 0:
         yield f'<p class="faint">{counted(more, "more picture is", "more pictures are")} not shown here; --json lists all.</p>'
+
+
+def _image(trained: Trained) -> str:
+    """A picture as HTML; "" where it is not there any more, or another."""
+    image = trained.image()
+    return "" if image is None else picture(image, THUMBNAIL_PX, trained.name)
 
 
 def _words(trained: Trained) -> Iterator[str]:

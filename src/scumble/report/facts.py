@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from scumble.edit.previews import commonest_caption
 from scumble.report.data_sheet import DataSheet, read_data_sheet
 from scumble.report.learnt import Verdict, verdict_of
 from scumble.report.loras import KeptLora, Verification, kept_loras, lora_to_use, said_in, verification_of
@@ -50,8 +51,10 @@ def gather(path: Path) -> Facts:
     told = read_told(path)
     verdict = verdict_of(told)
     sheet = read_data_sheet(told.folder.data_sheet)
-    caption = next((text for picture in sheet.pictures for text in picture.captions), "") if sheet else ""
     chosen = lora_to_use(told, verdict)
+    metadata = {} if chosen is None else said_in(chosen)
+    caption = next((text for picture in sheet.pictures for text in picture.captions), "") if sheet else ""
+    caption = caption or commonest_caption(metadata) or ""
     use = None if chosen is None else use_of(chosen, told, verdict, caption)
     return Facts(
         told=told,
@@ -60,7 +63,7 @@ def gather(path: Path) -> Facts:
         samples=find_samples(told),
         loras=kept_loras(told),
         chosen=chosen,
-        fingerprint="" if chosen is None else said_in(chosen).get("scumble.fingerprint", ""),
+        fingerprint=metadata.get("scumble.fingerprint", ""),
         verification=None if chosen is None else verification_of(chosen, told),
         use=use,
         next_steps=next_steps(told, chosen, use.prompt if use else caption),

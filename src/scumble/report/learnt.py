@@ -13,6 +13,12 @@ from scumble.train.journal import MEMORISED, OVERFITTING, PROOF
 CERTAIN = 2.0
 """Standard errors from which on a difference is no chance."""
 
+OVERFITTED = "learnt, then overfitted"
+"""The verdict on a run whose best LoRA is surely better than its last."""
+
+COPIES = "copies"
+"""What the statement is about that says whether sample pictures are copies of training pictures."""
+
 Kind = Literal["good", "warn", "bad", "plain"]
 
 
@@ -78,7 +84,7 @@ def verdict_of(told: Told) -> Verdict:
         *_ended(told),
         _loss(told),
         _overfitting(told),
-        _said("copies", told.verdicts.get(MEMORISED), _no_copies(told)),
+        _said(COPIES, told.verdicts.get(MEMORISED), _no_copies(told)),
         _said("proof of the file", told.verdicts.get(PROOF), _no_proof(told), is_good=True),
     )
     word, kind = _whole(told)
@@ -94,7 +100,7 @@ def _whole(told: Told) -> tuple[str, Kind]:
     if best.step == validations[0].step:
         return "nothing learnt", "bad"
     if _overfits(told):
-        return "learnt, then overfitted", "warn"
+        return OVERFITTED, "warn"
     if not difference(validations[0], best).is_sure and best.losses:
         return "perhaps learnt", "warn"
     return ("learnt" if state == "finished" else "learnt so far"), "good"

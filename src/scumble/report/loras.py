@@ -10,7 +10,7 @@ from scumble.edit.programs.readings import readings_of
 from scumble.errors import BaseModelError, LoraFileError
 from scumble.files.folder import metadata_in
 from scumble.generate.loras import tensor_hash
-from scumble.report.learnt import Verdict
+from scumble.report.learnt import OVERFITTED, Verdict
 from scumble.report.told import Told
 
 
@@ -77,7 +77,7 @@ def _kept(place: Path, size_bytes: int) -> KeptLora:
 def lora_to_use(told: Told, verdict: Verdict) -> Path | None:
     """The best LoRA where the run overfitted, else the last; None where there is none."""
     run = told.folder
-    wanted = [run.best_lora, run.lora] if verdict.word == "learnt, then overfitted" else [run.lora, run.best_lora]
+    wanted = [run.best_lora, run.lora] if verdict.word == OVERFITTED else [run.lora, run.best_lora]
     steps: Sequence[Path] = run.loras_of_steps()
     return next((place for place in [*wanted, *reversed(steps)] if place.exists()), None)
 

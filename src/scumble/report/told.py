@@ -95,7 +95,7 @@ def read_told(path: Path) -> Told:
         start=starts[-1] if starts else {},
         course=course_of(folder, entries),
         verdicts=verdicts,
-        warnings=[entry["text"] for entry in noted if entry.get("warning") and not entry.get("about")],
+        warnings=list(dict.fromkeys(each["text"] for each in noted if each.get("warning") and not each.get("about"))),
         figures=_figures(entries),
         seconds=_seconds(entries),
     )

@@ -9,7 +9,7 @@ from scumble.edit.card import HUB_ID
 from scumble.files.places import FILE_SUFFIX, plain_name
 from scumble.generate.prompt import split_prompts
 from scumble.generate.recipe import LoraUse, plain_number
-from scumble.report.learnt import Verdict
+from scumble.report.learnt import COPIES, Verdict
 from scumble.report.told import Told
 
 FULL, CAREFUL = 1.0, 0.8
@@ -45,7 +45,7 @@ def use_of(lora: Path, told: Told, verdict: Verdict, caption: str) -> Use:
         caption: of a training picture, for the example.
     """
     is_careful = verdict.kind == "warn" or any(
-        each.about == "copies" and each.kind == "warn" for each in verdict.statements
+        each.about == COPIES and each.kind == "warn" for each in verdict.statements
     )
     strength = CAREFUL if is_careful else FULL
     why = (

@@ -11,7 +11,7 @@ from scumble.generate.events import Noted
 class Planned:
     """The start-up card: what was understood and chosen, as label -> text, before anything starts.
 
-    `folder` is the run's; None where no run follows.
+    `folder` is where the run writes; None where there is no run.
     """
 
     title: str
