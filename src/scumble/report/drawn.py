@@ -7,9 +7,9 @@ from pathlib import Path
 from PIL import Image
 
 from scumble.config.generate import GenerateConfig
+from scumble.device import memory_advice
 from scumble.errors import ConfigError
 from scumble.files.places import plain_name
-from scumble.generate.device import memory_advice
 from scumble.generate.events import Noted
 from scumble.generate.prepare import OUT_OF_MEMORY_ADVICE, check_settings, load_painter, note_prompts, open_base_for
 from scumble.generate.prompt import FoundLora, parse_tags

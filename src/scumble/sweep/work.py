@@ -25,9 +25,9 @@ from scumble.sweep.record import Record, failed, read_record, write_record
 from scumble.sweep.story import seconds_at_work, validations_of
 from scumble.train.identity import identity
 from scumble.train.loop import run_plan
-from scumble.train.surroundings import peak_memory
 from scumble.train.plan import Plan, make_plan
 from scumble.train.runfolder import RunFolder
+from scumble.train.surroundings import peak_memory
 
 SECONDS_TO_SAVE = 120.0
 """A process of an earlier sweep that lost its parent may still be saving this cell."""
