@@ -9,6 +9,7 @@ from PIL import Image
 from scumble.errors import DataError
 from scumble.generate.infotext import png_texts, read_infotext, read_recipes
 from scumble.generate.recipe import HiresPass, LoraUse, Recipe, SourcePicture
+from scumble.generate.samplers import find_sampler
 from scumble.generate.webui_text import from_infotext, to_infotext
 
 PLAIN = Recipe("a dog", 512, 640, seed=7)
@@ -46,7 +47,7 @@ def test_the_infotext_is_as_the_webui_writes_it():
     assert to_infotext(RICH) == (
         'a "quoted", listed: prompt\nof two lines \\ 一只狗 <lora:sks:0.8> <lora:墨:-1.25>\n'
         'Negative prompt: blurry, "bad"\nugly: 坏\n'
-        "Steps: 30, Sampler: DPM++ 2M Karras, CFG scale: 7.5, Seed: 9223372036854775813, Size: 64x64, Model: mini, "
+        "Steps: 30, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7.5, Seed: 9223372036854775813, Size: 64x64, Model: mini, "
         'Clip skip: 2, Lora hashes: "sks: 0123456789ab, 墨: fedcba987654"'
     )
 
@@ -117,6 +118,26 @@ def test_a_text_of_a_newer_webui_is_read(tmp_path):
     assert read_infotext(path) == Recipe(
         "a dog", 512, 768, steps=20, sampler="DPM++ 2M Karras", guidance_scale=7.0, seed=5, base="v1-5"
     )
+
+
+@pytest.mark.parametrize(
+    ("sampler", "told"),
+    [
+        ("Euler a", "Sampler: Euler a, Schedule type: Automatic,"),
+        ("Euler a SGM Uniform", "Sampler: Euler a, Schedule type: SGM Uniform,"),
+        ("DPM++ 2M SDE", "Sampler: DPM++ 2M SDE, Schedule type: Exponential,"),
+        ("DDIM", "Sampler: DDIM, Schedule type: Automatic,"),
+    ],
+)
+def test_sampler_and_schedule_are_told_as_the_webui_does(sampler, told):
+    text = to_infotext(replace(PLAIN, sampler=sampler))
+    assert told in text
+    assert find_sampler(from_infotext(text).sampler) in (sampler, f"{sampler} Exponential")
+
+
+def test_a_schedule_that_the_webui_ignores_is_not_read():
+    text = to_infotext(replace(PLAIN, sampler="DDIM")).replace("Schedule type: Automatic", "Schedule type: Karras")
+    assert from_infotext(text).sampler == "DDIM"
 
 
 def test_a_picture_without_a_recipe_says_so(tmp_path):

@@ -91,6 +91,7 @@ def test_a_name_is_split_again():
         ("Euler", "Align Your Steps", "schedule 'Align Your Steps' is not here"),
         ("DDIM", "Karras", "schedule=Karras would have no effect: DDIM"),
         ("DPM++ 2M Karras", "Beta", "two schedules"),
+        ("Euler a align your steps", None, "schedule 'Align Your Steps' is not here"),
     ],
 )
 def test_what_cannot_be_is_refused_with_a_way_out(name, schedule, words):

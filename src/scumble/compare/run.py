@@ -29,7 +29,7 @@ def compare(config: CompareConfig) -> Iterator[Event]:
         OutOfMemoryError: the device has too little memory.
         ScumbleError: no cell could be drawn.
     """
-    layout = lay_out(config, find_sampler(config.sampler))
+    layout = lay_out(config, find_sampler(config.sampler, schedule=config.schedule))
     yield from _note(config, layout)
     _check_out(config)
     bases = yield from open_bases(config, layout)

@@ -30,7 +30,14 @@ class DrawingConfig(Section):
         Also("cfg_scale"),
         Field(ge=1, le=30, description="classifier-free guidance; 1 = no guidance; none = as the base advises, else 7"),
     ] = None
-    sampler: Annotated[str, Field(description="sampler by its WebUI name")] = "Euler a"
+    sampler: Annotated[str, Field(description="sampler by its WebUI name, such as DPM++ 2M")] = "Euler a"
+    schedule: Annotated[
+        str | None,
+        Also("schedule_type"),
+        Field(
+            description="schedule type by its WebUI name, such as Karras or SGM Uniform; none = Automatic, the sampler's own"
+        ),
+    ] = None
     clip_skip: Annotated[int | None, Field(ge=1, le=12, description=CLIP_SKIP_HELP)] = None
     mixed_precision: Annotated[
         Literal["no", "fp16", "bf16"] | None,

@@ -57,7 +57,9 @@ def asked(settings: GenerateConfig) -> Asked:
         ConfigError: a tag, sampler or number of steps that cannot be, or a setting without effect.
     """
     prompt, tags = parse_tags(settings.prompt or "")
-    sampler = check_settings(settings.negative_prompt, settings.guidance_scale, settings.sampler, settings.steps)
+    sampler = check_settings(
+        settings.negative_prompt, settings.guidance_scale, settings.sampler, settings.steps, settings.schedule
+    )
     return Asked(settings, prompt, tags, sampler)
 
 

@@ -20,16 +20,18 @@ from scumble.generate.weighted import other_syntax, parse_weights
 OUT_OF_MEMORY_ADVICE = "take a smaller batch_size, width or height, or mixed_precision = 'fp16'"
 
 
-def check_settings(negative_prompt: str, guidance_scale: float | None, sampler: str, steps: int) -> str:
+def check_settings(
+    negative_prompt: str, guidance_scale: float | None, sampler: str, steps: int, schedule: str | None = None
+) -> str:
     """Refuse settings that cannot be or would have no effect.
 
     Returns:
-        The sampler's name as the table spells it.
+        The sampler's name as the table spells it, its schedule with it.
     Raises:
         ConfigError: names the setting and what to do.
     """
     check_negative_prompt(negative_prompt, guidance_scale)
-    return find_sampler(sampler, steps)
+    return find_sampler(sampler, steps, schedule)
 
 
 def check_negative_prompt(negative_prompt: str, guidance_scale: float | None) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from scumble.errors import DataError
 from scumble.generate.prompt import parse_tags
 from scumble.generate.recipe import HiresPass, LoraUse, Recipe, SourcePicture, plain_number
+from scumble.generate.samplers.names import AUTOMATIC, SAMPLERS, join_sampler, split_sampler, told_schedule
 
 WEBUI_UPSCALERS = {"latent": "Latent", "lanczos": "Lanczos"}
 """Our name of what enlarges without a model -> the WebUI's."""
@@ -21,9 +22,11 @@ def to_infotext(recipe: Recipe) -> str:
     """The recipe as the WebUI writes it: prompt with LoRA tags, negative prompt, one line of settings."""
     prompt = " ".join([recipe.prompt, *(lora.tag for lora in recipe.loras)]).strip()
     negative = [f"{_NEGATIVE} {recipe.negative_prompt}"] if recipe.negative_prompt else []
+    sampler, schedule = split_sampler(recipe.sampler)
     settings = {
         "Steps": str(recipe.steps),
-        "Sampler": recipe.sampler,
+        "Sampler": sampler,
+        "Schedule type": told_schedule(sampler, schedule),
         "CFG scale": plain_number(recipe.guidance_scale),
         "Seed": str(recipe.seed),
         "Size": f"{recipe.width}x{recipe.height}",
@@ -56,7 +59,7 @@ def from_infotext(text: str) -> Recipe:
             height=int(height),
             steps=int(settings["Steps"]),
             guidance_scale=float(settings.get("CFG scale", "7")),
-            sampler=_with_schedule(settings.get("Sampler", "Euler a"), settings.get("Schedule type", "")),
+            sampler=_with_schedule(settings.get("Sampler", "Euler a"), settings.get("Schedule type", AUTOMATIC)),
             seed=int(settings.get("Seed", "0")),
             clip_skip=int(settings.get("Clip skip", "1")),
             loras=tuple(
@@ -112,8 +115,10 @@ def _split_prompts(lines: list[str]) -> tuple[str, str]:
 
 
 def _with_schedule(sampler: str, schedule: str) -> str:
-    """Newer WebUIs write "DPM++ 2M" and its schedule "Karras" apart."""
-    return f"{sampler} Karras" if schedule == "Karras" and not sampler.endswith("Karras") else sampler
+    """Newer WebUIs write "DPM++ 2M" and its schedule "Karras" apart, and one that has no effect too."""
+    name, said = split_sampler(sampler)
+    takes_schedule = name not in SAMPLERS or SAMPLERS[name].takes_schedule
+    return join_sampler(name, schedule if said == AUTOMATIC and takes_schedule else said)
 
 
 def _quoted(text: str) -> str:

@@ -97,7 +97,7 @@ def find_sampler(name: str, steps: int | None = None, schedule: str | None = Non
     if sampler not in SAMPLERS:
         raise ConfigError(_unknown(name, sampler))
     wished = AUTOMATIC if schedule is None else find_schedule(schedule)
-    chosen = said if wished == AUTOMATIC else wished
+    chosen = find_schedule(said) if wished == AUTOMATIC else wished
     if said not in (AUTOMATIC, chosen):
         raise ConfigError(
             f"sampler={name} with schedule={chosen}: two schedules; leave {said} out of the sampler's name"
@@ -130,14 +130,18 @@ def split_sampler(name: str) -> tuple[str, str]:
     """Sampler and schedule that a name says, as the tables spell them; what they do not know stays as it is."""
     words = " ".join(name.split())
     schedule = AUTOMATIC
-    for known in SCHEDULES:
+    for known in sorted((*SCHEDULES, *REFUSED_SCHEDULES), key=len, reverse=True):  # "SGM Uniform" before "Uniform"
         if words.lower().endswith(f" {known.lower()}"):
             words, schedule = words[: -len(known) - 1], known
-            if words.lower().endswith(" sgm") and known == "Uniform":
-                words, schedule = words[:-4], "SGM Uniform"
             break
     by_lower = {known.lower(): known for known in (*SAMPLERS, *REFUSED)}
     return by_lower.get(words.lower(), words), schedule
+
+
+def told_schedule(sampler: str, schedule: str) -> str:
+    """What the WebUI writes as a picture's "Schedule type": Automatic only where that is not one of the others."""
+    automatic = SAMPLERS[sampler].automatic if sampler in SAMPLERS else AUTOMATIC
+    return automatic if schedule == AUTOMATIC and automatic in ("Karras", "Exponential") else schedule
 
 
 def join_sampler(sampler: str, schedule: str) -> str:
