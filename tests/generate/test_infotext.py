@@ -135,6 +135,14 @@ def test_sampler_and_schedule_are_told_as_the_webui_does(sampler, told):
     assert find_sampler(from_infotext(text).sampler) in (sampler, f"{sampler} Exponential")
 
 
+def test_a_line_that_begins_like_the_negative_prompt_stays_in_the_prompt():
+    """bench/webui_infotext.py found that A1111's parser cuts the prompt there."""
+    recipe = replace(PLAIN, prompt="a dog,\n Negative prompt: no", negative_prompt="bad\nNegative prompt: ugly\n\n")
+    read = from_infotext(to_infotext(recipe))
+    assert read.prompt == "a dog, Negative prompt: no"
+    assert read.negative_prompt == "bad Negative prompt: ugly"
+
+
 def test_a_schedule_that_the_webui_ignores_is_not_read():
     text = to_infotext(replace(PLAIN, sampler="DDIM")).replace("Schedule type: Automatic", "Schedule type: Karras")
     assert from_infotext(text).sampler == "DDIM"

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from scripts import load_script
 
+from scripts import load_script
 from scumble.generate.samplers import SAMPLERS
 from scumble.generate.samplers.names import SCHEDULES
 

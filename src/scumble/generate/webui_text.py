@@ -15,13 +15,19 @@ WEBUI_UPSCALERS = {"latent": "Latent", "lanczos": "Lanczos"}
 """Our name of what enlarges without a model -> the WebUI's."""
 
 _NEGATIVE = "Negative prompt:"
+_LIKE_NEGATIVE = re.compile(rf"\s*\n\s*(?={_NEGATIVE})")
 _PARAMETER = re.compile(r'\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')  # as the WebUI splits the last line
 
 
 def to_infotext(recipe: Recipe) -> str:
-    """The recipe as the WebUI writes it: prompt with LoRA tags, negative prompt, one line of settings."""
-    prompt = " ".join([recipe.prompt, *(lora.tag for lora in recipe.loras)]).strip()
-    negative = [f"{_NEGATIVE} {recipe.negative_prompt}"] if recipe.negative_prompt else []
+    """The recipe as the WebUI writes it: prompt with LoRA tags, negative prompt, one line of settings.
+
+    A prompt's line that begins like the negative prompt goes on in the line before it: to the text encoder line breaks are
+    blanks. In the first line that cannot be, and the WebUI takes what follows for the negative prompt.
+    """
+    prompt = _unmistakable(" ".join([recipe.prompt, *(lora.tag for lora in recipe.loras)]))
+    unwanted = _unmistakable(recipe.negative_prompt)
+    negative = [f"{_NEGATIVE} {unwanted}"] if unwanted else []
     sampler, schedule = split_sampler(recipe.sampler)
     settings = {
         "Steps": str(recipe.steps),
@@ -104,6 +110,10 @@ def _hires_of(settings: Mapping[str, str], width: int) -> HiresPass | None:
     upscaler = ours.get(settings["Hires upscaler"], settings["Hires upscaler"])
     strength = float(settings.get("Denoising strength", "0.7"))
     return HiresPass(scale, int(settings.get("Hires steps", "0")), strength, upscaler)
+
+
+def _unmistakable(prompt: str) -> str:
+    return _LIKE_NEGATIVE.sub(" ", prompt).strip()
 
 
 def _split_prompts(lines: list[str]) -> tuple[str, str]:
