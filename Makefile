@@ -43,6 +43,7 @@ types: setup
 docs: setup
 	$(RUN) docs/make_reference.py
 	$(RUN) docs/make_memory_table.py
+	$(RUN) docs/make_samplers_table.py
 
 # .venv and runs stay: the one takes minutes, the other is yours
 clean:

@@ -3,8 +3,10 @@ from itertools import pairwise
 import pytest
 import torch
 
+from scumble.config.generate import GenerateConfig
 from scumble.errors import ConfigError, ScumbleError
 from scumble.generate.draw import Settings, draw_latents
+from scumble.generate.run import pictures
 from scumble.generate.samplers import SAMPLERS, find_sampler, make_sampler
 from scumble.generate.samplers.functions import FUNCTIONS
 from scumble.generate.samplers.names import LEADING, REFUSED, REFUSED_SCHEDULES, SCHEDULES, split_sampler
@@ -198,6 +200,16 @@ def test_latents_that_were_changed_on_the_way_are_refused():
     (latents,) = sampler.step(torch.zeros(1, 1, 2, 2), None, torch.ones(1, 1, 2, 2), generator=[torch.Generator()])
     with pytest.raises(ScumbleError, match="changed between"):
         sampler.step(torch.zeros(1, 1, 2, 2), None, latents * 2, generator=[torch.Generator()])
+
+
+def test_the_setting_schedule_is_part_of_the_recipe(tiny_base):
+    config = GenerateConfig(
+        prompt="one", base=str(tiny_base), steps=4, sampler="euler", device="cpu", schedule="karras"
+    )
+    [picture] = pictures(config)
+    assert picture.recipe.sampler == "Euler Karras"
+    [plain] = pictures(config.model_copy(update={"schedule": None}))
+    assert plain.image.tobytes() != picture.image.tobytes()
 
 
 @pytest.mark.parametrize("name", SAMPLERS)

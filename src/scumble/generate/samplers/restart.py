@@ -31,8 +31,8 @@ def _ways(sigmas: Sequence[float]) -> list[tuple[float, float]]:
     if steps < 20:
         return list(pairwise(sigmas))
     again, times = (steps // 4, 2) if steps >= 36 else (9, 1)
-    levels = karras(sigmas[-2], sigmas[0], steps - again * times)
-    down = list(pairwise([*levels, 0.0]))
+    levels = [*karras(sigmas[-2], sigmas[0], steps - again * times), 0.0]
+    down = list(pairwise(levels))
     bottom = _nearest(levels, FROM)
     top = _nearest(levels, UP_TO)
     if top >= bottom:

@@ -29,7 +29,8 @@ def sgm_uniform(levels: Levels, steps: int) -> list[float]:
 def karras(lowest: float, highest: float, steps: int) -> list[float]:
     """Even in the seventh root of sigma, without the 0 (Karras et al. 2022, arXiv:2206.00364, equation 5)."""
     ramp = np.linspace(highest ** (1 / RHO), lowest ** (1 / RHO), steps)
-    return [float(root) ** RHO for root in ramp]
+    between = [float(root) ** RHO for root in ramp[1:-1]]
+    return [highest, *between, lowest][:steps]  # exact ends, by which Restart sees where it goes up
 
 
 def exponential(levels: Levels, steps: int) -> list[float]:
