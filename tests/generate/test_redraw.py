@@ -129,10 +129,12 @@ def test_a_picture_of_the_webui_is_drawn_with_what_it_tells(again, tiny_base, in
     assert len(recipe.loras[0].hash) == 64
 
 
-def test_an_upscaler_that_is_not_here_is_named(again, tiny_base, tmp_path):
+def test_an_upscaling_model_that_was_not_given_is_named(again, tiny_base, tmp_path):
     recipe = Recipe("a dog", 32, 32, base=str(tiny_base), hires=HiresPass(upscaler="4x-UltraSharp"))
     Image.new("RGB", (64, 64)).save(tmp_path / "a.png", pnginfo=png_texts(recipe))
-    with pytest.raises(ConfigError, match="enlarges by 4x-UltraSharp, which is not here"):
+    with pytest.raises(
+        ConfigError, match=r"missing is the model .*, 4x-UltraSharp \(hash not said\): --hires-upscaler"
+    ):
         again(tmp_path / "a.png", base=str(tiny_base))
 
 

@@ -84,7 +84,8 @@ def _lines(recipe: "Recipe") -> Iterator[tuple[str, str]]:
     if recipe.hires is not None:
         again = recipe.hires
         steps = f"{again.steps or recipe.steps} steps"
-        yield "again", f"{again.scale:g} times as large by {again.upscaler}, {steps}, strength {again.strength:g}"
+        by = again.upscaler + (f" (hash {again.upscaler_hash[:12]})" if again.upscaler_hash else "")
+        yield "again", f"{again.scale:g} times as large by {by}, {steps}, strength {again.strength:g}"
 
 
 def _of_making(made: "Made") -> Iterator[tuple[str, str]]:
@@ -97,6 +98,8 @@ def _of_making(made: "Made") -> Iterator[tuple[str, str]]:
     yield "computed in", f"{precision} on {made.device}" + (", LoRAs folded in" if made.is_folded else "")
     if made.batch_size > 1:
         yield "batch", f"{made.batch_place + 1} of {made.batch_size}"
+    if made.upscaler_tile_px:
+        yield "enlarged", f"in tiles of {made.upscaler_tile_px} px"
     yield "versions", ", ".join(f"{package} {version}" for package, version in made.versions.items())
     yield "pixels", made.pixels[:16]
 

@@ -44,9 +44,12 @@ class PassesConfig(DrawingConfig):
         Field(description=f"how much the second pass draws anew; none = {DEFAULT_HIRES_STRENGTH}"),
     ] = None
     hires_upscaler: Annotated[
-        Literal["latent", "lanczos"] | None,
+        Literal["latent", "lanczos"] | Place | None,
         Also("hr_upscaler"),
-        Field(description="what enlarges between the passes; none = latent"),
+        Field(
+            description="what enlarges between the passes: latent, lanczos, or the file of a model as upscale takes it; "
+            "none = latent"
+        ),
     ] = None
 
 

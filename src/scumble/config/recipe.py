@@ -28,6 +28,11 @@ class RecipeConfig(Section):
     ] = None
     runs_dir: Annotated[Place, Field(description="folder of the runs, whose LoRAs are looked among")] = Path("runs")
     image: Annotated[Place | None, Field(description="img2img: the picture that it started from")] = None
+    hires_upscaler: Annotated[
+        Place | None,
+        Also("hr_upscaler"),
+        Field(description="file of the model that enlarged between the passes; by its hash, whatever its name"),
+    ] = None
     mixed_precision: Annotated[
         Literal["no", "fp16", "bf16"] | None, Field(description="precision of the weights; none = as it was drawn")
     ] = None

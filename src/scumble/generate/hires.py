@@ -1,7 +1,5 @@
 """Enlarging what a first pass has drawn, for a second pass to refine."""
 
-from collections.abc import Callable
-
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional
@@ -11,9 +9,6 @@ from scumble.generate.draw import size_grid
 from scumble.generate.recipe import Recipe
 
 LATENT, LANCZOS = "latent", "lanczos"
-
-Enlarge = Callable[[Image.Image, tuple[int, int]], Image.Image]
-"""An RGB picture and the width and height in pixels that it shall have -> the larger picture."""
 
 
 def hires_size(base: BaseModel, size_px: tuple[int, int], scale: float) -> tuple[int, int]:

@@ -70,10 +70,12 @@ class Batch:
     Attributes:
         size: how many they are.
         is_folded: the LoRAs were added to the weights.
+        upscaler_tile_px: as of `Made`.
     """
 
     size: int
     is_folded: bool
+    upscaler_tile_px: int = 0
 
 
 def made_of(base: BaseModel, setting: Setting, batch: Batch, place: int, image: Image.Image) -> Made:
@@ -97,6 +99,7 @@ def made_of(base: BaseModel, setting: Setting, batch: Batch, place: int, image: 
         batch_size=batch.size,
         batch_place=place,
         is_folded=batch.is_folded,
+        upscaler_tile_px=batch.upscaler_tile_px,
         versions={package: version(package) for package in PACKAGES},
         pixels=pixel_hash(image),
     )

@@ -17,7 +17,7 @@ from scumble.families.base import Autoencoder, BaseModel, TextEncoder, TextState
 from scumble.files.lorafile import LoraFile
 from scumble.generate.blocks import block_factors, parse_blocks
 from scumble.generate.draw import decode_images
-from scumble.generate.hires import Enlarge
+from scumble.generate.enlarger import Enlarger
 from scumble.generate.made import Batch, Setting, made_of, setting_of
 from scumble.generate.passes import Passes, steps_taken
 from scumble.generate.pixels import pixel_hash
@@ -99,9 +99,9 @@ class Painter:
         """Take a picture off that was put within reach, by its hash."""
         del self._passes.images[name]
 
-    def add_upscaler(self, name: str, enlarge: Enlarge) -> None:
-        """Put what enlarges between two passes within reach, under the name that recipes give it."""
-        self._passes.upscalers[name] = enlarge
+    def add_upscaler(self, name: str, enlarger: Enlarger) -> None:
+        """Put a model that enlarges between two passes within reach, under the name that recipes give it."""
+        self._passes.upscalers[name] = enlarger
 
     def remove_lora(self, name: str) -> None:
         """Take a LoRA off; the base is again what it was without it, to the bit."""
@@ -180,7 +180,8 @@ class Painter:
                 setting = self.setting
                 self.use_loras(batch[0].loras, folded)
                 for place, picture in enumerate(self._paint_batch(batch, num_chunks, num_moments)):
-                    made = made_of(self.base, setting, Batch(len(batch), folded), place, picture.image)
+                    drawn = Batch(len(batch), folded, self._passes.tile_px(batch[0]))
+                    made = made_of(self.base, setting, drawn, place, picture.image)
                     yield replace(picture, made=made)
 
     def text_states(self, prompts: Sequence[str], clip_skip: int = 1, num_chunks: int | None = None) -> list[TextState]:

@@ -14,7 +14,8 @@ from scumble.errors import ConfigError, nearest
 from scumble.families.base import Autoencoder, BaseModel, TextState
 from scumble.generate.denoise import Start, Watch, schedule_of_strength, steps_of_strength
 from scumble.generate.draw import Settings, decode_images, draw_latents, encode_images
-from scumble.generate.hires import LANCZOS, LATENT, Enlarge, by_lanczos, enlarged_latents, hires_size
+from scumble.generate.enlarger import Enlarger
+from scumble.generate.hires import LANCZOS, LATENT, by_lanczos, enlarged_latents, hires_size
 from scumble.generate.recipe import HiresPass, Recipe, SourcePicture
 
 
@@ -27,14 +28,14 @@ class Passes:
         denoiser: its denoiser, with the adapters in use.
         autoencoder: encodes pictures to start from, and decodes what a model enlarges.
         images: pictures to start from, by the hash of their pixels.
-        upscalers: what enlarges between two passes, by name.
+        upscalers: models that enlarge between two passes, by name.
     """
 
     base: BaseModel
     denoiser: nn.Module
     autoencoder: Autoencoder
     images: dict[str, Image.Image] = field(default_factory=dict)
-    upscalers: dict[str, Enlarge] = field(default_factory=lambda: {LANCZOS: by_lanczos})
+    upscalers: dict[str, Enlarger] = field(default_factory=dict)
 
     def draw(
         self,
@@ -93,10 +94,19 @@ class Passes:
         if upscaler == LATENT:
             width, height = (side // self.base.pixels_per_latent for side in size_px)
             return enlarged_latents(latents, (width, height))
-        if upscaler not in self.upscalers:
-            raise ConfigError(f"upscaler '{upscaler}' is not loaded{nearest(upscaler, [LATENT, *self.upscalers])}")
-        images = [self.upscalers[upscaler](image, size_px) for image in decode_images(self.autoencoder, latents)]
+        enlarge = by_lanczos if upscaler == LANCZOS else self._upscaler(upscaler)
+        images = [enlarge(image, size_px) for image in decode_images(self.autoencoder, latents)]
         return encode_images(self.autoencoder, images, size_px, self._device)
+
+    def tile_px(self, recipe: Recipe) -> int:
+        """Side of the tiles that an upscaling model took for a recipe; 0 = none was at work."""
+        name = "" if recipe.hires is None else recipe.hires.upscaler
+        return self.upscalers[name].tile_px if name in self.upscalers else 0
+
+    def _upscaler(self, name: str) -> Enlarger:
+        if name not in self.upscalers:
+            raise ConfigError(f"upscaler '{name}' is not loaded{nearest(name, [LATENT, LANCZOS, *self.upscalers])}")
+        return self.upscalers[name]
 
     @property
     def _device(self) -> torch.device:

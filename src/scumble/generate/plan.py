@@ -14,13 +14,13 @@ from scumble.files.places import plain_name
 from scumble.generate.denoise import schedule_of_strength
 from scumble.generate.draw import check_size, size_grid
 from scumble.generate.events import Noted
-from scumble.generate.hires import LANCZOS, LATENT
+from scumble.generate.hires import LATENT, hires_size
 from scumble.generate.painter import moment_steps
 from scumble.generate.passes import steps_taken
 from scumble.generate.pixels import pixel_hash
 from scumble.generate.prepare import check_settings
 from scumble.generate.prompt import LoraTag, parse_tags
-from scumble.generate.recipe import HiresPass, LoraUse, Recipe, SourcePicture
+from scumble.generate.recipe import HiresPass, LoraUse, Recipe, SourcePicture, plain_number
 from scumble.generate.samplers import find_sampler
 
 FAR_SIZE = 2.0
@@ -128,15 +128,17 @@ def check_recipe(base: BaseModel, recipe: Recipe, num_moments: int = 0) -> None:
         recipe: what to draw.
         num_moments: of the reverse process that are to be kept.
     Raises:
-        ConfigError: a size, layer of the text encoder, upscaler, or number of steps or moments that cannot be.
+        ConfigError: a size, layer of the text encoder, or number of steps or moments that cannot be.
     """
     check_size(base, recipe.width, recipe.height)
     check_clip_skip(base, recipe.clip_skip)
     moment_steps(steps_taken(recipe), num_moments)
     if recipe.hires is not None:
-        if recipe.hires.upscaler not in (LATENT, LANCZOS):
+        size_px, grid = (recipe.width, recipe.height), size_grid(base)
+        if hires_size(base, size_px, recipe.hires.scale) == size_px:
             raise ConfigError(
-                f"the second pass enlarges by {recipe.hires.upscaler}, which is not here: known are {LATENT} and {LANCZOS}"
+                f"hires_scale={plain_number(recipe.hires.scale)} would have no effect: sides grow by {grid} px at a time, and "
+                f"{recipe.width} x {recipe.height} stays; take {1 + grid / max(size_px):.4g} or more"
             )
         find_sampler(recipe.sampler, schedule_of_strength(recipe.hires.steps or recipe.steps, recipe.hires.strength))
 
@@ -184,9 +186,10 @@ def _source(settings: GenerateConfig, image: Image.Image | None) -> SourcePictur
 def _hires(settings: GenerateConfig) -> HiresPass | None:
     if settings.hires_scale is None:
         return None
+    upscaler = settings.hires_upscaler or LATENT
     return HiresPass(
         settings.hires_scale,
         settings.hires_steps or 0,
         settings.hires_denoising_strength or DEFAULT_HIRES_STRENGTH,
-        settings.hires_upscaler or LATENT,
+        upscaler.stem if isinstance(upscaler, Path) else upscaler,
     )

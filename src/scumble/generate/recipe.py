@@ -121,6 +121,7 @@ class Made:
         is_folded: the LoRAs were added to the weights.
         versions: package -> version.
         pixels: hash of the picture, see `pixels.pixel_hash`.
+        upscaler_tile_px: side of the tiles in which an upscaling model enlarged between two passes; 0 = none did.
     """
 
     base: Mapping[str, str]
@@ -135,6 +136,7 @@ class Made:
     is_folded: bool
     versions: Mapping[str, str]
     pixels: str
+    upscaler_tile_px: int = 0
 
 
 @dataclass(frozen=True)

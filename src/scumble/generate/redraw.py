@@ -12,7 +12,9 @@ from scumble.device import memory_advice
 from scumble.errors import ConfigError
 from scumble.families.base import BaseModel, PredictionType
 from scumble.families.find import open_base
+from scumble.generate.enlarger import Enlarger
 from scumble.generate.events import Event, Noted, Painted
+from scumble.generate.hires import LANCZOS, LATENT
 from scumble.generate.infotext import png_texts, read_all
 from scumble.generate.painter import Painter
 from scumble.generate.pixels import difference, pixel_hash
@@ -33,7 +35,7 @@ def redraw(config: RecipeConfig) -> Iterator[Event]:
     Raises:
         DataError: the picture cannot be read, or carries no recipe.
         ConfigError: something that the recipe needs is not at hand; nothing was drawn then.
-        LoraFileError, BaseModelError: a LoRA or the base cannot be used.
+        LoraFileError, BaseModelError, UpscalerError: a LoRA, the base or the upscaling model cannot be used.
         OutOfMemoryError: the device has too little memory.
     """
     check_folder(config.out)
@@ -51,9 +53,13 @@ def _redraw(config: RecipeConfig, entries: Sequence[tuple[Recipe, Made | None]])
     uses = list({use.name: use for recipe, _ in entries for use in recipe.loras}.values())
     found = find_used(uses, places_of(config.lora, config.lora_dir, config.runs_dir))
     precision = config.mixed_precision or (made.precision if made else None)
+    enlarger = _enlarger(config, first, precision)
     painter, loras = yield from load_painter(base, found, config.device, precision, allow_partial=True)
     if image is not None:
         first = replace(first, source=first.source and replace(first.source, hash=painter.add_image(image)))
+    if enlarger is not None and first.hires is not None:
+        painter.add_upscaler(first.hires.upscaler, enlarger.with_tiles(made.upscaler_tile_px if made else 0))
+        first = enlarger.told(first)
     hashes = {lora.use.name: lora.use.hash for lora in loras}
     for index, (recipe, one) in enumerate([(first, made), *entries[1:]], 1):
         if one is not None:
@@ -105,6 +111,28 @@ def _source(config: RecipeConfig, recipe: Recipe) -> Image.Image | None:
     if recipe.source.hash and pixel_hash(image) != recipe.source.hash:
         raise ConfigError(f"image={config.image}: has the hash {pixel_hash(image)[:12]}; it was drawn from {name}")
     return image
+
+
+def _enlarger(config: RecipeConfig, recipe: Recipe, precision: str | None) -> Enlarger | None:
+    """The model that enlarged between the passes, whatever its file is called now.
+
+    Raises:
+        ConfigError: it was not given, is another one, or is not needed.
+        UpscalerError: it cannot be used.
+    """
+    path, hires = config.hires_upscaler, recipe.hires
+    if hires is None or hires.upscaler in (LATENT, LANCZOS):
+        if path is not None:
+            raise ConfigError("hires_upscaler would have no effect: no model enlarged; leave hires_upscaler out")
+        return None
+    name = f"{hires.upscaler} (hash {hires.upscaler_hash[:12] or 'not said'})"
+    if path is None:
+        raise ConfigError(f"missing is the model that enlarged between the passes, {name}: --hires-upscaler")
+    enlarger = Enlarger.open(path, config.device, precision)
+    digest = enlarger.upscaler.digest
+    if not digest.startswith(hires.upscaler_hash):
+        raise ConfigError(f"hires_upscaler={path}: has the hash {digest[:12]}; what enlarged was {name}")
+    return enlarger
 
 
 def _notes(painter: Painter, made: Made) -> Generator[Noted, None, None]:

@@ -2,11 +2,13 @@
 
 import warnings
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from scumble.config.generate import GenerateConfig
 from scumble.data.pictures import read_picture
 from scumble.device import memory_advice
 from scumble.errors import ConfigError
+from scumble.generate.enlarger import Enlarger
 from scumble.generate.events import Composed, Event, Noted, Painted
 from scumble.generate.few_steps import note_few_steps
 from scumble.generate.hires import final_size
@@ -35,6 +37,7 @@ def generate(config: GenerateConfig) -> Iterator[Event]:
     Raises:
         ConfigError: a setting that cannot be; nothing was drawn then.
         DataError: the picture to start from cannot be read.
+        UpscalerError: the model that is to enlarge between the passes cannot be used.
         LoraFileError, BaseModelError: a LoRA or the base cannot be used.
         OutOfMemoryError: the device has too little memory.
     """
@@ -92,6 +95,7 @@ def _draw(config: GenerateConfig, all_asked: Sequence[Asked]) -> Iterator[Noted 
         check_recipe(base, first, config.num_moments)
     if config.vae_tiling:
         base = with_tiles_for(base, *max(final_size(base, first) for first in firsts))
+    enlarger = _enlarger(config)
     painter, loras = yield from load_painter(base, found, config.device, config.mixed_precision, config.allow_partial)
     if image is not None:
         painter.add_image(image)
@@ -99,12 +103,21 @@ def _draw(config: GenerateConfig, all_asked: Sequence[Asked]) -> Iterator[Noted 
     yield from note_few_steps(firsts[0], base, loras)
     uses = [lora.use for lora in loras]
     recipes = [recipe for one in all_asked for recipe in recipes_of(one, base, image, uses)]
+    if enlarger is not None:
+        painter.add_upscaler(enlarger.upscaler.name, enlarger)
+        recipes = [enlarger.told(recipe) for recipe in recipes]
     shown = MAX_STRIP_ROWS if config.strip else 0
     if config.strip and len(recipes) > shown:
         yield Noted(f"the strip shows the first {shown} of {len(recipes)} pictures")
     folded = folds(config.fold, recipes)
     yield from painter.painted(recipes[:shown], config.batch_size, config.num_moments, folded)
     yield from painter.painted(recipes[shown:], config.batch_size, folded=folded)
+
+
+def _enlarger(config: GenerateConfig) -> Enlarger | None:
+    """The model that enlarges between the passes, if one is to."""
+    path = config.hires_upscaler
+    return Enlarger.open(path, config.device, config.mixed_precision) if isinstance(path, Path) else None
 
 
 def _refuse_uneven_strip(config: GenerateConfig, all_asked: Sequence[Asked]) -> None:
