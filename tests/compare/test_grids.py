@@ -112,6 +112,17 @@ def test_a_value_with_which_nothing_can_be_drawn_is_refused_and_a_pair_is_a_cell
     assert warning == "1 cell of 4 could not be drawn: steps=60: sampler LCM takes 1 to 50 steps"
 
 
+def test_a_schedule_is_that_of_every_cell_whose_sampler_takes_it(config, tiny_base):
+    with pytest.raises(ConfigError, match="schedule=Karras would have no effect: DDIM has timesteps of its own"):
+        list(compare(config(x="sampler: DDIM, Euler", schedule="karras", base=str(tiny_base))))
+    settings = config(x="sampler: Euler, DPM++ 2M SGM Uniform", y="schedule: Automatic, Karras", base=str(tiny_base))
+    events = list(compare(settings))
+    [warning] = [note.text for note in of(events, Noted) if note.warning]
+    assert "1 cell of 4 could not be drawn" in warning and "two schedules" in warning
+    samplers = [recipe.sampler for recipe in read_recipes(settings.out)]
+    assert samplers == ["Euler", "DPM++ 2M SGM Uniform", "Euler Karras"]
+
+
 def test_where_no_cell_can_be_drawn_nothing_is_written(config, tiny_base, ink):
     settings = config(lora=(ink,), x="lora: ink", weight=1e30, base=str(tiny_base))
     with pytest.raises(ScumbleError, match=r"1 cell of 1 could not be drawn: drawing with Euler a .* not finite"):
@@ -158,7 +169,8 @@ def test_the_page_has_every_picture_with_its_recipe(page):
     assert facts.keys() == {spot for spot, _ in spots}
     assert facts["2-1-0"]["labels"] == ["seed 3", "cfg 7", "Euler"]
     assert (
-        "<script>alert(1)</script> & <b>\nSteps: 2, Sampler: Euler, CFG scale: 7, Seed: 3" in facts["2-1-0"]["recipe"]
+        "<script>alert(1)</script> & <b>\nSteps: 2, Sampler: Euler, Schedule type: Automatic, CFG scale: 7, Seed: 3"
+        in facts["2-1-0"]["recipe"]
     )
     assert len({dict(fact["facts"])["Hash"] for fact in facts.values()}) == 12
 

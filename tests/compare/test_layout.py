@@ -21,7 +21,7 @@ def laid(files):
     def lay(lora=(), prompt=("a cat on a red mat",), **settings):
         paths = tuple(files[name] for name in lora)
         given = {"prompt": prompt} if prompt else {}
-        return lay_out(CompareConfig(lora=paths, **given, **settings), "Euler a")
+        return lay_out(CompareConfig(lora=paths, **given, **settings))
 
     return lay
 
@@ -53,6 +53,7 @@ PLAIN = [
     ("CFG Scale: 1, 7.5", "guidance_scale", [1, 7.5], ["cfg 1", "cfg 7.5"]),
     ("clip skip: 1-2", "clip_skip", [1, 2], ["clip skip 1", "clip skip 2"]),
     ("seed: 5-6", "seed", [5, 6], ["seed 5", "seed 6"]),
+    ("schedule type: karras, sgm_uniform", "schedule", ["Karras", "SGM Uniform"], ["Karras", "SGM Uniform"]),
     ("sampler: euler A, dpm++ 2m", "sampler", ["Euler a", "DPM++ 2M"], ["Euler a", "DPM++ 2M"]),
     ("size: 512, 512x768", "size", [(512, 512), (512, 768)], ["512 x 512", "512 x 768"]),
     ("negative prompt: , blurry", "negative_prompt", ["", "blurry"], ["nothing negative", "not: blurry"]),
@@ -167,4 +168,4 @@ def test_what_cannot_be_is_refused_before_anything_is_opened(laid, settings, sai
 )
 def test_settings_that_do_not_go_together_are_refused(settings, said):
     with pytest.raises(ConfigError, match=said):
-        lay_out(CompareConfig(**settings), "Euler a")
+        lay_out(CompareConfig(**settings))

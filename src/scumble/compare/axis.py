@@ -8,8 +8,24 @@ from scumble.errors import ConfigError, nearest
 
 LORA, CHECKPOINT, WEIGHT = "lora", "checkpoint", "weight"
 PROMPT, REPLACED, NEGATIVE = "prompt", "prompt s/r", "negative prompt"
-SAMPLER, STEPS, CFG, CLIP_SKIP, SEED, BASE, SIZE = "sampler", "steps", "cfg", "clip skip", "seed", "base", "size"
-KINDS = (LORA, CHECKPOINT, WEIGHT, PROMPT, REPLACED, NEGATIVE, SAMPLER, STEPS, CFG, CLIP_SKIP, SEED, BASE, SIZE)
+SAMPLER, SCHEDULE, STEPS, CFG = "sampler", "schedule", "steps", "cfg"
+CLIP_SKIP, SEED, BASE, SIZE = "clip skip", "seed", "base", "size"
+KINDS = (
+    LORA,
+    CHECKPOINT,
+    WEIGHT,
+    PROMPT,
+    REPLACED,
+    NEGATIVE,
+    SAMPLER,
+    SCHEDULE,
+    STEPS,
+    CFG,
+    CLIP_SKIP,
+    SEED,
+    BASE,
+    SIZE,
+)
 WITHOUT_VALUES = (LORA, CHECKPOINT)
 """Kinds that know their values where none are named."""
 
@@ -20,6 +36,7 @@ ALSO = {
     "guidance scale": CFG,
     "checkpoint name": BASE,
     "model": BASE,
+    "schedule type": SCHEDULE,
     "loras": LORA,
     "checkpoints": CHECKPOINT,
 }

@@ -39,7 +39,7 @@ def cells_of(layout: Layout, bases: Mapping[str | None, OnBase]) -> dict[Spot, C
     for spot, draft in layout.drafts.items():
         on_base = bases[draft.base]
         recipe = recipe_of(draft, on_base.base, on_base.hashes)
-        reasons[spot] = why_not(recipe, on_base.base)
+        reasons[spot] = why_not(draft, recipe, on_base.base)
         refused = refused_on(on_base, [lora.name for lora in draft.loras])
         cells[spot] = Cell(recipe, draft.base, reason=reasons[spot] or refused)
     for side, axis in enumerate(layout.axes):

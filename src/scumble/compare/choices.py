@@ -15,6 +15,7 @@ from scumble.compare.axis import (
     PROMPT,
     REPLACED,
     SAMPLER,
+    SCHEDULE,
     SEED,
     SIZE,
     STEPS,
@@ -30,6 +31,7 @@ from scumble.errors import ConfigError
 from scumble.generate.prompt import FoundLora
 from scumble.generate.recipe import plain_number
 from scumble.generate.samplers import find_sampler
+from scumble.generate.samplers.names import find_schedule
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ PLAIN = {
     PROMPT: Plain("prompt", texts, lambda prompt: prompt or "(empty prompt)"),
     NEGATIVE: Plain("negative_prompt", texts, lambda prompt: f"not: {prompt}" if prompt else "nothing negative"),
     SAMPLER: Plain("sampler", lambda text: [find_sampler(name) for name in texts(text)]),
+    SCHEDULE: Plain("schedule", lambda text: [find_schedule(name) for name in texts(text)]),
     STEPS: Plain("steps", whole_numbers, lambda steps: f"{steps} steps"),
     CFG: Plain("guidance_scale", numbers, lambda scale: f"cfg {plain_number(scale)}"),
     CLIP_SKIP: Plain("clip_skip", whole_numbers, lambda skip: f"clip skip {skip}"),

@@ -9,6 +9,7 @@ from scumble.generate.draw import check_size
 from scumble.generate.prompt import FoundLora
 from scumble.generate.recipe import LoraUse, Recipe
 from scumble.generate.samplers import find_sampler
+from scumble.generate.samplers.names import AUTOMATIC, join_sampler
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,8 @@ class Draft:
     Attributes:
         base: as the person names it; None = the one that the LoRAs were trained on.
         loras: that take part in it, with their weights.
+        sampler: as its table spells it, with or without a schedule in its name.
+        schedule: a schedule type beside it; None = as the sampler's name says.
         size: width and height in pixels.
     """
 
@@ -28,6 +31,7 @@ class Draft:
     steps: int
     guidance_scale: float | None
     sampler: str
+    schedule: str | None
     seed: int
     clip_skip: int | None
     size: tuple[int, int] | None = None
@@ -56,7 +60,7 @@ def recipe_of(draft: Draft, base: BaseModel, hashes: Mapping[str, str]) -> Recip
         negative_prompt=draft.negative_prompt,
         steps=draft.steps,
         guidance_scale=draft.guidance_scale or base.advice.guidance_scale,
-        sampler=draft.sampler,
+        sampler=_sampler(draft),
         seed=draft.seed,
         clip_skip=draft.clip_skip or base.advice.clip_skip,
         loras=tuple(LoraUse(lora.name, lora.weight, hashes.get(lora.name, ""), lora.blocks) for lora in draft.loras),
@@ -64,10 +68,18 @@ def recipe_of(draft: Draft, base: BaseModel, hashes: Mapping[str, str]) -> Recip
     )
 
 
-def why_not(recipe: Recipe, base: BaseModel) -> str:
-    """Why a recipe cannot be drawn on a base, whatever its LoRAs; "" if it can."""
+def _sampler(draft: Draft) -> str:
+    """Sampler and schedule in one name, which is also that of two that cannot go together."""
     try:
-        find_sampler(recipe.sampler, recipe.steps)
+        return find_sampler(draft.sampler, schedule=draft.schedule)
+    except ConfigError:
+        return join_sampler(draft.sampler, draft.schedule or AUTOMATIC)
+
+
+def why_not(draft: Draft, recipe: Recipe, base: BaseModel) -> str:
+    """Why a cell's recipe cannot be drawn on a base, whatever its LoRAs; "" if it can."""
+    try:
+        find_sampler(draft.sampler, recipe.steps, draft.schedule)
         check_size(base, recipe.width, recipe.height)
         check_clip_skip(base, recipe.clip_skip)
     except ConfigError as error:

@@ -13,6 +13,8 @@ from scumble.config.compare import AXES, CompareConfig
 from scumble.errors import ConfigError
 from scumble.generate.prompt import FoundLora, parse_tags
 from scumble.generate.recipe import plain_number
+from scumble.generate.samplers import find_sampler
+from scumble.generate.samplers.names import find_schedule
 
 MOST_CELLS = 4000
 
@@ -48,12 +50,11 @@ class Layout:
         return any(axis.kind == kind for axis in self.axes)
 
 
-def lay_out(config: CompareConfig, sampler: str) -> Layout:
+def lay_out(config: CompareConfig) -> Layout:
     """What stands where.
 
     Args:
         config: the settings.
-        sampler: their sampler, as its table spells it.
     Raises:
         ConfigError: an axis that cannot be, axes that cannot vary together, or a setting without effect beside them.
     """
@@ -68,7 +69,7 @@ def lay_out(config: CompareConfig, sampler: str) -> Layout:
         axes["x"] = _with_weight(axes["x"], config.weight)
     axes = _with_subjects(axes, config)
     x, y, z = (axes.get(flag, NOTHING) for flag in AXES)
-    layout = Layout(x, y, z, tuple(loras), _drafts((x, y, z), _first(config, sampler, fixed)))
+    layout = Layout(x, y, z, tuple(loras), _drafts((x, y, z), _first(config, fixed)))
     _refuse_axes_without_effect(layout)
     _refuse_tags(layout)
     return layout
@@ -129,7 +130,7 @@ def _subject_label(prompt: str | None, seed: int | None, num_prompts: int, num_s
     return f"seed {seed}" if num_prompts == 1 else f"{said}\nseed {seed}"
 
 
-def _first(config: CompareConfig, sampler: str, fixed: tuple[FoundLora, ...]) -> Draft:
+def _first(config: CompareConfig, fixed: tuple[FoundLora, ...]) -> Draft:
     """What every cell is before an axis changes it."""
     return Draft(
         base=config.base,
@@ -138,7 +139,8 @@ def _first(config: CompareConfig, sampler: str, fixed: tuple[FoundLora, ...]) ->
         loras=fixed,
         steps=config.steps,
         guidance_scale=config.guidance_scale,
-        sampler=sampler,
+        sampler=find_sampler(config.sampler),
+        schedule=None if config.schedule is None else find_schedule(config.schedule),
         seed=config.seed,
         clip_skip=config.clip_skip,
     )

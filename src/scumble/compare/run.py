@@ -13,7 +13,6 @@ from scumble.config.compare import CompareConfig
 from scumble.errors import ConfigError
 from scumble.generate.events import Noted
 from scumble.generate.prepare import check_negative_prompt, note_prompts
-from scumble.generate.samplers import find_sampler
 from scumble.generate.save import check_folder
 from scumble.page import check_place
 
@@ -29,7 +28,7 @@ def compare(config: CompareConfig) -> Iterator[Event]:
         OutOfMemoryError: the device has too little memory.
         ScumbleError: no cell could be drawn.
     """
-    layout = lay_out(config, find_sampler(config.sampler, schedule=config.schedule))
+    layout = lay_out(config)
     yield from _note(config, layout)
     _check_out(config)
     bases = yield from open_bases(config, layout)

@@ -12,7 +12,7 @@ from scumble.errors import ConfigError
 AXES = ("x", "y", "z")
 AXIS_HELP = (
     'such as "weight: 0-1 [5]" or "cfg: 3, 5-9 (+2)"; of lora, checkpoint, weight, prompt, prompt s/r, negative prompt, '
-    "sampler, steps, cfg, clip skip, seed, base, size"
+    "sampler, schedule, steps, cfg, clip skip, seed, base, size"
 )
 DEFAULT_WEIGHTS = "0-1 [5]"
 
