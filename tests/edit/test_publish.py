@@ -226,6 +226,7 @@ def test_a_failure_half_way_leaves_the_old_folder_and_nothing_else(published, lo
     [
         ({"prompt": ("a <lora:cat:1>",)}, "names a LoRA"),
         ({"sampler": "Eular"}, "did you mean 'Euler'"),
+        ({"sampler": "DDIM", "schedule": "Karras"}, "schedule=Karras would have no effect: DDIM"),
         ({"push": "no repository"}, "USER/NAME"),
         ({"private": True}, "private would have no effect: nothing is sent without push"),
         ({"previews": False, "n": 2}, "n would have no effect: no preview is drawn"),

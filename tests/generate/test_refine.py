@@ -62,6 +62,12 @@ def test_a_recipe_in_the_picture_is_drawn_and_given_settings_win(refined):
     assert np.array_equal(np.asarray(result), np.asarray(again))
 
 
+def test_a_schedule_takes_the_place_of_the_one_in_a_recipe(refined):
+    _, result = refined(scene(20, 20), replace(RECIPE, sampler="Euler Karras"), steps=3, schedule="Exponential")
+    (said,) = json.loads(result.text["scumble-upscale"])
+    assert said["recipe"]["sampler"] == "Euler Exponential"
+
+
 def test_large_pictures_of_any_size_are_drawn_in_tiles(refined):
     image = scene(50, 37)
     image.putalpha(200)

@@ -48,7 +48,9 @@ def publish(config: PublishConfig, api: Any = None) -> Generator[Noted, None, No
         ScumbleError: the hub does not take the folder.
     """
     name, out = _place(config)
-    sampler = check_settings(config.negative_prompt, config.guidance_scale, config.sampler, config.steps)
+    sampler = check_settings(
+        config.negative_prompt, config.guidance_scale, config.sampler, config.steps, config.schedule
+    )
     metadata = metadata_in(config.file)
     trigger = config.trigger or first_of(metadata, TRIGGERS)
     prompts = prompts_for(config, metadata, trigger)

@@ -21,6 +21,7 @@ from scumble.generate.plan import uses_of
 from scumble.generate.prepare import check_settings, load_painter, note_prompts, open_base_for
 from scumble.generate.prompt import LoraTag, find_loras, parse_tags
 from scumble.generate.recipe import Recipe, SourcePicture
+from scumble.generate.samplers.names import split_sampler
 from scumble.upscale import events
 from scumble.upscale.each import Made, make_each
 from scumble.upscale.passes import Larger, interpolate
@@ -180,6 +181,8 @@ def _recipe(config: UpscaleConfig, base: BaseModel, prompt: str, own: Recipe | N
     """
     if own is not None:
         given = {name: getattr(config, name) for name in FROM_RECIPE if name in config.model_fields_set}
+        if config.schedule is not None:
+            own = replace(own, sampler=split_sampler(own.sampler)[0])
         recipe = replace(own, base=base.name, source=None, hires=None, **given)
     else:
         recipe = Recipe(
@@ -194,7 +197,9 @@ def _recipe(config: UpscaleConfig, base: BaseModel, prompt: str, own: Recipe | N
             clip_skip=config.clip_skip or base.advice.clip_skip,
             base=base.name,
         )
-    sampler = check_settings(recipe.negative_prompt, recipe.guidance_scale, recipe.sampler, recipe.steps)
+    sampler = check_settings(
+        recipe.negative_prompt, recipe.guidance_scale, recipe.sampler, recipe.steps, config.schedule
+    )
     check_clip_skip(base, recipe.clip_skip)
     return replace(recipe, sampler=sampler)
 

@@ -47,7 +47,9 @@ def measure_lora(config: MeasureConfig) -> Iterator[Event]:
 
 
 def _measure(config: MeasureConfig) -> Iterator[Event]:
-    sampler = check_settings(config.negative_prompt, config.guidance_scale, config.sampler, config.steps)
+    sampler = check_settings(
+        config.negative_prompt, config.guidance_scale, config.sampler, config.steps, config.schedule
+    )
     given = [*config.prompt, *config.other_prompt]
     _refuse_tags(given)
     yield from note_prompts([*given, config.negative_prompt])
