@@ -5,7 +5,6 @@ Shapes: B pictures, C latent channels, H W latent height and width.
 
 import math
 from collections.abc import Callable, Sequence
-from types import SimpleNamespace
 
 import torch
 from torch import Tensor
@@ -25,9 +24,6 @@ class Driver:
         init_noise_sigma: what noise of variance 1 is multiplied by to begin with.
         sigmas: levels before and after each step.
     """
-
-    order = 1  # diffusers' pipelines divide by it for their progress bar
-    config = SimpleNamespace()  # and look for settings of old schedulers here
 
     def __init__(
         self,
