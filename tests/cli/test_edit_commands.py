@@ -160,7 +160,7 @@ FAILURES = {
     "inspect nothing.safetensors": (1, "there is no such file"),
     "inspect old.pt": (1, "found a pickle"),
     "convert h.safetensors --to diffusers --out out.safetensors": (1, "has no loha"),
-    "convert old.pt --out out.safetensors": (1, "expected a LoRA or a checkpoint"),
+    "convert old.pt --out out.safetensors": (1, "expected a model or a LoRA: a flat table of tensors"),
     "merge a.safetensors h.safetensors --out out.safetensors": (1, "give --rank"),
     "merge a.safetensors b.safetensors --weights 0.5 --out out.safetensors": (2, "give one for each"),
     "merge a.safetensors --into nowhere --out folder": (1, "no such folder"),
