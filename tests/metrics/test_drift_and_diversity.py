@@ -52,7 +52,7 @@ def test_diversity_is_the_mean_over_pairs_of_one_prompt():
 
 
 def test_one_picture_of_a_prompt_has_no_diversity_to_be_measured(subject):
-    with pytest.raises(MetricError, match="--n 4"):
+    with pytest.raises(MetricError, match="--n, in a sweep"):
         list(diversity.measure(subject(seeds=(1,))))
 
 

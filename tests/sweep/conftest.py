@@ -60,10 +60,10 @@ def set_up_now(config):
             return end.value
 
 
-def led(setup, choice=None):
-    """A sweep led to its end in this process."""
+def led(setup, threads=1):
+    """A sweep led to its end in this process, where each cell computes with so many threads."""
     setup.folder.path.mkdir(parents=True, exist_ok=True)
-    leader = Leader(setup, choice or setup.choice(), InThisProcess(), 1, 1)
+    leader = Leader(setup, setup.choice(), InThisProcess(), 1, threads)
     while True:
         list(leader.start_what_fits())
         if not leader.running:

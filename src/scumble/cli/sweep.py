@@ -13,7 +13,9 @@ from scumble.errors import ConfigError
 from scumble.train.ahead import refuse_missing_pictures
 
 SweepFlags = flags_model(
-    SweepConfig, without=frozenset({"folder", "resume", "targets"}), several=frozenset({*AXES, "prompts"})
+    SweepConfig,
+    without=frozenset({"folder", "resume", "targets"}),
+    several=frozenset({*AXES, "prompts", "other_prompts"}),
 )
 
 

@@ -13,11 +13,14 @@ from scumble.errors import ConfigError, nearest
 WITHOUT_EYES = frozenset({"run_loss", "validation_loss", "judge", "nearest"})
 """Metrics that no network has to look at pictures for."""
 
+ONLY_WITH_EYES = frozenset({"similarity", "fid", "kid"})
+"""Metrics that are made of nothing else than what a network sees."""
+
 WITHOUT_PICTURES = frozenset({"run_loss", "validation_loss"})
 """Metrics that no picture is drawn for."""
 
 
-def _known(names: tuple[str, ...]) -> tuple[str, ...]:
+def known_metrics(names: tuple[str, ...]) -> tuple[str, ...]:
     """Known metrics, each once.
 
     Raises:
@@ -37,7 +40,7 @@ class MeasureConfig(DrawingConfig):
     metrics: Annotated[
         tuple[str, ...],
         BeforeValidator(split_names),
-        AfterValidator(_known),
+        AfterValidator(known_metrics),
         Field(
             description=f"numbers that are wanted, repeatable or with commas: {', '.join(registry.names('metric'))}; none = all "
             "that can be measured here"

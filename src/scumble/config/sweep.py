@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from scumble.config.section import Also, Section
+from scumble.config.sweep_numbers import NumbersConfig
 from scumble.config.train import TrainConfig
 from scumble.errors import ConfigError
 
@@ -91,7 +92,10 @@ class CellsConfig(Section):
     prompts: Annotated[
         tuple[str, ...],
         Also("prompt"),
-        Field(description="prompts of the pictures side by side, repeatable; none = the first two different captions"),
+        Field(
+            description="prompts that are drawn with each cell's LoRA, side by side and to measure, repeatable; none = the "
+            "first two different captions"
+        ),
     ] = ()
     pictures: Annotated[
         int,
@@ -109,8 +113,6 @@ class CellsConfig(Section):
             raise ConfigError(f"strategy={self.strategy}: num_cells must say how many cells to train")
         if self.ray_address is not None and self.engine != "ray":
             raise ConfigError("ray_address would have no effect: it needs engine = 'ray'")
-        if self.prompts and self.pictures == 0:
-            raise ConfigError("prompts would have no effect: pictures is 0")
         for name in AXES[:-1]:
             values = getattr(self, name)
             if len(set(values)) < len(values):
@@ -122,15 +124,18 @@ class SweepConfig(TrainConfig):
     """Everything `sweep` needs: all settings of `train`, for every cell, and what the cells differ in."""
 
     cells: CellsConfig = CellsConfig()
+    numbers: NumbersConfig = NumbersConfig()
 
     @model_validator(mode="after")
     def _refuse_what_a_sweep_decides(self) -> Self:
         if self.output.resume:
             raise ConfigError("resume would have no effect: the same command of a sweep always goes on; leave it out")
+        if self.cells.prompts and not self.cells.pictures and not self.numbers.metric_pictures:
+            raise ConfigError("prompts would have no effect: pictures and metric_pictures are 0")
         if self.output.init_lora is not None and (self.cells.algorithms or self.cells.target_sets):
             raise ConfigError("algorithms and target_sets cannot be varied with init_lora, which has its own")
         return self
 
     def training_settings(self) -> TrainConfig:
         """The settings of training alone."""
-        return TrainConfig.model_validate(self.model_dump(exclude={"cells"}))
+        return TrainConfig.model_validate(self.model_dump(exclude={"cells", "numbers"}))

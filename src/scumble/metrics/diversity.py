@@ -26,7 +26,9 @@ def measure(subject: Subject) -> Iterator[Event]:
     """
     num_seeds = len(subject.seeds)
     if num_seeds < 2:
-        raise MetricError("one picture of a prompt is as far from itself as it can be: --n 4 draws four of each")
+        raise MetricError(
+            "one picture of a prompt is as far from itself as it can be: draw more of each (--n, in a sweep --metric-pictures)"
+        )
     yield from subject.draw(subject.prompts)
     source = f"{sources.drawn(subject)}, all pairs of one prompt's"
     if subject.eyes is not None:

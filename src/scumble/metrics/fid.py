@@ -53,6 +53,8 @@ def fid(drawn_ND: Tensor, trained_MD: Tensor) -> float:
 
 def _refuse_few(num_drawn: int, num_trained: int) -> None:
     if num_drawn < 2:
-        raise MetricError("one drawn picture has no spread: it takes two; --n 4 draws four of a prompt")
+        raise MetricError(
+            "one drawn picture has no spread: draw more of each prompt (--n, in a sweep --metric-pictures)"
+        )
     if num_trained < 2:
         raise MetricError("one training picture has no spread: it takes two")

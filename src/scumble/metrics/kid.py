@@ -79,7 +79,7 @@ def _kernel(first_ND: Tensor, second_MD: Tensor) -> Tensor:
 def _refuse_few(num_drawn: int, num_trained: int) -> None:
     if num_drawn < LEAST:
         raise MetricError(
-            f"{num_drawn} drawn pictures are too few: it takes {LEAST}; --n {LEAST} draws four of a prompt"
+            f"{num_drawn} drawn pictures are too few: it takes {LEAST}; draw more of each prompt (--n, in a sweep --metric-pictures)"
         )
     if num_trained < LEAST:
         raise MetricError(f"{num_trained} training pictures are too few: it takes {LEAST}")

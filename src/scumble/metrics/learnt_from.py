@@ -19,11 +19,16 @@ def of_run(run: Path) -> tuple[Training, Plan]:
         ScumbleError: its settings cannot be read, or its pictures or its base are not where they were.
     """
     plan = make_plan(from_values(TrainConfig, read_toml(run / "config.toml")))
+    return of_plan(plan), plan
+
+
+def of_plan(plan: Plan) -> Training:
+    """The pictures that a run trains on and those that it holds out."""
     config = plan.config
     assert config.model.clip_skip is not None
     held_out = "held-out picture" if plan.split.held_out else "picture, none of them held out"
     several = "" if plan.split.held_out else "pictures, none of them held out"
-    training = Training(
+    return Training(
         examples=tuple(plan.scan.examples[index] for index in plan.split.training),
         held_out=tuple(plan.cuts[index] for index in plan.validated),
         said=f"{counted(len(plan.validated), held_out, several)} of run {plan.name}",
@@ -32,7 +37,6 @@ def of_run(run: Path) -> tuple[Training, Plan]:
         clip_skip=config.model.clip_skip,
         is_mirrored=config.data.random_flip,
     )
-    return training, plan
 
 
 def of_folder(folder: Path, captions: CaptionRule, base: BaseModel) -> Training:

@@ -4,6 +4,8 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from scumble.compare.shelf import named_apart
 from scumble.config.metrics import MeasureConfig
 from scumble.data.captions import CaptionRule
@@ -57,7 +59,7 @@ def _measure(config: MeasureConfig) -> Iterator[Event]:
     base = yield from open_base_for(config, found)
     check_clip_skip(base, config.clip_skip or base.advice.clip_skip)
     known = yield from _known(config, base)
-    eyes = _eyes(config, base)
+    eyes = eyes_for(base, config.clip, choose_device(config.device))
     painter, loras = yield from load_painter(base, found, config.device, config.mixed_precision, config.allow_partial)
     subject = Subject(
         album=Album(painter, config.batch_size),
@@ -70,7 +72,7 @@ def _measure(config: MeasureConfig) -> Iterator[Event]:
         eyes=eyes,
         run=known.run,
     )
-    yield from _note_trigger(subject, known.trigger)
+    yield from note_trigger(subject.other_prompts, known.trigger)
     yield from measure(subject, config.metrics)
 
 
@@ -125,9 +127,14 @@ def other_prompts(base: BaseModel, prompts: Sequence[str]) -> tuple[str, ...]:
     return tuple(prompt for _, prompt in plain_prompts(OLD_DIGITS, len(OLD_DIGITS)) if prompt not in prompts)
 
 
-def _eyes(config: MeasureConfig, base: BaseModel) -> Eyes | None:
-    if config.clip is not None:
-        return open_clip(config.clip, choose_device(config.device))
+def eyes_for(base: BaseModel, clip: str | None, device: torch.device) -> Eyes | None:
+    """What looks at the pictures of a base: the CLIP model that is named, else of the model in the box its judge.
+
+    Raises:
+        MetricError: the CLIP model cannot be used.
+    """
+    if clip is not None:
+        return open_clip(clip, device)
     return JudgeEyes() if is_in_the_box(base) else None
 
 
@@ -153,7 +160,8 @@ def _refuse_tags(prompts: Sequence[str]) -> None:
             )
 
 
-def _note_trigger(subject: Subject, trigger: str | None) -> Iterator[Noted]:
-    called = [prompt for prompt in subject.other_prompts if trigger and trigger in prompt]
+def note_trigger(other_prompts: Sequence[str], trigger: str | None) -> Iterator[Noted]:
+    """A warning where a prompt that is to be without the trigger has it."""
+    called = [prompt for prompt in other_prompts if trigger and trigger in prompt]
     if called:
         yield Noted(f"drift is to be that of prompts without the trigger, and '{called[0]}' has it", warning=True)

@@ -1,8 +1,9 @@
 """What there is to report of a sweep, as far as it has come."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
+from scumble.metrics.base import Measured
 from scumble.sweep.drawing import Drawing
 from scumble.sweep.record import Record
 
@@ -17,6 +18,8 @@ class Account:
         total: cells that there will be.
         budget: of each cell, in words.
         drawing: the pictures.
+        numbers: cell's name -> what was measured of it.
+        lacking: metric -> why it could not be measured.
     """
 
     title: str
@@ -24,3 +27,5 @@ class Account:
     total: int
     budget: str
     drawing: Drawing
+    numbers: Mapping[str, Sequence[Measured]] = field(default_factory=dict)
+    lacking: Mapping[str, str] = field(default_factory=dict)

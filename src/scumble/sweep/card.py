@@ -48,9 +48,18 @@ def card_of(setup: Setup, plan: Plan, total: int, room: Room, threads: int) -> P
         "at once": f"{room.workers} ({room.why}), {counted(threads, 'thread')} each"
         + (", on a Ray cluster" if own.engine == "ray" else ""),
         "drawn": f"{len(setup.drawing.columns)} pictures by the base and by each cell",
+        "measured": _measured(setup),
         "folder": str(setup.folder.path),
     }
     return Planned(f"{setup.name}: a sweep", card)
+
+
+def _measured(setup: Setup) -> str:
+    own = setup.config.numbers
+    if not own.metric_pictures:
+        return "nothing"
+    names = ", ".join(own.metrics) or "what costs little"
+    return f"{names}, from {counted(own.metric_pictures, 'picture')} of each prompt, when all cells are trained"
 
 
 def _how(setup: Setup) -> str:

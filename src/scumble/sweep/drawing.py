@@ -70,28 +70,26 @@ def draw_missing(plan: Plan, drawing: Drawing, sweep: Path, cell: str, lora: Pat
     painter.add_lora(cell, read_lora(lora, plan.base.layer_paths()))
     for row in missing:
         loras = () if row == BASE else (LoraUse(cell),)
-        pictures = painter.paint([replace(recipe, loras=loras) for recipe in _recipes(plan, drawing)])
+        recipe = replace(recipe_of(plan), loras=loras)
+        pictures = painter.paint([replace(recipe, prompt=prompt, seed=seed) for prompt, seed in drawing.columns])
         _save(pictures, drawing.files(sweep, row))
 
 
-def _recipes(plan: Plan, drawing: Drawing) -> list[Recipe]:
+def recipe_of(plan: Plan) -> Recipe:
+    """How pictures of a sweep are drawn; the prompt and the seed are still to be said."""
     side, clip_skip = plan.config.data.resolution, plan.config.model.clip_skip
     assert side is not None
     assert clip_skip is not None
-    return [
-        Recipe(
-            prompt=prompt,
-            width=side,
-            height=side,
-            steps=STEPS,
-            guidance_scale=plan.base.advice.guidance_scale,
-            sampler=SAMPLER,
-            seed=seed,
-            clip_skip=clip_skip,
-            base=plan.base.name,
-        )
-        for prompt, seed in drawing.columns
-    ]
+    return Recipe(
+        prompt="",
+        width=side,
+        height=side,
+        steps=STEPS,
+        guidance_scale=plan.base.advice.guidance_scale,
+        sampler=SAMPLER,
+        clip_skip=clip_skip,
+        base=plan.base.name,
+    )
 
 
 def _save(pictures: Sequence[Picture], files: Sequence[Path]) -> None:

@@ -8,6 +8,7 @@ from scumble.check.words import amount
 from scumble.page import html_page, image_tag, items, rows, section, tiles, wide
 from scumble.sweep.account import Account
 from scumble.sweep.folder import SweepFolder
+from scumble.sweep.number_table import measured_parts
 from scumble.sweep.recommend import Recommendation
 from scumble.sweep.record import Record
 
@@ -41,6 +42,7 @@ def page_of(folder: SweepFolder, account: Account, advice: Recommendation) -> st
             section("Side by side", _picture(folder.grid, "base first")) if folder.grid.exists() else "",
             section("Validation", _picture(folder.curves, "losses over the steps")) if folder.curves.exists() else "",
             section("All figures", wide(rows(HEADS, (_row(record, advice) for record in done))), _explained(done)),
+            section("Measured", *measured_parts(account)),
             section("What failed", items([f"{record.words}: {record.reason}" for record in failed])),
             section("The files", _files(done)),
         ]

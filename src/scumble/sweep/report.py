@@ -42,6 +42,8 @@ def _as_data(account: Account, advice: Recommendation) -> dict[str, object]:
         "reason": advice.words,
         "pictures": asdict(account.drawing),
         "records": [asdict(record) for record in account.records],
+        "numbers": {name: [asdict(number) for number in found] for name, found in account.numbers.items()},
+        "not_measured": dict(account.lacking),
     }
 
 

@@ -16,6 +16,9 @@ from scumble.sweep.crew import Crew
 from scumble.sweep.folder import open_sweep
 from scumble.sweep.leader import Leader
 from scumble.sweep.local import Local
+from scumble.sweep.measuring import measure_cells, measuring_of, numbers_of
+from scumble.sweep.number_table import short_table
+from scumble.sweep.numbers import Measuring
 from scumble.sweep.on_ray import OnRay
 from scumble.sweep.page import spent
 from scumble.sweep.report import write_report
@@ -51,7 +54,7 @@ def _sweep(setup: Setup, started: float) -> Iterator[Event]:
     cells = planned_cells(setup)
     first = cells[0][1]
     write_atomically(setup.folder.settings, write_toml(_repeatable(setup.config)).encode())
-    choice = setup.choice()
+    choice, measuring = setup.choice(), measuring_of(setup, first)
     foretold = None
     if is_to_be_measured(setup, choice.total):
         foretold = yield from foresee(cells)
@@ -61,10 +64,11 @@ def _sweep(setup: Setup, started: float) -> Iterator[Event]:
     yield card_of(setup, first, choice.total, room, threads)
     leader = Leader(setup, choice, _crew(setup, room, threads), room.workers, threads)
     try:
-        yield from _work(leader, first.num_steps * choice.total, budget_of(first))
+        yield from _work(leader, first.num_steps * choice.total, budget_of(first), measuring)
     finally:
         leader.crew.stop()
-    yield from _end(leader, budget_of(first), started)
+    yield from measure_cells(setup, list(leader.records.values()), measuring)
+    yield from _end(leader, budget_of(first), measuring, started)
 
 
 def _repeatable(config: SweepConfig) -> SweepConfig:
@@ -78,7 +82,7 @@ def _crew(setup: Setup, room: Room, threads: int) -> Crew:
     return Local(setup.folder.logs, room.gpus)
 
 
-def _work(leader: Leader, num_steps: int, budget: str) -> Iterator[Event]:
+def _work(leader: Leader, num_steps: int, budget: str, measuring: Measuring) -> Iterator[Event]:
     """Start what fits, look at what ended, until nothing is left."""
     while True:
         yield from leader.start_what_fits()
@@ -91,18 +95,28 @@ def _work(leader: Leader, num_steps: int, budget: str) -> Iterator[Event]:
         ended = list(leader.look())
         yield from ended
         if ended:
-            write_report(leader.setup.folder, account_of(leader, budget))
+            write_report(leader.setup.folder, account_of(leader, budget, measuring))
 
 
-def account_of(leader: Leader, budget: str) -> Account:
+def account_of(leader: Leader, budget: str, measuring: Measuring) -> Account:
     """What there is to report so far."""
-    setup = leader.setup
-    return Account(setup.name, list(leader.records.values()), leader.choice.total, budget, setup.drawing)
+    setup, records = leader.setup, list(leader.records.values())
+    known = {record.name: numbers_of(setup, record, measuring) for record in records if record.is_done}
+    return Account(
+        setup.name,
+        records,
+        leader.choice.total,
+        budget,
+        setup.drawing,
+        {name: numbers.of(measuring.metrics) for name, numbers in known.items()},
+        {metric: why for numbers in known.values() for metric, why in numbers.lacking.items()},
+    )
 
 
-def _end(leader: Leader, budget: str, started: float) -> Iterator[Event]:
+def _end(leader: Leader, budget: str, measuring: Measuring, started: float) -> Iterator[Event]:
     setup, seconds = leader.setup, monotonic() - started
-    advice = write_report(setup.folder, account_of(leader, budget))
+    account = account_of(leader, budget, measuring)
+    advice = write_report(setup.folder, account)
     records = list(leader.records.values())
     done = [record for record in records if record.is_done]
     rows = [
@@ -111,6 +125,8 @@ def _end(leader: Leader, budget: str, started: float) -> Iterator[Event]:
     ]
     if done:
         yield Tabled("validation loss", ["cell", "before", "after", "lowest", "time"], rows)
+    if any(account.numbers.values()):
+        yield short_table(account)
     yield Noted(f"keep {advice.words}" if advice.name else advice.words)
     folder = setup.folder
     places = {"report": folder.report, "figures": folder.figures, "curves": folder.curves, "side by side": folder.grid}

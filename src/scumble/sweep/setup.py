@@ -33,7 +33,8 @@ class Setup:
         scan: the pictures.
         axes: what cells differ in.
         folder: of the sweep.
-        drawing: the pictures to draw.
+        prompts: of what is drawn with each cell's LoRA.
+        drawing: the pictures side by side.
     """
 
     config: SweepConfig
@@ -41,6 +42,7 @@ class Setup:
     scan: Scan
     axes: Sequence[Axis]
     folder: SweepFolder
+    prompts: tuple[str, ...]
     drawing: Drawing
 
     @property
@@ -99,8 +101,8 @@ def set_up(config: SweepConfig) -> Generator[Event, None, Setup]:
     own = config.cells
     prompts = own.prompts or _first_captions(scan)
     seeds = range(FIRST_SEED, FIRST_SEED + own.pictures)
-    drawing = Drawing(tuple(prompts), tuple(seeds)) if own.pictures else Drawing()
-    return Setup(config, base, scan, axes, folder_for(config), drawing)
+    drawing = Drawing(prompts, tuple(seeds)) if own.pictures else Drawing()
+    return Setup(config, base, scan, axes, folder_for(config), prompts, drawing)
 
 
 def _first_captions(scan: Scan) -> tuple[str, ...]:

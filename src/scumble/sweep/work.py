@@ -20,7 +20,7 @@ from scumble.errors import CheckpointError, ScumbleError
 from scumble.sweep.cells import Cell
 from scumble.sweep.drawing import draw_missing
 from scumble.sweep.job import Job
-from scumble.sweep.measure import sample_losses
+from scumble.sweep.losses import sample_losses
 from scumble.sweep.record import Record, failed, read_record, write_record
 from scumble.sweep.story import seconds_at_work, validations_of
 from scumble.train.identity import identity
