@@ -89,7 +89,7 @@ def test_to_the_judge_handwriting_in_another_style_is_far():
 def test_too_few_pictures_are_said_to_be(measured):
     with pytest.raises(MetricError, match=r"one training picture|1 training pictures"):
         measured(cloud(9, 0), cloud(1, 1))
-    with pytest.raises(MetricError, match="draws four of a prompt"):
+    with pytest.raises(MetricError, match="draw more of each prompt"):
         measured(cloud(1, 0), cloud(9, 1))
 
 
