@@ -2,7 +2,7 @@
 
     python bench/sweep.py --work FOLDER [--steps 200] [--workers auto]
 
-On a busy machine the clock says little: the processors' seconds, divided by the cores, are what an idle one needs at least.
+Results go to bench/results/. On a busy machine the clock says little: the processors' seconds, divided by the cores, are what an idle one needs at least.
 """
 
 import argparse
@@ -14,7 +14,9 @@ import resource
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from scumble.mini.handwriting import read_handwriting, split
 from scumble.mini.lessons import write_concept
@@ -23,7 +25,7 @@ LIMIT_SECONDS = 12 * 60
 
 
 def main() -> None:
-    """Make the pictures, run the sweep, print a line of Markdown and the cells."""
+    """Make the pictures, run the sweep, print and write what it took and gave."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, required=True, help="folder for everything; must not exist")
     parser.add_argument("--steps", default="200")
@@ -41,18 +43,40 @@ def main() -> None:
     seconds, after = time.monotonic() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
     processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     report = json.loads((given.work / "nines-sweep" / "report.json").read_bytes())
-    cores = os.cpu_count() or 1
-    print(
-        f"\n{datetime.date.today()}, {platform.machine()}, {cores} cores, load {os.getloadavg()[1]:.1f} of the last 5 minutes"
-    )
-    print("\n| cells | steps each | clock | processors | idle, at least | limit |\n|---|---|---|---|---|---|")
-    print(
-        f"| {report['done']} | {given.steps} | {seconds:.0f} s | {processor:.0f} s | {processor / cores:.0f} s | "
-        f"{LIMIT_SECONDS} s |\n"
-    )
-    for record in report["records"]:
-        print(f"- {record['words']}: {record['best_sha256']}")
-    print(f"\n{report['reason']}")
+    cores, load = len(os.sched_getaffinity(0)), os.getloadavg()[1]
+    result = {
+        "date": str(datetime.date.today()),
+        "command": f"python bench/sweep.py --steps {given.steps} --workers {given.workers}",
+        "hardware": f"{cores} core(s), {platform.machine()}",
+        "load of the last 5 minutes": round(load, 1),
+        "other work ran beside it": load > cores + 1,
+        "versions": {"torch": version("torch")},
+        "clock seconds": round(seconds),
+        "processor seconds": round(processor),
+        "seconds when idle, at least": round(processor / cores),
+        "limit seconds": LIMIT_SECONDS,
+        "budget": report["budget"],
+        "recommended": report["reason"],
+        "cells": [cell(record, report["numbers"].get(record["name"], [])) for record in report["records"]],
+    }
+    text = json.dumps(result, indent=1)
+    print(text)
+    place = Path(__file__).parent / "results" / f"{result['date']}-sweep-{given.steps}-steps.json"
+    place.write_text(text + "\n", encoding="utf-8")
+
+
+def cell(record: dict[str, Any], numbers: list[dict[str, Any]]) -> dict[str, Any]:
+    """What a result keeps of a cell: its losses, its file's hash, and each number beside the base's."""
+    losses = [round(loss, 5) for _, loss in record["validations"]]
+    return {
+        "cell": record["words"],
+        "loss": {"before": losses[0], "after": losses[-1], "lowest": min(losses)},
+        "seconds": round(record["seconds"]),
+        "sha256": record["best_sha256"],
+        "numbers": {
+            each["name"]: [round(each["value"], 4), each["of_base"] and round(each["of_base"], 4)] for each in numbers
+        },
+    }
 
 
 if __name__ == "__main__":
