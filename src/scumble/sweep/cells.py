@@ -11,7 +11,7 @@ from typing import Any
 from scumble.config import TrainConfig, from_values, merged
 from scumble.errors import ConfigError
 from scumble.files.places import FILE_SUFFIX, PEFT_SUFFIX
-from scumble.sweep.axes import ALPHA, ALPHA_OF_RANK, RANK, SEED, Axis
+from scumble.sweep.axes import ALPHA, ALPHA_OF_RANK, RANK, Axis
 from scumble.train.ahead import name_of
 from scumble.train.runfolder import RunFolder
 
@@ -42,11 +42,6 @@ class Cell:
         assert output.name is not None
         suffix = PEFT_SUFFIX if output.format == "peft" else FILE_SUFFIX
         return RunFolder(output.output_dir / output.name, output.name, suffix)
-
-    @property
-    def without_seed(self) -> tuple[tuple[str, Any], ...]:
-        """What it shares with the cells that differ in the seed alone."""
-        return tuple((place, value) for place, value in self.values.items() if place != SEED)
 
 
 def cell_of(values: Mapping[str, Any], base: TrainConfig, folder: Path) -> Cell:
