@@ -248,11 +248,9 @@ def write_checkpoints(base: Path, tuned: Path) -> None:
     """Two files of Stable Diffusion 1.5's size in float16; in the second the adapted layers are tuned."""
     sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "tests" / "families")]
     import original
-    from full_size_sd15 import write_base
+    from harness.bases import write_sd15
 
-    folder = base.with_suffix("")
-    if not (folder / "model_index.json").exists():
-        write_base(folder)
+    folder = write_sd15(base.with_suffix(""))
     tensors = original.tensors_of(folder, original.SD1)
     save_file(tensors, base, {"format": "pt"})
     generator = torch.Generator().manual_seed(5)

@@ -26,20 +26,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from harness.pictures import write_pictures
+
 MEMORY_WITHIN, TIME_WITHIN = 0.15, 0.30
-
-
-def write_pictures(folder: Path, count: int, size_px: int) -> None:
-    """Coloured noise with captions: enough for the machinery."""
-    import numpy as np
-    from PIL import Image
-
-    folder.mkdir(parents=True, exist_ok=True)
-    random = np.random.default_rng(0)
-    for index in range(count):
-        coarse = Image.fromarray(random.integers(0, 256, (8, 8, 3), np.uint8))
-        coarse.resize((size_px, size_px), Image.Resampling.BICUBIC).save(folder / f"{index}.png")
-        (folder / f"{index}.txt").write_text(f"a photo of sks dog {index % 5}", encoding="utf-8")
 
 
 def plan_here(arguments: list[str]) -> None:
@@ -143,9 +132,7 @@ def main() -> None:
         return
     side = options.resolution or 64
     pictures = options.work / f"pictures-{side}-{options.pictures}"
-    subprocess.run([sys.executable, "-c", f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); "
-                    f"from pathlib import Path; from plan_accuracy import write_pictures; "
-                    f"write_pictures(Path({str(pictures)!r}), {options.pictures}, {side})"], check=True)  # fmt: skip
+    write_pictures(pictures, options.pictures, side)
     arguments = [str(pictures), "--base", options.base, "--max-train-steps", str(options.steps), "--name", "plan"]
     arguments += ["--resolution", str(side), "--mixed-precision", options.precision, "--device", "cpu"]
     rounds = [one_round(options.work, arguments) for _ in range(options.rounds)]

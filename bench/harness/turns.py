@@ -1,0 +1,56 @@
+"""Sides that take turns: what slows the machine for a while meets all of them."""
+
+import statistics
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+Take = Callable[[], float]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A median with its quartiles."""
+
+    median: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        """For a table: 1.23 (1.20-1.27)."""
+        return f"{self.median:.3g} ({self.low:.3g}-{self.high:.3g})"
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """Of at least one value."""
+    if len(values) < 2:
+        return Spread(values[0], values[0], values[0])
+    low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
+    return Spread(middle, low, high)
+
+
+def in_turns(sides: Mapping[str, Take], rounds: int, warm_up: int = 0) -> dict[str, list[float]]:
+    """What each side took in each round; who begins moves on from round to round.
+
+    Args:
+        sides: name -> one turn, which answers what it measured (seconds, say).
+        rounds: that count.
+        warm_up: rounds before, that do not.
+    """
+    taken: dict[str, list[float]] = {name: [] for name in sides}
+    for number, order in zip(range(warm_up + rounds), _orders(list(sides)), strict=False):
+        for name in order:
+            value = sides[name]()
+            if number >= warm_up:
+                taken[name].append(value)
+    return taken
+
+
+def _orders(names: list[str]) -> Iterator[list[str]]:
+    while True:
+        yield names
+        names = [*names[1:], names[0]]
+
+
+def ratio(ours: Sequence[float], theirs: Sequence[float]) -> Spread:
+    """Of the turns of one round each; under 1 where ours are smaller."""
+    return spread([mine / other for mine, other in zip(ours, theirs, strict=True)])

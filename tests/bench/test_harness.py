@@ -1,0 +1,85 @@
+"""What the benches measure with."""
+
+import json
+import sys
+
+import pytest
+from harness.processes import CommandFailedError, measured
+from harness.result import Goal, Result, table
+from harness.turns import in_turns, ratio, spread
+
+
+def test_sides_take_turns_and_the_first_moves_on():
+    order = []
+
+    def side(name, value):
+        def take():
+            order.append(name)
+            return value
+
+        return take
+
+    taken = in_turns({"a": side("a", 1.0), "b": side("b", 2.0), "c": side("c", 4.0)}, rounds=3, warm_up=1)
+    assert order == ["a", "b", "c", "b", "c", "a", "c", "a", "b", "a", "b", "c"]
+    assert taken == {"a": [1.0] * 3, "b": [2.0] * 3, "c": [4.0] * 3}
+
+
+def test_a_ratio_is_of_turns_that_belong_together():
+    found = ratio([1.0, 10.0, 2.0], [2.0, 20.0, 4.0])
+    assert (found.median, found.low, found.high) == (0.5, 0.5, 0.5)
+    with pytest.raises(ValueError, match="longer"):
+        ratio([1.0], [1.0, 2.0])
+
+
+def test_a_spread_has_the_quartiles():
+    found = spread([1.0, 2.0, 3.0, 4.0, 5.0])
+    assert (found.low, found.median, found.high) == (2.0, 3.0, 4.0)
+    assert spread([7.0]).median == 7.0
+
+
+def test_a_process_is_measured_with_its_children():
+    code = (
+        "import subprocess, sys, time; held = bytearray(60_000_000); "
+        "subprocess.run([sys.executable, '-c', 'import time; held = bytearray(80_000_000); time.sleep(0.5)'])"
+    )
+    spent = measured([sys.executable, "-c", code])
+    assert 0.5 < spent.seconds < 30
+    assert 0.14 < spent.peak_gb < 0.4
+
+
+def test_a_command_that_fails_is_not_measured():
+    with pytest.raises(CommandFailedError, match="no such thing"):
+        measured([sys.executable, "-c", "raise SystemExit('no such thing')"])
+    assert measured([sys.executable, "-c", "raise SystemExit(3)"], expected=3).seconds > 0
+
+
+@pytest.mark.parametrize(
+    ("goal", "verdict"),
+    [
+        (Goal("ratio", 1.0, 0.9), "met"),
+        (Goal("ratio", 1.0, 1.02, spread=0.03), "met within the spread"),
+        (Goal("ratio", 1.0, 1.1, spread=0.03), "not met"),
+        (Goal("share", 0.4, 0.5, at_least=True), "met"),
+        (Goal("share", 0.4, 0.3, at_least=True), "not met"),
+        (Goal("share", 0.4, None), "not measured"),
+    ],
+)
+def test_a_goal_says_whether_it_was_met(goal, verdict):
+    assert goal.verdict == verdict
+
+
+def test_a_result_is_written_twice(tmp_path, capsys):
+    rows = [{"side": "scumble", "seconds": 1.23456}, {"side": "a|b", "ratio": 2.0}]
+    path = Result("name", "How fast?", rows, goals=[Goal("ratio", 1.0, None, why="no GPU here")]).write(tmp_path)
+    whole = json.loads(path.read_text())
+    assert whole["rows"] == rows
+    assert whole["goals"][0]["verdict"] == "not measured"
+    page = path.with_suffix(".md").read_text()
+    assert "| scumble | 1.235 | - |" in page
+    assert "| a\\|b | - | 2 |" in page
+    assert "not measured: no GPU here" in page
+    assert page in capsys.readouterr().out
+
+
+def test_a_table_keeps_the_order_of_its_columns():
+    assert table([{"b": 1}, {"a": 2, "b": 3}]).splitlines()[0] == "| b | a |"
