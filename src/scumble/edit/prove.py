@@ -76,6 +76,14 @@ class Proof:
     rounding: float
     reader: str = DIFFUSERS
 
+    def __str__(self) -> str:
+        """What was found, in a sentence."""
+        change = f"off by {self.weight_error:.0e} of it" if self.weight_error else "exactly"
+        return (
+            f"{self.reader} finds the trained change in the file ({change}), and on a base loaded anew it does the same "
+            f"(off by {self.effect_error:.0e} of the effect, where rounding makes up to {self.rounding:.0e})"
+        )
+
 
 @torch.no_grad()
 def prove_file(

@@ -277,11 +277,7 @@ def _finish(plan: Plan, run: RunFolder, session: Session, material: Material, ke
     yield Saved(session.step, _checkpoint(plan, run, session), "checkpoint")
     with holding(session, exported(plan, session)):
         proof = prove(session, material.held_out[0], run.lora, PRECISIONS[output.save_precision])
-    yield Noted(
-        f"proved: {proof.reader} finds the trained change in the file (differs by {proof.weight_error:.0e}), and on "
-        f"a base loaded anew it does the same (differs by {proof.effect_error:.0e} of the effect; rounding {proof.rounding:.0e})",
-        about=PROOF,
-    )
+    yield Noted(f"proved: {proof}", about=PROOF)
     yield Noted(
         f"what other programs apply of it: {in_words(readings_of(run.lora, last.lora, table_of(plan.base, weights=False)))}",
         about=PROGRAMS,
