@@ -10,7 +10,7 @@ import torch
 
 from scumble.cli.app import exit_code
 from scumble.doctor import extras, machine
-from scumble.doctor.finding import tried
+from scumble.doctor.finding import Finding, tried
 from scumble.doctor.places import look_at_places
 
 
@@ -35,7 +35,8 @@ def test_here_training_can_run_and_every_extra_of_the_tests_works(no_network, tm
     works = {what for what in found if found[what]["state"] == "works"}
     assert works >= {
         "torch", "4- and 8-bit weights (bitsandbytes)", "WD14 taggers (onnxruntime)", "CLIP's vocabulary (open_clip_torch)",
-        "datasets of the hub (pyarrow)", "optimizer AdamW", "optimizer AdamW8bit", "optimizer Prodigy", "TensorBoard",
+        "datasets of the hub (pyarrow)", "CLIP score, FID and KID (torchmetrics)",
+        "sweeps that choose the next cell (optuna)", "sweeps over several machines (ray)", "optimizer AdamW", "optimizer AdamW8bit", "optimizer Prodigy", "TensorBoard",
     }  # fmt: skip
     assert all(
         finding["remedy"] or finding["what"] == "GPU" for finding in found.values() if finding["state"] != "works"
@@ -78,6 +79,14 @@ def test_what_is_not_installed_is_missing_with_the_command_that_installs_it(monk
     finding = next(each for each in extras.look_at_extras() if "pyarrow" in each.what)
     assert finding.state == "missing"
     assert finding.remedy == 'pip install "scumble[hub]"'
+
+
+def test_every_extra_has_a_line(monkeypatch):
+    """Each is known by the command that installs it."""
+    monkeypatch.setattr(extras, "tried", lambda what, trial, remedy: Finding(what, "missing", "", remedy))
+    named = {extra for extra in importlib.metadata.metadata("scumble").get_all("Provides-Extra") if extra != "dev"}
+    remedies = " ".join(finding.remedy for finding in extras.look_at_extras())
+    assert {extra for extra in named if f"[{extra}]" not in remedies} == set()
 
 
 def test_a_trial_that_raises_anything_is_told_in_one_line():

@@ -16,6 +16,9 @@ def look_at_extras() -> Iterator[Finding]:
     yield tried("CLIP's vocabulary (open_clip_torch)", _tokenizes, _install("tokenizer"))
     yield tried("datasets of the hub (pyarrow)", _reads_parquet, _install("hub"))
     yield tried("models that enlarge pictures (spandrel)", _knows_upscalers, _install("upscale"))
+    yield tried("CLIP score, FID and KID (torchmetrics)", _measures, _install("metrics"))
+    yield tried("sweeps that choose the next cell (optuna)", _chooses, _install("sweep"))
+    yield tried("sweeps over several machines (ray)", _imports_ray, _install("ray"))
     yield from _optimizers()
     yield tried("TensorBoard", _logs, "pip install --force-reinstall tensorboard")
     yield tried("Weights & Biases (wandb)", _begins_wandb, _install("trackers"))
@@ -103,6 +106,39 @@ def _knows_upscalers() -> str:
     import spandrel  # type: ignore[import-untyped]
 
     return f"{spandrel.__version__}, {len(spandrel.MAIN_REGISTRY)} architectures"
+
+
+def _measures() -> str:
+    import torch
+
+    from scumble.errors import MetricError
+    from scumble.metrics.kid import kid
+
+    features = torch.linspace(-1, 1, 64).view(16, 4)
+    try:
+        near, far = kid(features, features)[0], kid(features, features + 1)[0]
+    except MetricError as error:
+        raise ModuleNotFoundError(str(error)) from None
+    if not near < far:
+        raise RuntimeError(f"KID of equal pictures is {near:.2g}, of others {far:.2g}")
+    return f"{_version('torchmetrics')}, a KID measured"
+
+
+def _chooses() -> str:
+    import optuna
+
+    optuna.logging.disable_default_handler()
+    study = optuna.create_study(sampler=optuna.samplers.GridSampler({"x": [0, 1]}, seed=0))
+    study.optimize(lambda trial: trial.suggest_int("x", 0, 1), n_trials=2)
+    if study.best_params != {"x": 0}:
+        raise RuntimeError(f"the smallest of 0 and 1 is {study.best_params['x']}")
+    return f"{optuna.__version__}, a choice made"
+
+
+def _imports_ray() -> str:
+    import ray
+
+    return f"{ray.__version__}, imported"
 
 
 def _optimizers() -> Iterator[Finding]:
