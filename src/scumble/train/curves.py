@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 HELD_OUT = "#c0562a"
 BAND_COLOURS = ("#f0b37e", "#d9772f", "#a04a12", "#5c2a08")
 TITLE_PX = 12
+MARGINS = {"left": 0.085, "right": 0.985, "top": 0.95, "bottom": 0.075, "hspace": 0.08}
+"""Parts of the picture; a layout that is computed would take longer than the rest of the drawing."""
 SHARE_IN_SIGHT = 0.98
 """Of the single steps' losses."""
 
@@ -52,9 +54,9 @@ def draw_curves(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 6.5), dpi=110, layout="constrained")
+    figure = Figure(figsize=(9, 6.5), dpi=110)
     canvas = FigureCanvasAgg(figure)
-    axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(5, 3))
+    axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(5, 3), gridspec_kw=MARGINS)
     axes.set_ylabel("loss (mean squared error)")
     _draw_bands(below, bands)
     # a run's name is no formula, and may need another font
