@@ -151,9 +151,10 @@ def test_dropout_acts_in_training_only_and_keeps_the_mean(recipe, axis, kind):
         assert torch.equal(model(x), quiet)
         adapter.train()
         torch.manual_seed(0)
-        noisy = torch.stack([model(x) for _ in range(400)])
+        has_mean = setting == "module" or axis is None  # DoRA divides by a norm, which is not linear
+        noisy = torch.stack([model(x) for _ in range(400 if has_mean else 8)])
         assert noisy.std(0).max() > 0
-        if setting == "module" or axis is None:
+        if has_mean:
             kept = 0.5 if setting == "module" else 1.0
             mean = noisy.mean(0) - layer(x)
             error = (mean - kept * (quiet - layer(x))).norm() / (quiet - layer(x)).norm()

@@ -105,8 +105,8 @@ def test_a_checkpoint_says_what_it_was_merged_from_and_keeps_no_hash(checkpoint,
 
 
 def test_what_was_merged_into_a_file_is_extracted_from_it_again(clip_sized, checkpoint, lora_for, tmp_path):
-    path, table = lora_for(clip_sized["sdxl"][0])
-    file = checkpoint("sdxl")
+    path, table = lora_for(clip_sized["sd1"][0])
+    file = checkpoint("sd1")
     merged([path], file, tmp_path / "merged.safetensors")
     values = {
         "base": str(file),

@@ -1,4 +1,4 @@
-"""The demonstration: short, that it writes what it says; slow, that it reaches its figures."""
+"""The demonstration in full: what it writes, and that it reaches its figures."""
 
 import json
 from pathlib import Path
@@ -18,33 +18,6 @@ SHORT = {
     "judge_batch_size": 4, "examine_rounds": 0,
 }  # fmt: skip
 """Of a base that is not trained in full."""
-
-
-@pytest.fixture(scope="module")
-def short(tmp_path_factory):
-    out = tmp_path_factory.mktemp("demo") / "out"
-    config = DemoConfig(out=out, concept_steps=2, style_steps=2, pictures_per_score=9)
-    return out, list(demo(config))
-
-
-def test_the_report_holds_figures_pictures_and_files(short):
-    out, _ = short
-    report = json.loads((out / "report.json").read_text(encoding="utf-8"))
-    assert set(report["scores"]) == {"base", "concept", "style", "both"}
-    assert all(set(marks) >= {"nine", "old", "style"} for marks in report["scores"].values())
-    assert report["seconds"] > 0
-    assert all((out / file).is_file() for file in report["files"].values())
-    page = (out / "report.html").read_text(encoding="utf-8")
-    assert page.count("data:image/png;base64,") == 6
-    assert 'src="http' not in page
-
-
-def test_it_learns_from_folders_like_a_persons_own(short):
-    out, _ = short
-    for name in ("nines", "scanlines"):
-        pictures = sorted((out / "pictures" / name).glob("*.png"))
-        assert len(pictures) == 24
-        assert all(picture.with_suffix(".txt").read_text(encoding="utf-8").strip() for picture in pictures)
 
 
 def test_a_folder_with_something_else_is_left_alone(tmp_path):
@@ -73,6 +46,26 @@ def test_it_reaches_its_figures(whole):
     assert scores["concept"]["old"] >= scores["base"]["old"] - 0.02
     assert scores["style"]["style"] >= 0.95
     assert scores["both"]["together"] >= 0.90
+
+
+@pytest.mark.slow
+def test_the_report_holds_figures_pictures_and_files(whole):
+    report = json.loads((whole / "report.json").read_text(encoding="utf-8"))
+    assert set(report["scores"]) == {"base", "concept", "style", "both"}
+    assert all(set(marks) >= {"nine", "old", "style"} for marks in report["scores"].values())
+    assert report["seconds"] > 0
+    assert all((whole / file).is_file() for file in report["files"].values())
+    page = (whole / "report.html").read_text(encoding="utf-8")
+    assert page.count("data:image/png;base64,") == 6
+    assert 'src="http' not in page
+
+
+@pytest.mark.slow
+def test_it_learns_from_folders_like_a_persons_own(whole):
+    for name in ("nines", "scanlines"):
+        pictures = sorted((whole / "pictures" / name).glob("*.png"))
+        assert len(pictures) == 24
+        assert all(picture.with_suffix(".txt").read_text(encoding="utf-8").strip() for picture in pictures)
 
 
 @pytest.mark.slow

@@ -33,6 +33,7 @@ def made(tmp_path_factory):
     return folder, list(pretrain(small(folder)))
 
 
+@pytest.mark.slow
 def test_a_made_folder_is_an_ordinary_pipeline(made):
     folder, events = made
     assert isinstance(events[-1], Finished)
@@ -41,6 +42,7 @@ def test_a_made_folder_is_an_ordinary_pipeline(made):
     assert pipeline("a handwritten three", num_inference_steps=2).images[0].size == (64, 64)
 
 
+@pytest.mark.slow
 def test_the_weights_are_float16_and_small(made):
     folder, _ = made
     files = [path for path in folder.rglob("*.safetensors") if "checkpoints" not in path.parts]
@@ -49,6 +51,7 @@ def test_the_weights_are_float16_and_small(made):
     assert {t.dtype for path in files for t in load_file(path).values()} == {torch.float16}
 
 
+@pytest.mark.slow
 def test_layer_names_are_those_of_sd15(made):
     folder, _ = made
     names = load_file(folder / "unet" / "diffusion_pytorch_model.safetensors")
@@ -56,6 +59,7 @@ def test_layer_names_are_those_of_sd15(made):
     assert names["mid_block.attentions.0.proj_in.weight"].ndim == 4
 
 
+@pytest.mark.slow
 def test_a_run_cut_short_goes_on_to_the_same_weights(made, tmp_path):
     whole, _ = made
     events = pretrain(small(tmp_path))
@@ -70,6 +74,7 @@ def test_a_run_cut_short_goes_on_to_the_same_weights(made, tmp_path):
         assert all(torch.equal(one[key], other[key]) for key in one)
 
 
+@pytest.mark.slow
 def test_other_settings_do_not_go_on_from_it(made):
     folder, _ = made
     with pytest.raises(CheckpointError, match="other settings"):

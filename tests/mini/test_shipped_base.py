@@ -30,6 +30,7 @@ def judged(painter, asked):
     return score(load_judge(), as_tensor([picture.image for picture in painter.paint(recipes, 27)]))
 
 
+@pytest.mark.slow
 def test_digit_ink_and_paper_are_what_the_prompt_says(painter):
     asked = plain_prompts(OLD_DIGITS, COUNT)
     scores = judged(painter, asked)

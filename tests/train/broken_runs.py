@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import shutil
 
 import torch
 from diffusers import UNet2DConditionModel
@@ -69,6 +70,13 @@ def play(config, until=None):
         if isinstance(event, Stepped) and event.step == until:
             run.close()
     return events
+
+
+def forget_after(run, step):
+    """Take away a run's checkpoints of later steps, as if it had been stopped after this one."""
+    for checkpoint in (run / "checkpoints").iterdir():
+        if int(checkpoint.name.rpartition("-")[2]) > step:
+            shutil.rmtree(checkpoint)
 
 
 def results(config):

@@ -24,12 +24,12 @@ EVERYTHING = {
 }
 """Flips, shuffled captions, dropout of every kind, several sizes, accumulation."""
 OPTIONS = {
-    "adamw": {},
-    "prodigy": {"optimizer": {"optimizer": "Prodigy", "learning_rate": 1.0}},
+    "adamw, its average, random crops": {"optimizer": {"ema_decay": 0.9}, "data": {"center_crop": False}},
+    "prodigy, going back": {
+        "optimizer": {"optimizer": "Prodigy", "learning_rate": 1.0},
+        "training": {"on_nan": "rollback"},
+    },
     "schedule-free": {"optimizer": {"optimizer": "AdamWScheduleFree"}},
-    "average": {"optimizer": {"ema_decay": 0.9}},
-    "random crops": {"data": {"center_crop": False}},
-    "going back": {"training": {"on_nan": "rollback"}},
 }
 """What else a run may do. A line here crosses an option with a stop at every step."""
 

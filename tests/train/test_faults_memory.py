@@ -85,8 +85,7 @@ def test_it_is_said_once_and_the_losses_are_those_of_a_large_device(settings, mo
     assert losses[:2] == whole[:2]
 
 
-@pytest.mark.parametrize("stop", [1, 3])
-@pytest.mark.parametrize("adapter", [{}, {"dropout": 0.2, "rank_dropout": 0.2}])
+@pytest.mark.parametrize(("stop", "adapter"), [(3, {}), (1, {"dropout": 0.2, "rank_dropout": 0.2})])
 def test_a_resumed_run_keeps_the_parts(settings, monkeypatch, tmp_path, stop, adapter):
     run_out_of_memory(monkeypatch, 2)
     config = settings(adapter=adapter)

@@ -91,7 +91,7 @@ def test_a_step_left_out_is_as_if_it_had_not_been(settings, monkeypatch, tmp_pat
     assert_all_finite(tmp_path / "runs")
 
 
-@pytest.mark.parametrize("stop", [2, 3, 6])
+@pytest.mark.parametrize("stop", [3, 6])
 def test_leaving_out_and_resuming_give_the_same_run(settings, monkeypatch, tmp_path, stop):
     spoil_steps(monkeypatch, {4, 5})
     config = settings(on_nan("skip"))
@@ -158,7 +158,7 @@ def test_going_back_halves_the_rate_from_there_on(settings, monkeypatch, tmp_pat
     assert_all_finite(tmp_path / "runs")
 
 
-@pytest.mark.parametrize("stops", [[1], [3], [4, 3, 6], [3, 5, 7]])
+@pytest.mark.parametrize("stops", [[4, 3, 6], [1, 5, 7]])
 def test_going_back_and_resuming_give_the_same_run(settings, monkeypatch, tmp_path, stops):
     overflow_above(monkeypatch, 3.5 * GROWTH)
     config = settings(on_nan("rollback"))

@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
+from tests.train.broken_runs import forget_after, results
 from torch import nn
 
 from scumble.config import OptimizerConfig, TrainConfig, from_values, merged, read_toml
@@ -48,24 +49,6 @@ def settings(common):
     return lambda *changes: common(own, *changes)
 
 
-def stop_and_resume(settings, options, stop_at):
-    """The run of these settings, under the name "stopped"; the steps after the stop."""
-    run = train(settings(options, {"output": {"name": "stopped"}}))
-    for event in run:
-        if isinstance(event, Stepped) and event.step == stop_at:
-            run.close()
-    events = train(settings(options, {"output": {"name": "stopped", "resume": True}}))
-    return [event for event in events if isinstance(event, Stepped)]
-
-
-def assert_same_files(runs, one, other):
-    for end in ("", "-best"):
-        first, second = (load_file(runs / name / f"{name}{end}.safetensors") for name in (one, other))
-        assert first.keys() == second.keys()
-        assert all(torch.equal(first[key], second[key]) for key in first)
-    assert (runs / one / "history.json").read_text() == (runs / other / "history.json").read_text()
-
-
 def test_the_table_is_whole():
     assert len(OPTIMIZERS) == 8
     assert len(EVERY) >= len(SCHEDULES)  # below, each is run with one of the others
@@ -83,16 +66,19 @@ def test_a_run_of_every_optimizer_and_schedule_is_the_same_after_a_stop(settings
     options = {
         "optimizer": {"optimizer": name, "max_grad_norm": 0.5, "lr_scheduler": schedule},
         "training": {"mixed_precision": "fp16"},
+        "output": {"name": "r", "checkpointing_steps": 1, "checkpoints_total_limit": 4},
     }
     options["optimizer"] |= {"lr_scheduler_num_cycles": 2} if schedule == "cosine_with_restarts" else {}
     options["optimizer"] |= {"loraplus_lr_ratio": 4.0} if name != "Prodigy" else {}
-    steps = [event for event in train(settings(options, {"output": {"name": "whole"}})) if isinstance(event, Stepped)]
-    after = stop_and_resume(settings, options, stop)
+    config = settings(options)
+    steps, whole = [event for event in train(config) if isinstance(event, Stepped)], results(config)
+    forget_after(tmp_path / "runs" / "r", stop)
+    after = [event for event in train(settings(options, {"output": {"resume": True}})) if isinstance(event, Stepped)]
     assert [(event.loss, event.learning_rate) for event in after] == [
         (event.loss, event.learning_rate) for event in steps[stop:]
     ]
-    assert_same_files(tmp_path / "runs", "whole", "stopped")
-    lora = load_file(tmp_path / "runs" / "whole" / "whole.safetensors")
+    assert results(config) == whole
+    lora = load_file(tmp_path / "runs" / "r" / "r.safetensors")
     assert any(tensor.abs().max() > 0 for key, tensor in lora.items() if key.endswith("lora_up.weight"))
 
 

@@ -72,10 +72,6 @@ def tensor_bytes(path):
     return hashlib.sha256(content[8 + int.from_bytes(content[:8], "little") :]).hexdigest()
 
 
-def test_a_kill_changes_nothing(tiny_base, photos, tmp_path):
-    assert kill_and_resume(tiny_base, photos, tmp_path, kills=1, seed=1) == 1
-
-
 @pytest.mark.slow
 def test_ten_kills_at_random_moments_change_nothing(tiny_base, photos, tmp_path):
     """Each run writes eight checkpoints, so that ten kills need two runs."""

@@ -12,6 +12,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from scumble.cli.app import exit_code
+
 
 def free_port():
     with socket.socket() as free:
@@ -56,25 +58,25 @@ def losses(folder, name):
     return torch.tensor(json.loads((folder / name / "history.json").read_text())["history"])
 
 
-def test_two_processes_train_what_one_does(arguments, tmp_path):
-    """Started by torchrun and by accelerate; the gradient is summed in another order, so to rounding."""
+@pytest.mark.parametrize("launcher", ["torchrun", pytest.param("accelerate", marks=pytest.mark.slow)])
+def test_two_processes_train_what_one_does(arguments, tmp_path, launcher):
+    """The gradient is summed in another order, so to rounding."""
     steps = ["--max-train-steps", "6"]
-    alone = run(None, 1, [*arguments, *steps, "--gradient-accumulation-steps", "2", "--name", "alone"])
-    assert alone.returncode == 0, alone.stderr
+    assert exit_code(["train", *arguments, *steps, "--gradient-accumulation-steps", "2", "--name", "alone"]) == 0
     folder = tmp_path / "runs"
     expected = load_file(folder / "alone" / "alone.safetensors")
-    for launcher in ("torchrun", "accelerate"):
-        two = run(launcher, 2, [*arguments, *steps, "--name", launcher])
-        assert two.returncode == 0, two.stderr
-        assert two.stdout.count("proved:") == 1  # one of them speaks
-        assert "2 x 2 pictures in 2 processes" in two.stdout
-        torch.testing.assert_close(losses(folder, launcher), losses(folder, "alone"), rtol=1e-5, atol=1e-6)
-        found = load_file(folder / launcher / f"{launcher}.safetensors")
-        assert set(found) == set(expected)
-        for key, tensor in found.items():
-            torch.testing.assert_close(tensor, expected[key], rtol=1e-3, atol=1e-6)
+    two = run(launcher, 2, [*arguments, *steps, "--name", launcher])
+    assert two.returncode == 0, two.stderr
+    assert two.stdout.count("proved:") == 1  # one of them speaks
+    assert "2 x 2 pictures in 2 processes" in two.stdout
+    torch.testing.assert_close(losses(folder, launcher), losses(folder, "alone"), rtol=1e-5, atol=1e-6)
+    found = load_file(folder / launcher / f"{launcher}.safetensors")
+    assert set(found) == set(expected)
+    for key, tensor in found.items():
+        torch.testing.assert_close(tensor, expected[key], rtol=1e-3, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_with_another_number_of_processes(arguments, tmp_path):
     folder = tmp_path / "runs" / "two"
     first = run("torchrun", 2, [*arguments, "--max-train-steps", "6", "--name", "two"])
@@ -94,6 +96,7 @@ def test_a_run_goes_on_with_another_number_of_processes(arguments, tmp_path):
     torch.testing.assert_close(losses(tmp_path / "runs", "two"), whole, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_more_processes_than_can_share_a_step_are_refused(arguments):
     found = run("torchrun", 2, [*arguments, "--max-train-steps", "2", "--num-processes", "1"])
     assert found.returncode != 0

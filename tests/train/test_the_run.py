@@ -77,7 +77,7 @@ def test_the_resolved_settings_start_the_same_run_again(settings, tmp_path):
     assert file_hash(tmp_path / "again" / "photos" / "photos.safetensors") == file_hash(run / "photos.safetensors")
 
 
-@pytest.mark.parametrize("stop_at", ["Stepped 1", "Stepped 2", "Validated 2", "Saved 4", "Stepped 5"])
+@pytest.mark.parametrize("stop_at", ["Stepped 1", "Validated 2", "Saved 4"])
 def test_stopping_at_any_event_and_resuming_gives_the_same_run(settings, tmp_path, stop_at):
     options = {
         "data": {"random_flip": True, "caption_dropout_rate": 0.3},

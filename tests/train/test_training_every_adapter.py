@@ -3,6 +3,7 @@
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.train.broken_runs import forget_after
 
 from scumble.errors import ConfigError
 from scumble.train.events import Noted, Planned, Stepped
@@ -31,38 +32,37 @@ ADAPTERS = {
 def settings(common):
     own = {
         "adapter": {"rank": 4, "alpha": 3.0},
-        "training": {"max_train_steps": 4},
-        "validation": {"validation_steps": 2},
-        "output": {"checkpointing_steps": 1},
+        "training": {"max_train_steps": 3},
+        "validation": {"validation_steps": 3},
+        "output": {"checkpointing_steps": 1, "checkpoints_total_limit": 3},
     }
     return lambda *changes: common(own, *changes)
 
 
-def stopped_and_resumed(settings, chosen):
-    """The file of a run that was stopped after two steps and gone on with."""
-    events = train(settings(chosen, {"output": {"name": "stopped"}}))
-    for event in events:
-        if isinstance(event, Stepped) and event.step == 2:
-            break
-    events.close()
-    return list(train(settings(chosen, {"output": {"name": "stopped", "resume": True}})))[-1].files["LoRA"]
+def gone_on_with(settings, chosen, run):
+    """The tensors of a finished run, done again from its first checkpoint on."""
+    forget_after(run, 1)
+    events = list(train(settings(chosen, {"output": {"resume": True}})))
+    assert [event.step for event in events if isinstance(event, Stepped)] == [2, 3]
+    return load_file(events[-1].files["LoRA"])
 
 
 @pytest.mark.parametrize("adapter", ADAPTERS)
 def test_the_file_is_proven_and_a_stopped_run_ends_in_the_same_bytes(settings, tmp_path, adapter):
     chosen = {"adapter": ADAPTERS[adapter]}
-    finished = list(train(settings(chosen, {"output": {"name": "whole"}})))[-1]
+    finished = list(train(settings(chosen)))[-1]
     assert finished.figures["weight_error"] < 2e-6
     assert finished.figures["effect_error"] < 5e-3
-    files = [
-        load_file(path) for path in (tmp_path / "runs/whole/whole.safetensors", stopped_and_resumed(settings, chosen))
-    ]
-    assert files[0].keys() == files[1].keys()
-    assert [key for key in files[0] if not torch.equal(files[0][key], files[1][key])] == []
+    whole = load_file(finished.files["LoRA"])
+    again = gone_on_with(settings, chosen, tmp_path / "runs" / "photos")
+    assert whole.keys() == again.keys()
+    assert [key for key in whole if not torch.equal(whole[key], again[key])] == []
 
 
-@pytest.mark.parametrize("precision", ["fp16", "bf16"])
-@pytest.mark.parametrize("adapter", ["locon", "dora output", "dora input", "dora of loha", "pissa"])
+@pytest.mark.parametrize(
+    ("adapter", "precision"),
+    [("locon", "bf16"), ("dora output", "fp16"), ("dora input", "bf16"), ("dora of loha", "fp16"), ("pissa", "fp16")],
+)
 def test_a_file_of_16_bits_is_proven_too(settings, adapter, precision):
     finished = list(train(settings({"adapter": ADAPTERS[adapter]}, {"output": {"save_precision": precision}})))[-1]
     assert finished.figures["weight_error"] < {"fp16": 2e-3, "bf16": 2e-2}[precision]
@@ -70,7 +70,11 @@ def test_a_file_of_16_bits_is_proven_too(settings, adapter, precision):
 
 @pytest.mark.parametrize("adapter", ["locon", "loha", "lokr", "dora output", "dora input", "pissa", "dropouts"])
 def test_it_learns(settings, adapter):
-    steps = {"training": {"max_train_steps": 60}, "validation": {"validation_steps": 60}}
+    steps = {
+        "training": {"max_train_steps": 30},
+        "validation": {"validation_steps": 30},
+        "output": {"checkpointing_steps": 30},
+    }
     *events, finished = train(settings({"adapter": ADAPTERS[adapter]}, steps))
     first = [event.loss for event in events if isinstance(event, Stepped)][:3]
     assert finished.figures["last_loss"] < 0.97 * sum(first) / 3
@@ -116,18 +120,20 @@ def test_settings_that_do_nothing_or_mean_nothing_are_refused(settings, adapter,
 TEXT = {"train_text_encoder": True, "text_encoder_targets": ("attention", "feed-forward"), "text_encoder_rank": 2}
 
 
-@pytest.mark.parametrize("more", [{}, {"algorithm": "loha", "dora": "output"}], ids=["lora", "dora of loha"])
-@pytest.mark.parametrize("base", ["tiny_base", "sdxl_base"])
+@pytest.mark.parametrize(
+    ("base", "more"),
+    [("tiny_base", {}), ("tiny_base", {"algorithm": "loha", "dora": "output"}), ("sdxl_base", {})],
+    ids=["lora", "dora of loha", "lora of sdxl"],
+)
 def test_the_text_encoders_are_trained_proven_and_resumed(request, settings, tmp_path, base, more):
     chosen = {"adapter": {**TEXT, **more}, "model": {"base": str(request.getfixturevalue(base))}}
-    finished = list(train(settings(chosen, {"output": {"name": "whole"}})))[-1]
+    finished = list(train(settings(chosen)))[-1]
     assert finished.figures["weight_error"] < 2e-6
     assert finished.figures["effect_error"] < 5e-3
-    files = [
-        load_file(path) for path in (tmp_path / "runs/whole/whole.safetensors", stopped_and_resumed(settings, chosen))
-    ]
-    assert [key for key in files[0] if not torch.equal(files[0][key], files[1][key])] == []
-    text = {key: tensor for key, tensor in files[0].items() if key.startswith("lora_te")}
+    whole = load_file(finished.files["LoRA"])
+    again = gone_on_with(settings, chosen, tmp_path / "runs" / "photos")
+    assert [key for key in whole if not torch.equal(whole[key], again[key])] == []
+    text = {key: tensor for key, tensor in whole.items() if key.startswith("lora_te")}
     prefixes = {key.split("_text_model")[0] for key in text}
     assert prefixes == ({"lora_te"} if base == "tiny_base" else {"lora_te1", "lora_te2"})
     if not more:
