@@ -30,8 +30,9 @@ demo: setup
 test: setup
 	$(RUN) -m pytest -n $(WORKERS) -m "not slow and not gpu"
 
+# tests of one file stay together: one demonstration serves all that look at it
 test-slow: setup
-	$(RUN) -m pytest -n $(WORKERS) -m "slow and not gpu"
+	$(RUN) -m pytest -n $(WORKERS) --dist loadscope -m "slow and not gpu"
 
 lint: setup
 	$(RUN) -m ruff check .
@@ -44,6 +45,7 @@ docs: setup
 	$(RUN) docs/make_reference.py
 	$(RUN) docs/make_memory_table.py
 	$(RUN) docs/make_samplers_table.py
+	$(RUN) docs/make_what_learns_page.py
 
 # .venv and runs stay: the one takes minutes, the other is yours
 clean:
