@@ -1,5 +1,7 @@
 """An upscaling model between the two passes of a drawing: by the command, in the recipe, and drawn again."""
 
+import importlib
+
 import numpy as np
 import pytest
 import torch
@@ -16,6 +18,7 @@ from scumble.generate.events import Noted, Painted
 from scumble.generate.infotext import read_all
 from scumble.generate.redraw import redraw
 from scumble.generate.run import generate
+from scumble.upscale.model import Upscaler
 from scumble.upscale.tiles import Tiling
 
 SAME = "the pixels are the same"
@@ -59,6 +62,25 @@ def test_the_recipe_knows_the_model_and_draws_the_same_again(draw, again, write_
     assert again(second, hires_upscaler=tmp_path / "renamed.safetensors") == [SAME]
     [new] = (tmp_path / "again").iterdir()
     assert read_all(new) == [(recipe, made)]
+
+
+def test_tiles_that_memory_made_smaller_are_told(tiny_base, write_model, tmp_path, monkeypatch):
+    """The model stands for a device on which nothing above 20 px fits."""
+    call = Upscaler.__call__
+
+    def with_little_memory(self, pixels):
+        if max(pixels.shape[2:]) > 20:
+            raise torch.OutOfMemoryError("injected")
+        return call(self, pixels)
+
+    monkeypatch.setattr(Upscaler, "__call__", with_little_memory)
+    monkeypatch.setattr(importlib.import_module("scumble.generate.enlarger"), "choose_tiling", lambda *_: Tiling(64, 4))
+    settings = {"prompt": "a three", "base": str(tiny_base), "steps": 1, "device": "cpu", "out": tmp_path / "out"}
+    hires = {"hires_scale": 1.5, "hires_steps": 1, "hires_upscaler": str(write_model(compact, "2x-sharp"))}
+    events = list(generate(from_values(GenerateConfig, {**settings, **hires})))
+    assert [event.text for event in events if isinstance(event, Noted) and "memory" in event.text] == [
+        "the memory was not enough for tiles of 64 px: 2x-sharp enlarged in tiles of 16 px, as the recipe says"
+    ]
 
 
 def test_what_is_missing_is_told_and_another_model_is_refused(draw, again, write_model):

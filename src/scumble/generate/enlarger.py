@@ -28,10 +28,12 @@ class Enlarger:
     Attributes:
         upscaler: the model.
         tiling: None until something is enlarged: they are then chosen by the memory that is left beside the base.
+        chosen_px: side of the tiles that it began with; the memory may have been enough for smaller ones only.
     """
 
     upscaler: Upscaler
     tiling: Tiling | None = None
+    chosen_px: int = 0
 
     @classmethod
     def open(cls, path: Path, device: str | None, precision: str | None) -> Self:
@@ -57,6 +59,16 @@ class Enlarger:
         """Side of its tiles; 0 = it has enlarged nothing yet."""
         return 0 if self.tiling is None else self.tiling.tile_px
 
+    @property
+    def shortage(self) -> str | None:
+        """That the tiles became smaller, in words; None where they did not."""
+        if self.tile_px >= self.chosen_px:
+            return None
+        return (
+            f"the memory was not enough for tiles of {self.chosen_px} px: {self.upscaler.name} enlarged in tiles of "
+            f"{self.tile_px} px, as the recipe says"
+        )
+
     def with_tiles(self, tile_px: int) -> Self:
         """The same with tiles of a known side; 0 = by the memory."""
         return replace(self, tiling=Tiling(tile_px, OVERLAP_PX) if tile_px else None)
@@ -73,6 +85,7 @@ class Enlarger:
             OutOfMemoryError: the memory is not enough for the smallest tiles.
         """
         tiling = self.tiling or choose_tiling(self.upscaler, OVERLAP_PX)
+        self.chosen_px = self.chosen_px or tiling.tile_px
         for _ in range(num_passes(image.size, size_px, self.upscaler.scale)):
             image, tiling = _result(enlarge(self.upscaler, image, tiling))
         self.tiling = tiling

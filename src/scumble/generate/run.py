@@ -112,6 +112,8 @@ def _draw(config: GenerateConfig, all_asked: Sequence[Asked]) -> Iterator[Noted 
     folded = folds(config.fold, recipes)
     yield from painter.painted(recipes[:shown], config.batch_size, config.num_moments, folded)
     yield from painter.painted(recipes[shown:], config.batch_size, folded=folded)
+    if enlarger is not None and enlarger.shortage:
+        yield Noted(enlarger.shortage, warning=True)
 
 
 def _enlarger(config: GenerateConfig) -> Enlarger | None:
