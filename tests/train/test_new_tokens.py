@@ -43,6 +43,9 @@ def test_words_and_adapter_are_trained_together(settings, tmp_path):
     tensors = load_file(tmp_path / "runs" / "photos" / "photos.safetensors")
     assert tensors["bundle_emb.sks.string_to_param.*"].shape == (2, 32)
     assert "proved: diffusers' own reader" in said(events)
+    card = next(event for event in events if isinstance(event, Planned)).card
+    assert "photos-words/, photos-best-words/, checkpoints/" in card["files"]
+    assert [path.name for path in events[-1].files["words"].iterdir()] == ["sks.safetensors"]
 
 
 def test_words_alone_are_trained_without_an_adapter(settings, tmp_path):

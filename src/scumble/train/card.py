@@ -179,7 +179,8 @@ def _files(plan: Plan) -> list[str]:
     ends = ["", "-best", *([f"-{OTHER[export]}"] if (export := plan.config.optimizer.ema_export) else [])]
     loras = [f"{plan.name}{each}{plan.lora_suffix}{end}" for each in ends]
     output, val = plan.config.output, plan.config.validation
-    folders = ["checkpoints"]
+    folders = [f"{plan.name}{each}-words" for each in ends] if plan.new_words else []
+    folders += ["checkpoints"]
     folders += ["samples"] if val.sample_steps is not None else []
     folders += [name for name in ("tensorboard", "wandb") if name in output.report_to]
     folders += ["class_pictures"] if plan.classes is None and plan.config.prior.class_prompt is not None else []

@@ -13,6 +13,7 @@ from scumble.edit.programs.readings import in_words, readings_of
 from scumble.errors import DivergedError, ProcessLostError
 from scumble.families.layers import table_of
 from scumble.files.atomic import write_atomically
+from scumble.files.places import words_beside
 from scumble.files.read import write_lora, write_words
 from scumble.generate.events import Noted
 from scumble.train.card import planned
@@ -291,4 +292,5 @@ def _finish(plan: Plan, run: RunFolder, session: Session, material: Material, ke
         "effect_error": proof.effect_error,
     }
     files = {what: result.path for what, result in made.items()}
+    files |= {"words": words_beside(run.lora)} if last.lora.embeddings else {}
     yield Finished(session.step, {**files, "curves": run.curves, "settings": run.config}, figures)
