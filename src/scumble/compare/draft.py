@@ -10,6 +10,7 @@ from scumble.generate.prompt import FoundLora
 from scumble.generate.recipe import LoraUse, Recipe
 from scumble.generate.samplers import find_sampler
 from scumble.generate.samplers.names import AUTOMATIC, join_sampler
+from scumble.generate.told import recipe_as_told
 
 
 @dataclass(frozen=True)
@@ -53,19 +54,9 @@ def recipe_of(draft: Draft, base: BaseModel, hashes: Mapping[str, str]) -> Recip
         hashes: LoRA's name -> hash of its file.
     """
     width, height = draft.size or (base.resolution, base.resolution)
-    return Recipe(
-        prompt=draft.prompt.strip(),
-        width=width,
-        height=height,
-        negative_prompt=draft.negative_prompt,
-        steps=draft.steps,
-        guidance_scale=draft.guidance_scale or base.advice.guidance_scale,
-        sampler=_sampler(draft),
-        seed=draft.seed,
-        clip_skip=draft.clip_skip or base.advice.clip_skip,
-        loras=tuple(LoraUse(lora.name, lora.weight, hashes.get(lora.name, ""), lora.blocks) for lora in draft.loras),
-        base=base.name,
-    )
+    uses = tuple(LoraUse(lora.name, lora.weight, hashes.get(lora.name, ""), lora.blocks) for lora in draft.loras)
+    recipe = recipe_as_told(draft, base, _sampler(draft), draft.prompt.strip())
+    return replace(recipe, width=width, height=height, seed=draft.seed, loras=uses)
 
 
 def _sampler(draft: Draft) -> str:

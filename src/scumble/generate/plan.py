@@ -22,6 +22,7 @@ from scumble.generate.prepare import check_settings
 from scumble.generate.prompt import LoraTag, parse_tags
 from scumble.generate.recipe import HiresPass, LoraUse, Recipe, SourcePicture, plain_number
 from scumble.generate.samplers import find_sampler
+from scumble.generate.told import recipe_as_told
 
 FAR_SIZE = 2.0
 """A side so many times as long as the base's, or as short, is worth a word."""
@@ -98,17 +99,11 @@ def recipes_of(
     """
     settings = one.settings
     width, height = size_of(base, settings.width, settings.height, image)
-    first = Recipe(
-        prompt=one.prompt,
+    first = replace(
+        recipe_as_told(settings, base, one.sampler, one.prompt),
         width=width,
         height=height,
-        negative_prompt=settings.negative_prompt,
-        steps=settings.steps,
-        guidance_scale=settings.guidance_scale or base.advice.guidance_scale,
-        sampler=one.sampler,
-        clip_skip=settings.clip_skip or base.advice.clip_skip,
         loras=uses_of(one.tags, settings.lora, opened) if opened else (),
-        base=base.name,
         source=_source(settings, image),
         hires=_hires(settings),
     )

@@ -22,6 +22,7 @@ from scumble.generate.prepare import check_settings, load_painter, note_prompts,
 from scumble.generate.prompt import LoraTag, find_loras, parse_tags
 from scumble.generate.recipe import Recipe, SourcePicture
 from scumble.generate.samplers.names import split_sampler
+from scumble.generate.told import recipe_as_told
 from scumble.upscale import events
 from scumble.upscale.each import Made, make_each
 from scumble.upscale.passes import Larger, interpolate
@@ -185,18 +186,7 @@ def _recipe(config: UpscaleConfig, base: BaseModel, prompt: str, own: Recipe | N
             own = replace(own, sampler=split_sampler(own.sampler)[0])
         recipe = replace(own, base=base.name, source=None, hires=None, **given)
     else:
-        recipe = Recipe(
-            prompt=prompt,
-            width=0,
-            height=0,
-            negative_prompt=config.negative_prompt,
-            steps=config.steps,
-            guidance_scale=config.guidance_scale or base.advice.guidance_scale,
-            sampler=config.sampler,
-            seed=config.seed,
-            clip_skip=config.clip_skip or base.advice.clip_skip,
-            base=base.name,
-        )
+        recipe = replace(recipe_as_told(config, base, config.sampler, prompt), seed=config.seed)
     sampler = check_settings(
         recipe.negative_prompt, recipe.guidance_scale, recipe.sampler, recipe.steps, config.schedule
     )

@@ -15,7 +15,7 @@ from scumble.families.base import BaseModel, check_clip_skip
 from scumble.generate.events import Noted
 from scumble.generate.prepare import OUT_OF_MEMORY_ADVICE, check_settings, load_painter, note_prompts, open_base_for
 from scumble.generate.prompt import parse_tags, split_prompts
-from scumble.generate.recipe import Recipe
+from scumble.generate.told import recipe_as_told
 from scumble.metrics import learnt_from
 from scumble.metrics.album import Album
 from scumble.metrics.base import Event, Subject, Training
@@ -64,7 +64,7 @@ def _measure(config: MeasureConfig) -> Iterator[Event]:
     subject = Subject(
         album=Album(painter, config.batch_size),
         loras=tuple(lora.use for lora in loras),
-        recipe=_recipe(config, base, sampler),
+        recipe=recipe_as_told(config, base, sampler),
         prompts=config.prompt or known.prompts,
         other_prompts=config.other_prompt or other_prompts(base, known.prompts),
         seeds=tuple(range(config.seed, config.seed + config.n)),
@@ -136,20 +136,6 @@ def eyes_for(base: BaseModel, clip: str | None, device: torch.device) -> Eyes | 
     if clip is not None:
         return open_clip(clip, device)
     return JudgeEyes() if is_in_the_box(base) else None
-
-
-def _recipe(config: MeasureConfig, base: BaseModel, sampler: str) -> Recipe:
-    return Recipe(
-        prompt="",
-        width=base.resolution,
-        height=base.resolution,
-        negative_prompt=config.negative_prompt,
-        steps=config.steps,
-        guidance_scale=config.guidance_scale or base.advice.guidance_scale,
-        sampler=sampler,
-        clip_skip=config.clip_skip or base.advice.clip_skip,
-        base=base.name,
-    )
 
 
 def _refuse_tags(prompts: Sequence[str]) -> None:
