@@ -39,6 +39,9 @@ from scumble.train.loop import train
 STEPS, PICTURES, FIRST_SEED = 120, 45, 5000
 Values = Mapping[str, Mapping[str, Any]]
 
+# the demonstration's decay of 2 is AdamW's; where it goes through the gradient it is stronger than any gradient
+PRODIGY = {"optimizer": "Prodigy", "learning_rate": 1.0, "weight_decay": 0.01}
+SGD = {"optimizer": "SGD", "learning_rate": 10.0, "weight_decay": 0.0}
 ROWS: Mapping[str, Mapping[str, Values]] = {
     "optimizer": {
         "AdamW": {},
@@ -46,10 +49,10 @@ ROWS: Mapping[str, Mapping[str, Values]] = {
         "AdamW8bit": {"optimizer": {"optimizer": "AdamW8bit"}},
         "Adafactor": {"optimizer": {"optimizer": "Adafactor"}},
         "Lion": {"optimizer": {"optimizer": "Lion", "learning_rate": 1e-3}},
-        "Prodigy": {"optimizer": {"optimizer": "Prodigy", "learning_rate": 1.0}},
+        "Prodigy": {"optimizer": {**PRODIGY, "optimizer_args": ["d0=1e-3"]}},
         "AdamWScheduleFree": {"optimizer": {"optimizer": "AdamWScheduleFree", "lr_scheduler": "constant"}},
-        "SGD": {"optimizer": {"optimizer": "SGD", "learning_rate": 1.0}},
-        "torch.optim.NAdam": {"optimizer": {"optimizer": "torch.optim.NAdam"}},
+        "SGD": {"optimizer": {**SGD, "lr_scheduler": "constant"}},
+        "torch.optim.NAdam": {"optimizer": {"optimizer": "torch.optim.NAdam", "weight_decay": 0.0}},
     },
     "schedule": {
         name: {"optimizer": {"lr_scheduler": name} | ({"lr_warmup_steps": 20} if "warmup" in name else {})}
