@@ -6,15 +6,14 @@
 
     python bench/faults.py --work FOLDER [--kills 100] [--every 1]
 
-Needs POSIX (fork). Results go to bench/results/.
+What is done is kept in the folder, so that the same command goes on where it was stopped. Needs POSIX (fork). Results go to
+bench/results/.
 """
 
 import argparse
-import datetime
 import hashlib
 import json
 import os
-import platform
 import random
 import shutil
 import signal
@@ -24,9 +23,12 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from harness.peers import versions
+from harness.result import Goal, Result
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
@@ -129,7 +131,25 @@ def hashes(out: Path) -> dict[str, str]:
     return {name: hashlib.sha256((out / "r" / name).read_bytes()).hexdigest() for name in RESULTS}
 
 
-def kill_at_write_points(base: Path, photos: Path, work: Path, every: int) -> dict[str, object]:
+class Done:
+    """What was found so far, in a file.
+
+    Args:
+        path: the file.
+        at_first: what was found before anything was done.
+    """
+
+    def __init__(self, path: Path, at_first: dict[str, Any]) -> None:
+        self.path = path
+        self.found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else at_first
+
+    def write(self, **found: Any) -> None:
+        """Keep what was found."""
+        self.found |= found
+        self.path.write_text(json.dumps(self.found), encoding="utf-8")
+
+
+def kill_at_write_points(base: Path, photos: Path, work: Path, every: int) -> dict[str, int]:
     """A process for each write point, and one that goes on after it.
 
     Raises:
@@ -139,10 +159,14 @@ def kill_at_write_points(base: Path, photos: Path, work: Path, every: int) -> di
 
     work.mkdir(exist_ok=True)
     log, whole = work / "log", work / "whole"
+    for left in (whole, *work.glob("point-*")):
+        shutil.rmtree(left, ignore_errors=True)
     assert run_in_child(settings(base, photos, whole), None, log) == 0
     points, expected = int(log.read_text()), hashes(whole)
-    tried = range(1, points + 1, every)
+    tried, done = range(1, points + 1, every), Done(work / "points.json", {"points": []})
     for point in tried:
+        if point in done.found["points"]:
+            continue
         out = work / f"point-{point}"
         assert run_in_child(settings(base, photos, out), point, log) == KILLED, point
         saved = [int(line) for line in log.read_text().split()]
@@ -151,10 +175,11 @@ def kill_at_write_points(base: Path, photos: Path, work: Path, every: int) -> di
         assert run_in_child(settings(base, photos, out), None, log) == 0, point
         assert hashes(out) == expected, f"killed at write point {point}: another result"
         shutil.rmtree(out)
+        done.write(points=[*done.found["points"], point])
     return {"write_points": points, "kills": len(tried), "checkpoints_lost": 0, "results_that_differ": 0}
 
 
-def kill_at_random(base: Path, photos: Path, work: Path, kills: int, seed: int) -> dict[str, object]:
+def kill_at_random(base: Path, photos: Path, work: Path, kills: int, seed: int) -> dict[str, Any]:
     """SIGKILL at random moments of processes, over as many runs as it takes.
 
     Raises:
@@ -163,13 +188,16 @@ def kill_at_random(base: Path, photos: Path, work: Path, kills: int, seed: int) 
     from scumble.train.checkpoint import read_newest_checkpoint
 
     work.mkdir(exist_ok=True)
-    chance, log, whole = random.Random(seed), work / "log", work / "uninterrupted"
+    log, whole = work / "log", work / "uninterrupted"
+    for left in (whole, *work.glob("random-*")):
+        shutil.rmtree(left, ignore_errors=True)
     started = time.monotonic()
     assert run_in_child(settings(base, photos, whole, STEPS), None, log) == 0
     lasted, expected = time.monotonic() - started, hashes(whole)
-    killed = runs = in_steps = 0
+    done = Done(work / "random.json", {"killed": 0, "runs": 0, "in_steps": 0})
+    killed, runs, in_steps = (done.found[name] for name in ("killed", "runs", "in_steps"))
     while killed < kills:
-        out, step, code = work / f"random-{runs}", 0, -9
+        chance, out, step, code = random.Random(f"{seed} {runs}"), work / f"random-{runs}", 0, -9
         while code == -9:
             after = chance.uniform(0, lasted) if killed < kills else None
             code = run_in_child(settings(base, photos, out, STEPS), None, log, after)
@@ -184,6 +212,7 @@ def kill_at_random(base: Path, photos: Path, work: Path, kills: int, seed: int) 
         assert hashes(out) == expected, f"run {runs}: another result"
         shutil.rmtree(out)
         runs += 1
+        done.write(killed=killed, runs=runs, in_steps=in_steps)
         print(f"{killed} kills, {runs} runs")
     return {
         "kills": killed, "runs": runs, "kills_after_a_new_checkpoint": in_steps, "seconds_of_a_whole_run": round(lasted, 1),
@@ -204,31 +233,33 @@ def write_photos(folder: Path) -> Path:
 def main() -> None:
     """Run both, and write the result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--work", type=Path, required=True, help="folder for the runs; emptied first")
+    parser.add_argument("--work", type=Path, required=True, help="folder for the runs, and for what is done")
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--every", type=int, default=1, help="kill at every n-th write point only")
     given = parser.parse_args()
     sys.path.insert(0, str(ROOT / "tests"))
     from bases import write_base  # the tests' tiny base: real classes, random weights
 
-    shutil.rmtree(given.work, ignore_errors=True)
-    photos = write_photos(given.work / "photos")
-    base = write_base(
-        given.work / "tiny", channels=(32, 32), layers_per_block=1, cross_attention_dim=32, sample_size=4, seed=0
-    )
+    photos, base = given.work / "photos", given.work / "tiny"
+    if not (base / "model_index.json").exists():
+        write_photos(photos)
+        write_base(base, channels=(32, 32), layers_per_block=1, cross_attention_dim=32, sample_size=4, seed=0)
     torch.set_num_threads(1)
     started = time.monotonic()
     found = {
-        "date": datetime.date.today().isoformat(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}",
         "at_write_points": kill_at_write_points(base, photos, given.work, given.every),
         "at_random_moments": kill_at_random(base, photos, given.work, given.kills, seed=0),
-        "minutes": 0.0,
     }
-    found["minutes"] = round((time.monotonic() - started) / 60, 1)
-    path = ROOT / "bench" / "results" / f"{found['date']}-faults.json"
-    path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    print(path.read_text(encoding="utf-8"))
+    lost = sum(each["checkpoints_lost"] + each["results_that_differ"] for each in found.values())
+    minutes = (time.monotonic() - started) / 60
+    Result(
+        "faults",
+        "Does a run that is killed end with the same bytes?",
+        [{"killed": name.replace("_", " "), **each} for name, each in found.items()],
+        goals=[Goal("checkpoints lost and results that differ", 0, lost)],
+        versions=versions("torch", "diffusers"),
+        notes=[f"the last go took {minutes:.0f} minutes; what earlier ones had done was kept"],
+    ).write()
 
 
 if __name__ == "__main__":
