@@ -34,6 +34,11 @@ class Dropout:
     rank: float = 0.0
     module: float = 0.0
 
+    @property
+    def acts(self) -> bool:
+        """Whether anything is left out."""
+        return self.input > 0 or self.rank > 0 or self.module > 0
+
 
 class Adapter(nn.Module):
     """The change of one layer's weight. Its parameters are float32 and are the only ones that train.
@@ -70,6 +75,13 @@ class Adapter(nn.Module):
     def leave_out(self, dropout: Dropout) -> None:
         """Set the dropout."""
         self.dropout = dropout
+
+    def output(self, layer: nn.Module, x: Tensor, strength: float) -> Tensor:
+        """The frozen layer's output [..., out] for x [..., in] with strength x change; algorithms that can make both at
+        once do.
+        """
+        output: Tensor = layer(x)
+        return self.added_to(output, x, strength)
 
     def added_to(self, output: Tensor, x: Tensor, strength: float) -> Tensor:
         """The layer's output [..., out] with strength x change applied to its input x [..., in], in the output's dtype."""

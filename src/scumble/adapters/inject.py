@@ -43,8 +43,12 @@ class AdaptedLayer(nn.Module):
         active = [(adapter, strength) for adapter, strength in active if not adapter.is_left_out()]
         if any(isinstance(adapter, DoraAdapter) for adapter, _ in active):
             return run_with_lengths(self.layer, active, x)
-        output: Tensor = self.layer(x)
-        for adapter, strength in active:
+        if not active:
+            plain: Tensor = self.layer(x)
+            return plain
+        (first, first_strength), *others = active
+        output = first.output(self.layer, x, first_strength)
+        for adapter, strength in others:
             output = adapter.added_to(output, x, strength)
         return output
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from scumble.adapters.base import Adapter, Axis, line_sums
+from scumble.adapters.fused import can_be_fused, linear_with_lora
 from scumble.adapters.geometry import Geometry
 from scumble.adapters.recipe import AdapterRecipe
 from scumble.adapters.start import random_down
@@ -43,6 +44,14 @@ class LoraAdapter(Adapter):
     def factors(self) -> tuple[Tensor, Tensor]:
         """A and B."""
         return self.down, self.up
+
+    def output(self, layer: nn.Module, x: Tensor, strength: float) -> Tensor:
+        """Where a linear layer trains and nothing is left out, it and its LoRA are one operation."""
+        is_whole = self.mid is None and not (self.training and self.dropout.acts)
+        if torch.is_grad_enabled() and is_whole and can_be_fused(layer) and layer.weight.dtype == x.dtype:
+            assert isinstance(layer, nn.Linear)
+            return linear_with_lora(x, layer, *self.factors(), strength * self.scale)
+        return super().output(layer, x, strength)
 
     def added_to(self, output: Tensor, x: Tensor, strength: float) -> Tensor:
         """Of a linear layer one addmm adds the scaled change to the output: no kernel is spent on scaling."""

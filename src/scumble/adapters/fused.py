@@ -1,0 +1,57 @@
+"""A frozen linear layer and its LoRA as one operation: half of the kernels that the formula starts.
+
+Y = X W^T + b + s (X A^T) B^T. With G the gradient of Y and T = s G B, that of X is G W + T A, of A it is T^T X, of B it
+is s G^T (X A^T). Sums are made by the matrix product that yields their last term, and so is every scaling.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+
+def can_be_fused(layer: nn.Module) -> bool:
+    """Whether a frozen layer is one whose product may be made here, in the place of its own forward pass."""
+    return type(layer) is nn.Linear and not layer.weight.requires_grad and not layer._forward_hooks
+
+
+def linear_with_lora(x: Tensor, layer: nn.Linear, down: Tensor, up: Tensor, scale: float) -> Tensor:
+    """The layer's output with its LoRA, [..., out], in the dtype of x.
+
+    Args:
+        x: [..., in].
+        layer: frozen, of x's dtype.
+        down: A, [r, in], cast to x's dtype.
+        up: B, [out, r], cast likewise.
+        scale: s.
+    """
+    output: Tensor = _LinearWithLora.apply(x, layer.weight, layer.bias, down, up, scale)
+    return output
+
+
+class _LinearWithLora(torch.autograd.Function):
+    """See the formulas above; the input, A, B and the thin product are kept. Autograd casts gradients to A's and B's dtype."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, down: Tensor, up: Tensor, scale: float
+    ) -> Tensor:
+        down, up, rows = down.to(x.dtype), up.to(x.dtype), x.reshape(-1, x.shape[-1])
+        thin = rows @ down.t()
+        output = functional.linear(rows, weight, bias).addmm_(thin, up.t(), alpha=scale)
+        ctx.save_for_backward(rows, weight, down, up, thin)
+        ctx.scale, ctx.shape = scale, x.shape
+        return output.view(*x.shape[:-1], -1)
+
+    @staticmethod
+    @once_differentiable  # the thin product is a constant to a second derivative, which would be wrong
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, None, None, Tensor, Tensor, None]:
+        rows, weight, down, up, thin = ctx.saved_tensors
+        gradient = gradients[0].reshape(-1, weight.shape[0])
+        # with beta 0 addmm never reads its first argument: what is left is a product that is scaled as it is made
+        of_thin = torch.addmm(up[0], gradient, up, beta=0, alpha=ctx.scale)
+        of_up = torch.addmm(up, gradient.t(), thin, beta=0, alpha=ctx.scale)
+        of_x = (gradient @ weight).addmm_(of_thin, down).view(ctx.shape) if ctx.needs_input_grad[0] else None
+        return of_x, None, None, of_thin.t() @ rows, of_up, None
