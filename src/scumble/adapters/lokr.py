@@ -9,10 +9,10 @@ multiplied with its own axis of the input. Files of others may split W2 of a con
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from scumble.adapters.base import Adapter, Axis
@@ -46,19 +46,15 @@ class LokrAdapter(Adapter):
     def change(self, x: Tensor) -> Tensor:
         """s (W1 (x) W2) x, factor by factor."""
         small, large = self.scale * self._small(x.dtype), self._large(x.dtype)
-        run = self._conv if self.geometry.is_conv else self._linear
         x = self._with_dropout(x)
+        if not self.geometry.is_conv:
+            rows: Tensor = _Kronecker.apply(x, small, large)
+            return self._rows_kept(rows)
         if not torch.is_grad_enabled():
-            return self._rows_kept(run(x, small, large))
+            return self._rows_kept(self._conv(x, small, large))
         # what lies between the two factors is as large as the output: made again in the backward pass
-        change: Tensor = checkpoint(run, x, small, large, use_reentrant=False, preserve_rng_state=False)
+        change: Tensor = checkpoint(self._conv, x, small, large, use_reentrant=False, preserve_rng_state=False)
         return self._rows_kept(change)
-
-    def _linear(self, x: Tensor, small: Tensor, large: Tensor) -> Tensor:
-        """[..., c d] -> [..., a b]: the large factor along d, the small one along c."""
-        (a, c), (b, d) = small.shape, large.shape
-        inner = functional.linear(x.reshape(*x.shape[:-1], c, d), large)  # [..., c, b]
-        return torch.matmul(small, inner).reshape(*x.shape[:-1], a * b)
 
     def _conv(self, x: Tensor, small: Tensor, large: Tensor) -> Tensor:
         """[B, c d, H, W] -> [B, a b, H', W']: each of the c groups of channels goes through the large factor."""
@@ -103,6 +99,31 @@ class LokrAdapter(Adapter):
             cross = (torch.einsum("abcdk,bdk->acd", blocks, large) * small[..., None]).sum(0)
             own = small.square().sum(0)[:, None] * large.square().sum((0, 2))
         return (2 * self.scale * cross + self.scale**2 * own).flatten()
+
+
+class _Kronecker(torch.autograd.Function):
+    """(W1 (x) W2) x: [..., c d] -> [..., a b], the large factor along d, the small one along c.
+
+    What lies between the two, [.., c, b], is as large as the output: it is made again in the backward pass.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, small: Tensor, large: Tensor) -> Tensor:
+        ctx.save_for_backward(x, small, large)
+        (a, c), (b, d) = small.shape, large.shape
+        return torch.matmul(small, x.reshape(-1, c, d) @ large.t()).reshape(*x.shape[:-1], a * b)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
+        x, small, large = ctx.saved_tensors
+        (a, c), (b, d) = small.shape, large.shape
+        parts = x.reshape(-1, c, d)
+        gradient = gradients[0].reshape(-1, a, b)
+        of_inner = torch.matmul(small.t(), gradient)  # [.., c, b]
+        of_small = torch.matmul(gradient, (parts @ large.t()).transpose(1, 2)).sum(0)
+        of_large = of_inner.reshape(-1, b).t() @ parts.reshape(-1, d)
+        of_x = (of_inner @ large).reshape(x.shape) if ctx.needs_input_grad[0] else None
+        return of_x, of_small, of_large
 
 
 def split(size: int, factor: int) -> tuple[int, int]:

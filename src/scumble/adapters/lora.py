@@ -17,6 +17,7 @@ from scumble.adapters.fused import can_be_fused, linear_with_lora
 from scumble.adapters.geometry import Geometry
 from scumble.adapters.recipe import AdapterRecipe
 from scumble.adapters.start import random_down
+from scumble.adapters.stored import StoredLayer
 from scumble.adapters.weight import weight_of
 from scumble.errors import LoraFileError
 
@@ -48,8 +49,8 @@ class LoraAdapter(Adapter):
     def output(self, layer: nn.Module, x: Tensor, strength: float) -> Tensor:
         """Where a linear layer trains and nothing is left out, it and its LoRA are one operation."""
         is_whole = self.mid is None and not (self.training and self.dropout.acts)
-        if torch.is_grad_enabled() and is_whole and can_be_fused(layer) and layer.weight.dtype == x.dtype:
-            assert isinstance(layer, nn.Linear)
+        if torch.is_grad_enabled() and is_whole and can_be_fused(layer):
+            assert isinstance(layer, nn.Linear | StoredLayer)
             return linear_with_lora(x, layer, *self.factors(), strength * self.scale)
         return super().output(layer, x, strength)
 
