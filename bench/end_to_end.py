@@ -7,7 +7,8 @@ The same pictures, base folder, steps, rank, targets (q, k, v, out), learning ra
 is mirrored, every run has empty caches. The peer is examples/text_to_image/train_text_to_image_lora.py of the
 checkout, as it is; it needs datasets, torchvision and PEFT. In all but `defaults` what only one of them does is left
 out where it can be: checkpoints on the way, sample pictures, validation between the first and the last step. What
-scumble always does (a validation before and after, the proof of the file, the report) counts. sd-scripts'
+scumble always does (a validation before and after, the proof of the file, the report) counts. With --kept FILE each
+run is written there as it ends, and those that are there are not made again. sd-scripts'
 train_network.py is no side of this: it asks for diffusers 0.32, transformers 4.54 and OpenCV, an installation apart.
 
 With two numbers of steps the seconds of a step and those around the steps are told apart, and those of a run of 200
@@ -15,6 +16,7 @@ are worked out from them, and said to be.
 """
 
 import argparse
+import json
 import os
 import shutil
 import sys
@@ -26,6 +28,7 @@ from pathlib import Path
 from time import time
 
 from harness.bases import write_sd15
+from harness.beside import Values, rows_beside, worked_out
 from harness.peers import commit_of, missing_checkout, versions
 from harness.pictures import write_pictures, write_table
 from harness.plot import bars
@@ -174,16 +177,40 @@ Runs = Mapping[tuple[str, int], Sequence[Run]]
 """(side, steps) -> its runs, round by round."""
 
 
-def run_all(cases: Sequence[Case], rounds: int) -> Runs:
-    """Every case on both sides, taking turns."""
+def run_all(cases: Sequence[Case], rounds: int, kept: Path | None) -> Runs:
+    """Every case on both sides, taking turns.
+
+    Args:
+        cases: that differ in steps.
+        rounds: of all of them.
+        kept: file of runs that were made before, of the same setting; gets those that are made now.
+    """
     runs: dict[tuple[str, int], list[Run]] = {(side, case.steps): [] for case in cases for side in (OURS, THEIRS)}
+    before = _read(kept) if kept is not None and kept.exists() else {}
 
     def take(case: Case, side: str) -> float:
+        earlier = before.get((side, case.steps))
+        if earlier:
+            runs[side, case.steps].append(earlier.pop(0))
+            return runs[side, case.steps][-1].spent.seconds
         done = run(case, side)
         runs[side, case.steps].append(done)
+        if kept is not None:
+            row = {"side": side, "steps": case.steps, "to_file": done.seconds_to_file, **done.spent.figures()}
+            with kept.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
         return done.spent.seconds
 
     in_turns({f"{side} {case.steps}": partial(take, case, side) for case in cases for side in (OURS, THEIRS)}, rounds)
+    return runs
+
+
+def _read(kept: Path) -> dict[tuple[str, int], list[Run]]:
+    runs: dict[tuple[str, int], list[Run]] = {}
+    for line in kept.read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        spent = Spent(row["seconds"], row["processor_seconds"], row["peak_gb"])
+        runs.setdefault((row["side"], row["steps"]), []).append(Run(spent, row["to_file"]))
     return runs
 
 
@@ -204,22 +231,7 @@ def figures(runs: Runs, steps: int) -> dict[str, dict[str, list[float]]]:
     }
 
 
-def worked_out(few: Mapping[str, Sequence[float]], more: Mapping[str, Sequence[float]], share: float):
-    """Values on the line through two runs of each round: 0 = the first, 1 = the second."""
-    return {side: [low + (high - low) * share for low, high in zip(few[side], more[side], strict=True)] for side in few}
-
-
-def rows_of(found: Mapping[str, Mapping[str, Sequence[float]]], steps: int, how: str) -> list[dict[str, object]]:
-    """The table: a row a side, and one of the ratios."""
-    rows: list[dict[str, object]] = [
-        {"side": side, "steps": steps, "how": how, **{name: str(spread(by[side])) for name, by in found.items()}}
-        for side in (OURS, THEIRS)
-    ]
-    ratios = {name: str(ratio(by[OURS], by[THEIRS])) for name, by in found.items()}
-    return [*rows, {"side": "ratio", "steps": steps, "how": how, **ratios}]
-
-
-def goals_of(setting: Setting, found: Mapping[str, Mapping[str, Sequence[float]]], why: str) -> list[Goal]:
+def goals_of(setting: Setting, found: Mapping[str, Values], why: str) -> list[Goal]:
     """The bounds that the issue set, on the last figures."""
 
     def goal(what: str, limit: float, name: str) -> Goal:
@@ -240,7 +252,9 @@ def report(asked: argparse.Namespace, setting: Setting, runs: Runs) -> None:
     """Write the result and its plot."""
     ran = sorted({steps for _, steps in runs})
     found = {steps: figures(runs, steps) for steps in ran}
-    rows = [row for steps in ran for row in rows_of(found[steps], steps, "measured")]
+    rows = [
+        row for steps in ran for row in rows_beside(found[steps], (OURS, THEIRS), {"steps": steps, "how": "measured"})
+    ]
     wanted = found[ran[-1]]
     notes = [
         f"{setting.words}; {setting.pictures} pictures of {setting.side_px} px, rank {asked.rank}, batch 1, no mirroring.",
@@ -251,7 +265,7 @@ def report(asked: argparse.Namespace, setting: Setting, runs: Runs) -> None:
         share = (setting.steps - ran[0]) / (ran[-1] - ran[0])
         first, last = found[ran[0]], found[ran[-1]]
         wanted = {**last, **{name: worked_out(first[name], last[name], share) for name in TIMES}}
-        rows += rows_of(wanted, setting.steps, "worked out")
+        rows += rows_beside(wanted, (OURS, THEIRS), {"steps": setting.steps, "how": "worked out"})
         notes.append(f"{setting.steps} steps are worked out of {ran[0]} and {ran[-1]}: a line through both.")
     drawn: dict[str, Spread] = {side: spread(wanted[TIMES[2]][side]) for side in (OURS, THEIRS)}
     bars(f"end-to-end-{asked.setting}", f"From start to end, {setting.words}, {setting.steps} steps", TIMES[2], drawn)
@@ -274,6 +288,7 @@ def main() -> None:
     parser.add_argument("--rank", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1, help="of each process")
+    parser.add_argument("--kept", type=Path, help="file of runs, read and added to")
     parser.add_argument("--why", default="", help="explanation of goals that are not met")
     asked = parser.parse_args()
     os.environ.update(OMP_NUM_THREADS=str(asked.threads), OMP_WAIT_POLICY="passive", **QUIET)
@@ -289,7 +304,7 @@ def main() -> None:
             Case(setting, base.resolve(), data, work, asked.diffusers.resolve(), steps, asked.rank)
             for steps in asked.steps or [setting.steps]
         ]
-        report(asked, setting, run_all(cases, asked.rounds))
+        report(asked, setting, run_all(cases, asked.rounds, asked.kept))
 
 
 def _box() -> Path:
