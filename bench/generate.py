@@ -36,7 +36,7 @@ from scumble.generate.recipe import LoraUse
 
 PROMPT, SEED, GUIDANCE, SIZE = "a handwritten three, red ink on yellow paper", 11, 5.0, 0.02
 NAMES = ("one", "two", "three")
-ALIKE = 2e-3
+ALIKE = 1e-4
 """How far pictures in [0, 1] may be apart: three LoRAs in another order of additions."""
 
 
