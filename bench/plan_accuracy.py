@@ -36,8 +36,9 @@ def plan_here(arguments: list[str]) -> None:
     started = time.monotonic()
     from scumble.check.forecast import forecast
     from scumble.check.probe import probe
-    from scumble.cli.app import TrainFlags, app
     from scumble.cli.flags import nested
+    from scumble.cli.parser import app
+    from scumble.cli.train import TrainFlags
     from scumble.config import TrainConfig, from_values, merged
     from scumble.train.plan import make_plan
 

@@ -1,5 +1,6 @@
 """Pictures with captions that only the machinery looks at."""
 
+import json
 from pathlib import Path
 
 
@@ -17,3 +18,15 @@ def write_pictures(folder: Path, count: int, side_px: int, kind: str = "png") ->
         coarse.resize((side_px, side_px), Image.Resampling.BICUBIC).save(folder / f"{index:06d}.{kind}")
         (folder / f"{index:06d}.txt").write_text(f"a photo of sks dog {index % 5}", encoding="utf-8")
     return folder
+
+
+def write_table(folder: Path, kind: str = "png") -> Path:
+    """One table of captions, metadata.jsonl, in place of the files beside the pictures, as datasets' imagefolder reads it."""
+    rows = []
+    for path in sorted(folder.glob(f"*.{kind}")):
+        beside = path.with_suffix(".txt")
+        rows.append({"file_name": path.name, "text": beside.read_text(encoding="utf-8")})
+        beside.unlink()
+    table = folder / "metadata.jsonl"
+    table.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return table

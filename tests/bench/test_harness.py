@@ -4,6 +4,8 @@ import json
 import sys
 
 import pytest
+from harness.beside import rows_beside, worked_out
+from harness.pictures import write_pictures, write_table
 from harness.processes import CommandFailedError, measured
 from harness.result import Goal, Result, table
 from harness.turns import in_turns, ratio, spread
@@ -83,3 +85,20 @@ def test_a_result_is_written_twice(tmp_path, capsys):
 
 def test_a_table_keeps_the_order_of_its_columns():
     assert table([{"b": 1}, {"a": 2, "b": 3}]).splitlines()[0] == "| b | a |"
+
+
+def test_a_longer_run_is_on_the_line_through_two():
+    assert worked_out({"a": [10.0, 12.0]}, {"a": [14.0, 20.0]}, 3) == {"a": [22.0, 36.0]}
+
+
+def test_two_sides_stand_above_their_ratio():
+    rows = rows_beside({"seconds": {"ours": [1.0, 2.0], "theirs": [4.0, 8.0]}}, ("ours", "theirs"), {"steps": 7})
+    assert [row["side"] for row in rows] == ["ours", "theirs", "ratio"]
+    assert rows[2] == {"side": "ratio", "steps": 7, "seconds": "0.25 (0.25-0.25)"}
+
+
+def test_a_table_of_captions_takes_the_place_of_the_files(tmp_path):
+    folder = write_pictures(tmp_path / "pictures", 2, 16)
+    lines = [json.loads(line) for line in write_table(folder).read_text().splitlines()]
+    assert lines[1] == {"file_name": "000001.png", "text": "a photo of sks dog 1"}
+    assert sorted(path.name for path in folder.iterdir()) == ["000000.png", "000001.png", "metadata.jsonl"]

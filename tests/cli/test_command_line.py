@@ -8,9 +8,10 @@ import sys
 
 import pytest
 
-from scumble.cli.app import TrainFlags, app
 from scumble.cli.flags import flag_names, leaves, nested
 from scumble.cli.foreign import NOT_THERE_YET, WITHOUT_EFFECT, translate
+from scumble.cli.parser import app
+from scumble.cli.train import TrainFlags
 from scumble.config import TrainConfig, from_values
 from scumble.errors import ConfigError
 

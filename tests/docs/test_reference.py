@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from scripts import load_script
-from scumble.cli.app import app
 from scumble.cli.flags import leaves
+from scumble.cli.parser import app
 
 SCRIPT = Path(__file__).parents[2] / "docs" / "make_reference.py"
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from scumble.cli.app import app
 from scumble.cli.flags import nested
 from scumble.cli.foreign import translate
+from scumble.cli.parser import app
 from scumble.config import TrainConfig, from_values
 
 ROOT = Path(__file__).parents[2]

@@ -133,6 +133,10 @@ def test_every_published_layer_path_is_a_layer(base, encoder, cpu):
     assert all(path.startswith("text_model.encoder.layers.") for path in paths["text_encoder"])
 
 
+def test_the_layers_of_a_base_are_found_once(base):
+    assert base.layer_paths() is base.layer_paths()
+
+
 def test_the_narrow_base_of_the_tests_has_the_exact_keys_of_sd_1_5s_denoiser(narrow_base):
     """The full size is diffusers' default UNet2DConditionModel with these two settings; 686 tensors, 860 million numbers."""
     with torch.device("meta"):

@@ -6,8 +6,8 @@ import struct
 
 import pytest
 
-from scumble.cli.app import app
 from scumble.cli.flags import nested
+from scumble.cli.parser import app
 from scumble.config import TrainConfig, from_values, write_toml
 from scumble.errors import ConfigError
 from scumble.train import reporting as reporting_module

@@ -105,6 +105,3 @@ def _by_kind(contents: Sequence["Content"], now: float) -> list[str]:
 def _age(seconds: float) -> str:
     days = int(seconds // 86_400)
     return duration(seconds) if days == 0 else "1 day" if days == 1 else f"{days} days"
-
-
-COMMANDS = (app,)

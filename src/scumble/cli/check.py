@@ -61,6 +61,3 @@ def check(
 
 def _why(checked: "Checked") -> str:
     return "; ".join(checked.problems) or f"{len(checked.warnings)} warnings, and --strict"
-
-
-COMMANDS = (check,)

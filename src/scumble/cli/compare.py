@@ -4,9 +4,11 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from scumble.cli.ahead import ready
 from scumble.cli.flags import flags_model, nested
 from scumble.cli.run import play
-from scumble.config import CompareConfig, from_values
+from scumble.config import CompareConfig
+from scumble.families.hub import refuse_no_base
 
 CompareFlags = flags_model(CompareConfig)
 
@@ -19,10 +21,8 @@ def compare(
 
     scumble compare --lora runs/photos/photos.safetensors --prompt "photo of sks dog" --x "weight: 0-1 [5]"
     """
-    settings = from_values(CompareConfig, nested(CompareConfig, flags))
+    settings = ready(CompareConfig, nested(CompareConfig, flags))
+    refuse_no_base(settings.base)
     from scumble.compare.run import compare as run
 
     play(run(settings), "what was drawn is kept: the same command goes on")
-
-
-COMMANDS = (compare,)

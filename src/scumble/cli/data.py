@@ -5,9 +5,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from scumble.cli.ahead import ready
 from scumble.cli.flags import flags_model, nested
 from scumble.cli.run import play
-from scumble.config import CaptionConfig, from_values
+from scumble.config import CaptionConfig
 
 CaptionFlags = flags_model(CaptionConfig, without=frozenset({"path"}))
 
@@ -21,10 +22,7 @@ def caption(
 
     scumble caption ./photos --trigger "sks dog"
     """
-    settings = from_values(CaptionConfig, {"path": path, **nested(CaptionConfig, flags)})
+    settings = ready(CaptionConfig, {"path": path, **nested(CaptionConfig, flags)})
     from scumble.captioning.run import caption as run
 
     play(run(settings), "the captions written are whole: the same command goes on")
-
-
-COMMANDS = (caption,)

@@ -54,6 +54,3 @@ def _line(finding: "Finding") -> str:
     sign = "[red]✗[/]" if finding.is_needed and finding.state != "works" else SIGNS[finding.state]
     line = f"{sign} {escape(finding.what)}: {escape(finding.text)}"
     return line + (f"\n    -> {escape(finding.remedy)}" if finding.remedy else "")
-
-
-COMMANDS = (doctor,)

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 from rich.markup import escape
 
+from scumble.cli.ahead import ready
 from scumble.cli.console import plain_console
 from scumble.cli.flags import flags_model, nested
 from scumble.cli.results import lines_of
-from scumble.config import from_values
 from scumble.config.edit import ConvertConfig, ExtractConfig, InspectConfig, MergeConfig, ResizeConfig, VerifyConfig
 
 InspectFlags = flags_model(InspectConfig, without=frozenset({"file"}))
@@ -35,7 +35,7 @@ def inspect(
 
     scumble inspect photos.safetensors
     """
-    settings = from_values(InspectConfig, {"file": file, **nested(InspectConfig, flags)})
+    settings = ready(InspectConfig, {"file": file, **nested(InspectConfig, flags)})
     from scumble.edit.look import inspect as run
 
     found = run(settings)
@@ -51,7 +51,7 @@ def verify(
 
     scumble verify photos.safetensors --base sd15.safetensors
     """
-    settings = from_values(VerifyConfig, {"file": file, **nested(VerifyConfig, flags)})
+    settings = ready(VerifyConfig, {"file": file, **nested(VerifyConfig, flags)})
     from scumble.edit.verify import verify as run
 
     found = run(settings)
@@ -67,7 +67,7 @@ def convert(
 
     scumble convert photos.safetensors --to diffusers --out photos-diffusers.safetensors
     """
-    settings = from_values(ConvertConfig, {"file": file, **nested(ConvertConfig, flags)})
+    settings = ready(ConvertConfig, {"file": file, **nested(ConvertConfig, flags)})
     from scumble.edit.convert import convert as run
 
     _print(lines_of(run(settings)))
@@ -86,7 +86,7 @@ def merge(
 
     scumble merge dog.safetensors oil.safetensors --weights 0.7 0.4 --out both.safetensors
     """
-    settings = from_values(MergeConfig, {"lora": lora, "weights": weights, **nested(MergeConfig, flags)})
+    settings = ready(MergeConfig, {"lora": lora, "weights": weights, **nested(MergeConfig, flags)})
     from scumble.edit.merge import merge as run
 
     _print(lines_of(run(settings)))
@@ -102,7 +102,7 @@ def extract(
 
     scumble extract base.safetensors tuned.safetensors --rank 32 --out tuned-lora.safetensors
     """
-    settings = from_values(ExtractConfig, {"base": base, "tuned": tuned, **nested(ExtractConfig, flags)})
+    settings = ready(ExtractConfig, {"base": base, "tuned": tuned, **nested(ExtractConfig, flags)})
     from scumble.edit.extract import extract as run
 
     _print(lines_of(run(settings)))
@@ -117,13 +117,10 @@ def resize(
 
     scumble resize photos.safetensors --rank 8 --out photos-8.safetensors
     """
-    settings = from_values(ResizeConfig, {"file": file, **nested(ResizeConfig, flags)})
+    settings = ready(ResizeConfig, {"file": file, **nested(ResizeConfig, flags)})
     from scumble.edit.resize import resize as run
 
     _print(lines_of(run(settings)))
-
-
-COMMANDS = (inspect, verify, convert, merge, extract, resize)
 
 
 def _print(lines: list[str]) -> None:

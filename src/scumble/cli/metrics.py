@@ -12,10 +12,10 @@ from cyclopts import Parameter
 from rich.markup import escape
 from rich.table import Table
 
+from scumble.cli.ahead import ready
 from scumble.cli.console import plain_console
 from scumble.cli.flags import flags_model, nested
 from scumble.cli.run import play
-from scumble.config import from_values
 from scumble.config.metrics import MeasureConfig
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def measure(
 
     scumble measure runs/photos/photos.safetensors
     """
-    settings = from_values(MeasureConfig, {"lora": lora, **nested(MeasureConfig, flags)})
+    settings = ready(MeasureConfig, {"lora": lora, **nested(MeasureConfig, flags)})
     from scumble.metrics.base import Measured
     from scumble.metrics.run import measure_lora
 
@@ -88,6 +88,3 @@ def _without_shared(text: str, before: str) -> str:
 def _figure(value: float) -> str:
     """Four figures, as people read them: 0.1234, 12.34, 1.2e-05."""
     return f"{value:.4g}"
-
-
-COMMANDS = (measure,)

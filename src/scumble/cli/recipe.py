@@ -10,10 +10,10 @@ from cyclopts import Parameter
 from rich.markup import escape
 from rich.table import Table
 
+from scumble.cli.ahead import ready
 from scumble.cli.console import plain_console
 from scumble.cli.flags import flags_model, nested
 from scumble.cli.run import play
-from scumble.config import from_values
 from scumble.config.recipe import RecipeConfig
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def recipe(
 
     scumble recipe pictures/00001-1025.png --run
     """
-    settings = from_values(RecipeConfig, {"picture": picture, **nested(RecipeConfig, flags)})
+    settings = ready(RecipeConfig, {"picture": picture, **nested(RecipeConfig, flags)})
     if settings.run:
         from scumble.generate.redraw import redraw
 
@@ -102,6 +102,3 @@ def _of_making(made: "Made") -> Iterator[tuple[str, str]]:
         yield "enlarged", f"in tiles of {made.upscaler_tile_px} px"
     yield "versions", ", ".join(f"{package} {version}" for package, version in made.versions.items())
     yield "pixels", made.pixels[:16]
-
-
-COMMANDS = (recipe,)

@@ -87,6 +87,3 @@ class AtTheEnd:
             console.print(f"  report: {escape(str(write_report(self.folder)))}")
         except Exception as error:  # noqa: BLE001  # a page that fails is no reason for a training to fail
             console.print(f"[yellow]! no report was written: {escape(f'{type(error).__name__}: {error}')}[/]")
-
-
-COMMANDS = (report,)

@@ -120,6 +120,3 @@ def _ago(when: datetime.datetime | None) -> str:
     seconds = (datetime.datetime.now(datetime.UTC) - when).total_seconds()
     days = int(seconds // 86_400)
     return f"{duration(max(0.0, seconds))} ago" if days == 0 else f"{days} {'day' if days == 1 else 'days'} ago"
-
-
-COMMANDS = (runs,)

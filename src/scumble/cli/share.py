@@ -6,10 +6,10 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 from rich.markup import escape
 
+from scumble.cli.ahead import ready
 from scumble.cli.console import plain_console
 from scumble.cli.flags import flags_model, nested
 from scumble.cli.run import play
-from scumble.config import from_values
 from scumble.config.publish import ImportConfig, PublishConfig
 
 PublishFlags = flags_model(PublishConfig, without=frozenset({"file"}))
@@ -29,7 +29,7 @@ def publish(
 
     scumble publish runs/photos/photos.safetensors --license openrail
     """
-    settings = from_values(PublishConfig, {"file": file, **nested(PublishConfig, flags)})
+    settings = ready(PublishConfig, {"file": file, **nested(PublishConfig, flags)})
     from scumble.edit.publish import publish as run
 
     play(run(settings))
@@ -44,7 +44,7 @@ def import_(
 
     scumble import kohya.toml --out scumble.toml
     """
-    settings = from_values(ImportConfig, {"file": file, **nested(ImportConfig, flags)})
+    settings = ready(ImportConfig, {"file": file, **nested(ImportConfig, flags)})
     from scumble.edit.import_settings import import_settings, line_of
 
     done = import_settings(settings)
@@ -54,6 +54,3 @@ def import_(
     console = plain_console()
     for line in [*lines, f"next: scumble train --config {done.path} --dry-run"]:
         console.print(escape(line))
-
-
-COMMANDS = (publish, import_)

@@ -5,11 +5,13 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from scumble.cli.ahead import ready
 from scumble.cli.flags import flags_model, nested
 from scumble.cli.run import play
-from scumble.config import from_values, merged, read_toml
+from scumble.config import merged, read_toml
 from scumble.config.sweep import AXES, SweepConfig
 from scumble.errors import ConfigError
+from scumble.families.hub import refuse_no_base
 from scumble.train.ahead import refuse_missing_pictures
 
 SweepFlags = flags_model(
@@ -41,8 +43,9 @@ def sweep(
     values = merged(read_toml(config) if config is not None else {}, nested(SweepConfig, flags))
     if folder is not None:
         values = merged(values, {"data": {"folder": folder}})
-    settings = from_values(SweepConfig, values)
+    settings = ready(SweepConfig, values)
     refuse_missing_pictures(settings.data)
+    refuse_no_base(settings.model.base)
     if dry_run:
         from scumble.sweep.ahead import dry_run as look_ahead
 
@@ -53,6 +56,3 @@ def sweep(
     from scumble.sweep.run import sweep as run
 
     play(run(settings), "the cells that are done are kept and the others saved: the same command goes on")
-
-
-COMMANDS = (sweep,)

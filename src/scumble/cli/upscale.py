@@ -5,9 +5,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from scumble.cli.ahead import ready
 from scumble.cli.flags import flags_model, nested
 from scumble.cli.run import play
-from scumble.config import from_values
 from scumble.config.upscale import ResizePicturesConfig, UpscaleConfig
 
 UpscaleFlags = flags_model(UpscaleConfig, without=frozenset({"picture"}))
@@ -26,7 +26,7 @@ def upscale(
 
     scumble upscale pictures --model 4x-model.safetensors --scale 2 --out larger
     """
-    settings = from_values(UpscaleConfig, {"picture": picture, **nested(UpscaleConfig, flags)})
+    settings = ready(UpscaleConfig, {"picture": picture, **nested(UpscaleConfig, flags)})
     if settings.model is None:
         from scumble.generate.refine import refine
 
@@ -48,10 +48,7 @@ def resize_pictures(
 
     scumble resize-pictures pictures --width 1024 --out wider
     """
-    settings = from_values(ResizePicturesConfig, {"picture": picture, **nested(ResizePicturesConfig, flags)})
+    settings = ready(ResizePicturesConfig, {"picture": picture, **nested(ResizePicturesConfig, flags)})
     from scumble.upscale.run import resize_pictures as run
 
     play(run(settings), AFTER_STOP)
-
-
-COMMANDS = (upscale, resize_pictures)

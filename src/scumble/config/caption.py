@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from scumble.config.section import Also, Place, Section
+from scumble.config.there import PICTURE_THERE
 from scumble.errors import ConfigError
 
 UNDERSTOOD = {
@@ -35,7 +36,9 @@ def caption_task(prompt: str) -> str:
 class CaptionConfig(Section):
     """Everything `caption` needs: pictures, and a model that says what is in them."""
 
-    path: Annotated[Place, Field(description="folder of pictures, laid out as for training, or one picture")]
+    path: Annotated[
+        Place, PICTURE_THERE, Field(description="folder of pictures, laid out as for training, or one picture")
+    ]
     caption_column: Annotated[
         str | None,
         Field(

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from scumble.config.drawing import DrawingConfig
 from scumble.config.section import Place
+from scumble.config.there import LORA_THERE
 from scumble.errors import ConfigError
 
 AXES = ("x", "y", "z")
@@ -23,6 +24,7 @@ class CompareConfig(DrawingConfig):
     prompt: Annotated[tuple[str, ...], Field(description="what to draw, repeatable: one row a prompt")] = ()
     lora: Annotated[
         tuple[Place, ...],
+        LORA_THERE,
         Field(
             description="LoRA file or PEFT folder, repeatable: one column each, beside the base; with --x, all of them in every cell"
         ),
@@ -38,6 +40,7 @@ class CompareConfig(DrawingConfig):
     z: Annotated[str | None, Field(description="what differs from table to table, written as --x is")] = None
     plane: Annotated[
         tuple[Place, Place] | None,
+        LORA_THERE,
         Field(description="two LoRA files over a plane of their weights: the first to the right, the second down"),
     ] = None
     weights: Annotated[

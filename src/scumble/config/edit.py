@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from scumble.config.base import AllowPartial
 from scumble.config.section import Also, Place, Section
+from scumble.config.there import LORA_THERE
 from scumble.errors import ConfigError
 
 Precision = Literal["fp32", "fp16", "bf16"]
@@ -23,7 +24,7 @@ ENERGY_HELP = "share of the squared norm of each layer's change that is kept; ea
 class InspectConfig(Section):
     """What `inspect` looks at."""
 
-    file: Annotated[Place, Field(description="LoRA file, or PEFT folder")]
+    file: Annotated[Place, LORA_THERE, Field(description="LoRA file, or PEFT folder")]
     base: Annotated[str | None, Field(description=BASE_HELP)] = None
     allow_partial: AllowPartial = False
     as_json: Annotated[bool, Also("json"), Field(description="print everything as one JSON object")] = False
@@ -32,7 +33,7 @@ class InspectConfig(Section):
 class VerifyConfig(Section):
     """What `verify` looks at."""
 
-    file: Annotated[Place, Field(description="LoRA file, or PEFT folder")]
+    file: Annotated[Place, LORA_THERE, Field(description="LoRA file, or PEFT folder")]
     base: Annotated[str, Field(description="base that it is to be used with: hub id, pipeline folder or checkpoint")]
     allow_partial: AllowPartial = False
     as_json: Annotated[bool, Also("json"), Field(description="print everything as one JSON object")] = False
@@ -43,6 +44,7 @@ class ConvertConfig(Section):
 
     file: Annotated[
         Place,
+        LORA_THERE,
         Field(
             description="LoRA file or PEFT folder; also a .pt, .pth, .ckpt, .bin or .pkl pickle, of a checkpoint too"
         ),
@@ -63,7 +65,9 @@ class ConvertConfig(Section):
 class MergeConfig(Section):
     """Everything `merge` needs: LoRAs added up, or added to the weights of a base."""
 
-    lora: Annotated[tuple[Place, ...], Field(min_length=1, description="LoRA file or PEFT folder, repeatable")]
+    lora: Annotated[
+        tuple[Place, ...], LORA_THERE, Field(min_length=1, description="LoRA file or PEFT folder, repeatable")
+    ]
     out: Annotated[Place, Field(description="file to write; with --into a folder if the base is one")]
     weights: Annotated[
         tuple[float, ...], Field(description="strength of each LoRA, in their order; none = 1 each")
@@ -126,7 +130,7 @@ class ExtractConfig(Section):
 class ResizeConfig(Section):
     """Everything `resize` needs: a LoRA of lower rank, by SVD."""
 
-    file: Annotated[Place, Field(description="LoRA file, or PEFT folder")]
+    file: Annotated[Place, LORA_THERE, Field(description="LoRA file, or PEFT folder")]
     out: Annotated[Place, Field(description="file to write")]
     rank: Annotated[int | None, Field(ge=1, description=RANK_HELP)] = None
     energy: Annotated[float | None, Field(gt=0, le=1, description=ENERGY_HELP)] = None

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from scumble.config.base import AllowPartial
 from scumble.config.section import Also, Place, Rule, Section, file_name
+from scumble.config.there import LORA_THERE
 from scumble.errors import nearest
 
 TRACKERS = ("tensorboard", "wandb", "trackio", "all", "none")
@@ -58,7 +59,9 @@ class OutputConfig(Section):
     checkpoints_total_limit: Annotated[int, Field(ge=1, description="checkpoints kept, the newest")] = 2
     resume: Annotated[bool, Field(description="go on from the newest checkpoint of this run")] = False
     init_lora: Annotated[
-        Place | None, Field(description="LoRA file or PEFT folder whose weights are the start, with a fresh optimizer")
+        Place | None,
+        LORA_THERE,
+        Field(description="LoRA file or PEFT folder whose weights are the start, with a fresh optimizer"),
     ] = None
     allow_partial: AllowPartial = False
     overwrite: Annotated[bool, Field(description="replace an earlier run of the same name")] = False

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from scumble.config.drawing import DrawingConfig
 from scumble.config.section import Also, Place, Rule
+from scumble.config.there import PICTURE_THERE
 
 DEFAULT_STRENGTH = 0.75
 DEFAULT_HIRES_STRENGTH = 0.7
@@ -18,6 +19,7 @@ class PassesConfig(DrawingConfig):
 
     image: Annotated[
         Place | None,
+        PICTURE_THERE,
         Also("init_image"),
         Field(description="picture to start from (img2img); its size is taken unless width or height says another"),
     ] = None

@@ -6,13 +6,14 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from scumble.config.section import Also, Place, Section
+from scumble.config.there import PICTURE_THERE
 from scumble.errors import ConfigError
 
 
 class RecipeConfig(Section):
     """Everything `recipe` needs."""
 
-    picture: Annotated[Place, Field(description="picture drawn here, or by the WebUI")]
+    picture: Annotated[Place, PICTURE_THERE, Field(description="picture drawn here, or by the WebUI")]
     as_json: Annotated[bool, Also("json"), Field(description="print the recipe as JSON")] = False
     run: Annotated[bool, Field(description="draw it again, and say whether the pixels are the same")] = False
     base: Annotated[
@@ -27,7 +28,7 @@ class RecipeConfig(Section):
         Place | None, Field(description="folder of LoRAs to look among, besides the --lora files and the runs")
     ] = None
     runs_dir: Annotated[Place, Field(description="folder of the runs, whose LoRAs are looked among")] = Path("runs")
-    image: Annotated[Place | None, Field(description="img2img: the picture that it started from")] = None
+    image: Annotated[Place | None, PICTURE_THERE, Field(description="img2img: the picture that it started from")] = None
     hires_upscaler: Annotated[
         Place | None,
         Also("hr_upscaler"),

@@ -7,6 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from scumble.config.drawing import DrawingConfig
 from scumble.config.section import Also, Place, Section
+from scumble.config.there import LORA_THERE, PICTURE_THERE
 from scumble.errors import ConfigError
 
 INTERPOLATIONS = frozenset({"nearest", "box", "bilinear", "bicubic", "hamming", "lanczos"})
@@ -28,7 +29,7 @@ OVERWRITE_HELP = "replace results that are there"
 class UpscaleConfig(DrawingConfig):
     """Everything `upscale` needs: pictures, and a model that enlarges them, or a base that draws over them."""
 
-    picture: Annotated[tuple[Place, ...], Field(min_length=1, description=PICTURE_HELP)]
+    picture: Annotated[tuple[Place, ...], PICTURE_THERE, Field(min_length=1, description=PICTURE_HELP)]
     model: Annotated[
         Place | None,
         Field(
@@ -60,7 +61,9 @@ class UpscaleConfig(DrawingConfig):
     prompt: Annotated[
         str | None, Field(description="what the base draws; none = as the recipe in each picture says")
     ] = None
-    lora: Annotated[tuple[Place, ...], Field(description="LoRA file or PEFT folder for the base, repeatable")] = ()
+    lora: Annotated[
+        tuple[Place, ...], LORA_THERE, Field(description="LoRA file or PEFT folder for the base, repeatable")
+    ] = ()
     lora_dir: Annotated[
         Place | None, Field(description="folder in which LoRAs are looked up by name, besides --lora and the runs")
     ] = None
@@ -114,7 +117,7 @@ FOR_A_BASE = frozenset(
 class ResizePicturesConfig(Section):
     """Everything `resize-pictures` needs: pictures, and a size that they are brought to by Lanczos."""
 
-    picture: Annotated[tuple[Place, ...], Field(min_length=1, description=PICTURE_HELP)]
+    picture: Annotated[tuple[Place, ...], PICTURE_THERE, Field(min_length=1, description=PICTURE_HELP)]
     out: Annotated[Place, Field(description="folder for the results, or for one picture a .png file")]
     scale: Annotated[float | None, Field(gt=0, le=64, description=f"{SCALE_HELP}; below 1 = smaller")] = None
     width: Annotated[int | None, Field(ge=1, description=WIDTH_HELP)] = None

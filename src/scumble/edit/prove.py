@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from scumble.adapters.computing import computing_in
 from scumble.adapters.geometry import Geometry
 from scumble.adapters.pack import Storage, store
 from scumble.edit.by_formula import needs_formulas, read_by_formula
@@ -110,7 +111,7 @@ def prove_file(
     """
     storage, device = storage or Storage(), probe.noisy.device
     denoiser = base.load_denoiser(base_dtype, storage.loaded_on(device))
-    denoiser = store(denoiser, storage, device).to(probe.noisy.dtype)
+    denoiser = store(denoiser, storage, device)
     encoder = base.load_text_encoder(probe.noisy.device) if probe.captions else None
     layers = _layers(base, {"unet": denoiser, **({} if encoder is None else encoder.modules)})
     words = read_words(path)
@@ -126,7 +127,8 @@ def prove_file(
         encoder.words.use([path.name])
         states = encoder.encode(probe.captions, probe.clip_skip, probe.num_chunks)
         text = {**text, **{name: torch.stack([state[name] for state in states]) for name in states[0]}}
-    answer = base.predict(denoiser, probe.noisy, probe.timesteps, text)
+    with computing_in(denoiser, probe.noisy.dtype):
+        answer = base.predict(denoiser, probe.noisy, probe.timesteps, text)
     effect = max(float(_norm(probe.trained - probe.plain)), torch.finfo(torch.float32).tiny)
     rounding = ROUNDING_STEPS * torch.finfo(probe.noisy.dtype).eps * float(_norm(probe.plain)) / effect
     reader = FORMULAS if by_formula else DIFFUSERS

@@ -6,8 +6,8 @@ from importlib import resources
 from pathlib import Path
 
 from scumble.errors import BaseModelError, ConfigError
-from scumble.files.guard import PICKLES
 from scumble.files.hub import Asked, fetch_folder
+from scumble.files.places import PICKLES
 
 IN_THE_BOX = {"mini": "mini/weights"}
 """Bases that ship with the package -> their folder in it."""
@@ -31,24 +31,44 @@ def find_place(name: str, revision: str | None, wanted: Sequence[str]) -> Path:
         BaseModelError: not found here, and not to be had from the hub; or a pickle.
         ConfigError: a revision of something that is not on the hub.
     """
-    path = Path(name).expanduser()
-    if name in IN_THE_BOX:
-        path = Path(str(resources.files("scumble"))) / IN_THE_BOX[name]
+    path = _path_of(name)
+    refuse_no_base(name)
+    if not (path.is_dir() or path.is_file()):
+        return fetch_folder(name, revision, wanted, ASKED)
+    if revision is not None:
+        kind = "folder" if path.is_dir() else "file"
+        raise ConfigError(f"revision={revision} would have no effect: base {name} is a {kind}; leave revision out")
+    return path
+
+
+def refuse_no_base(name: str | None) -> None:
+    """Raise where a name means nothing that could be a base; the hub is not asked.
+
+    Args:
+        name: as of `find_place`; None is for those who choose one later.
+    Raises:
+        BaseModelError: neither a folder or file here nor named as one on the hub is; or a pickle.
+    """
+    if name is None:
+        return
+    path = _path_of(name)
     if path.suffix.lower() in PICKLES and not path.is_dir():
         raise BaseModelError(
             f"base {name}: a pickle ({path.suffix}), which can run any program when it is opened, so it is not read "
             f"here: scumble convert makes a .safetensors file of it, in a process of its own"
         )
     if path.is_dir() or path.is_file():
-        if revision is not None:
-            kind = "folder" if path.is_dir() else "file"
-            raise ConfigError(f"revision={revision} would have no effect: base {name} is a {kind}; leave revision out")
-        return path
+        return
     if path.suffix.lower() == ".safetensors":
         raise BaseModelError(f"base {name}: there is no such file; look for its name and folder")
     if not _HUB_ID.fullmatch(name):
         raise BaseModelError(f"base {name}: no such folder, and not a hub id (owner/name)")
-    return fetch_folder(name, revision, wanted, ASKED)
+
+
+def _path_of(name: str) -> Path:
+    if name in IN_THE_BOX:
+        return Path(str(resources.files("scumble"))) / IN_THE_BOX[name]
+    return Path(name).expanduser()
 
 
 def is_cached(hub_id: str) -> bool:

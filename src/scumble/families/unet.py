@@ -179,10 +179,16 @@ class UnetBase:
         return self.kind.without_prompt(empty)
 
     def layer_paths(self) -> Mapping[str, Sequence[str]]:
+        return self._layer_paths
+
+    @cached_property
+    def _layer_paths(self) -> Mapping[str, Sequence[str]]:
+        """Made once: a change of LoRAs asks again, and building an empty denoiser takes longer than the rest of it."""
         denoiser = self.empty_denoiser()
-        unet = [path for path, layer in denoiser.named_modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
+        unet = tuple(path for path, layer in denoiser.named_modules() if isinstance(layer, nn.Linear | nn.Conv2d))
         texts = {
-            part: canonical_text_paths(int(self.configs[part]["num_hidden_layers"])) for part in self.kind.text_parts
+            part: tuple(canonical_text_paths(int(self.configs[part]["num_hidden_layers"])))
+            for part in self.kind.text_parts
         }
         return {"unet": unet, **texts}
 

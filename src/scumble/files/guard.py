@@ -18,6 +18,7 @@ from torch import Tensor
 
 from scumble.errors import LoraFileError
 from scumble.files.json_text import parse_json
+from scumble.files.places import PICKLES
 
 DTYPES = {
     "F64": torch.float64,
@@ -42,8 +43,6 @@ TEXT_BYTES = 64  # enough to tell a text from numbers
 CHUNK = 2**20
 """How many numbers are looked at in one go."""
 
-PICKLES = (".pt", ".pth", ".ckpt", ".bin", ".pkl")
-"""How the names of pickles end."""
 NOT_SAFETENSORS = {
     b"PK\x03\x04": "a zip archive or a PyTorch pickle",
     b"\x80\x02": "a Python pickle",

@@ -16,6 +16,9 @@ PEFT_SUFFIX = ".peft"
 """How this program ends the names of PEFT folders, so that they are called by the same name as files."""
 SUFFIXES = (FILE_SUFFIX, PEFT_SUFFIX)
 
+PICKLES = (".pt", ".pth", ".ckpt", ".bin", ".pkl")
+"""Endings of files that can run any program when they are opened."""
+
 
 def plain_name(name: str) -> str:
     """What a LoRA is called: the name of its file or folder without the ending."""

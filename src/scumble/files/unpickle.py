@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from scumble.errors import LoraFileError
-from scumble.files.guard import PICKLES
+from scumble.files.places import PICKLES
 
 INSIDE = ("state_dict", "module", "model_state_dict", "params_ema", "params-ema", "params", "model", "net")
 """Names under which programs put the tensors, beside notes of their training; averaged ones before those of the last step."""

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import torch
 
+from scumble.adapters.computing import computing_in
 from scumble.adapters.inject import eject, set_strength
 from scumble.edit.prove import Probe, Proof, ask, prove_file
 from scumble.train.batches import Batch
@@ -23,7 +24,6 @@ def prove(session: Session, batch: Batch, path: Path, stored: torch.dtype) -> Pr
         LoraFileError: the file is not what was trained.
     """
     device, dtype = session.device, torch.float32
-    session.denoiser.float()  # the rounding of 16 bits would hide the effect of a short run
     timesteps = batch.timesteps.to(device)
     noisy = session.objective.noisy(batch.latents.to(device), batch.noise.to(device), timesteps).to(dtype)
     answers = []
@@ -34,7 +34,8 @@ def prove(session: Session, batch: Batch, path: Path, stored: torch.dtype) -> Pr
             session.text_encoder.words.use([ADAPTER_NAME] if strength else [])
         with torch.no_grad():
             text = session.text_of(batch)
-        answers.append(ask(session.base, session.denoiser, noisy, timesteps, text))
+        with computing_in(session.denoiser, dtype):  # the rounding of 16 bits would hide the effect of a short run
+            answers.append(ask(session.base, session.denoiser, noisy, timesteps, text))
     changes = ((key, adapter.delta().detach()) for key, adapter in session.adapters.items())
     for module in session.modules.values():
         eject(module)

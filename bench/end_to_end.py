@@ -1,0 +1,333 @@
+"""From the start of the process to the LoRA on the disk: `scumble train` beside diffusers' own LoRA script.
+
+    python bench/end_to_end.py mini --diffusers CHECKOUT
+    python bench/end_to_end.py bf16 --diffusers CHECKOUT --base FOLDER --steps 4 8
+
+The same pictures, base folder, steps, rank, targets (q, k, v, out), learning rate and batch of one picture; nothing
+is mirrored, every run has empty caches. The peer is examples/text_to_image/train_text_to_image_lora.py of the
+checkout, as it is; it needs datasets, torchvision and PEFT. In all but `defaults` what only one of them does is left
+out where it can be: checkpoints on the way, sample pictures, validation between the first and the last step. What
+scumble always does (a validation before and after, the proof of the file, the report) counts. With --kept FILE each
+run is written there as it ends, and those that are there are not made again. sd-scripts'
+train_network.py is no side of this: it asks for diffusers 0.32, transformers 4.54 and OpenCV, an installation apart.
+
+With two numbers of steps the seconds of a step and those around the steps are told apart, and those of a run of 200
+are worked out from them, and said to be.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from time import time
+
+from harness.bases import write_sd15
+from harness.beside import Values, rows_beside, worked_out
+from harness.peers import commit_of, missing_checkout, versions
+from harness.pictures import write_pictures, write_table
+from harness.plot import bars
+from harness.processes import Spent, measured
+from harness.result import Goal, Result
+from harness.turns import Spread, in_turns, ratio, spread
+
+SCRIPT = "examples/text_to_image/train_text_to_image_lora.py"
+OURS, THEIRS = "scumble", "diffusers' script"
+QUIET = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}
+WHOLE = 200
+"""Steps of the run that is asked about where fewer are made."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is run.
+
+    Attributes:
+        words: for people.
+        pictures: how many.
+        side_px: of the pictures, and the resolution.
+        steps: of a run, where nothing else is asked for.
+        precision: of both; None = each its own.
+        is_equal: leave out what only one of them does.
+        time_goal: highest ratio of the times.
+        memory_goal: highest ratio of the peaks; None = none was set.
+    """
+
+    words: str
+    pictures: int
+    side_px: int
+    steps: int
+    precision: str | None
+    is_equal: bool
+    time_goal: float
+    memory_goal: float | None
+
+
+SETTINGS = {
+    "mini": Setting("the model in the box, 64 px, fp32", 24, 64, 400, "no", True, 0.6, None),
+    "bf16": Setting("SD 1.5 architecture, 256 px, both bf16", 20, 256, WHOLE, "bf16", True, 0.72, 0.70),
+    "fp32": Setting("SD 1.5 architecture, 256 px, both fp32", 20, 256, WHOLE, "no", True, 0.72, 0.70),
+    "defaults": Setting("SD 1.5 architecture, 256 px, each its own defaults", 20, 256, WHOLE, None, False, 0.40, 0.50),
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One run of each side.
+
+    Attributes:
+        setting: what is run.
+        base: folder of the base.
+        data: folder with the pictures of both, see `write_data`.
+        work: for what the runs write.
+        checkout: of diffusers.
+        steps: of this run.
+        rank: of the LoRA; alpha is equal to it.
+    """
+
+    setting: Setting
+    base: Path
+    data: Path
+    work: Path
+    checkout: Path
+    steps: int
+    rank: int
+
+    def ours(self) -> tuple[list[str | Path], Path]:
+        """The command line, and the file that it is to write."""
+        out = self._new_folder("ours")
+        words: list[str | Path] = [
+            *(
+                "-m",
+                "scumble",
+                "train",
+                self.data / "ours",
+                "--base",
+                self.base,
+                "--resolution",
+                str(self.setting.side_px),
+            ),
+            *("--max-train-steps", str(self.steps), "--cache-dir", out / "cache", "--output-dir", out, "--name", "it"),
+        ]
+        if self.setting.is_equal:
+            words += ["--rank", str(self.rank), "--learning-rate", "1e-4", "--lr-scheduler", "constant"]
+            words += ["--validation-steps", str(self.steps), "--checkpointing-steps", str(self.steps)]
+        return self._with_precision(words, "--mixed-precision"), out / "it" / "it.safetensors"
+
+    def theirs(self) -> tuple[list[str | Path], Path]:
+        """The command line, and the file that it is to write."""
+        out = self._new_folder("theirs")
+        words: list[str | Path] = [
+            self.checkout / SCRIPT,
+            *("--pretrained_model_name_or_path", self.base, "--train_data_dir", self.data / "theirs"),
+            *("--resolution", str(self.setting.side_px), "--max_train_steps", str(self.steps), "--output_dir", out),
+            *("--train_batch_size", "1", "--cache_dir", out / "cache"),
+        ]
+        if self.setting.is_equal:
+            words += ["--rank", str(self.rank), "--center_crop", "--lr_warmup_steps", "0", "--seed", "0"]
+        return self._with_precision(words, "--mixed_precision"), out / "pytorch_lora_weights.safetensors"
+
+    def _with_precision(self, words: list[str | Path], flag: str) -> list[str | Path]:
+        return words if self.setting.precision is None else [*words, flag, self.setting.precision]
+
+    def _new_folder(self, name: str) -> Path:
+        folder = self.work / name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        return folder
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: what the process took, and when its LoRA was there (None where only its end was noted)."""
+
+    spent: Spent
+    seconds_to_file: float | None
+
+
+def run(case: Case, side: str) -> Run:
+    """Run one side once.
+
+    Raises:
+        CommandFailedError: it ended otherwise than well.
+    """
+    words, file = case.ours() if side == OURS else case.theirs()
+    started = time()
+    spent = measured([sys.executable, *words])
+    to_file = file.stat().st_mtime - started
+    print(
+        f"{side}, {case.steps} steps: {spent.seconds} s, {spent.processor_seconds} s of processor, {spent.peak_gb} GB"
+    )
+    return Run(spent, round(to_file, 2))
+
+
+def write_data(folder: Path, count: int, side_px: int) -> Path:
+    """Pictures with captions beside them for us, and the same with one table for the script."""
+    shutil.copytree(write_pictures(folder / "ours", count, side_px), folder / "theirs")
+    write_table(folder / "theirs")
+    return folder
+
+
+Runs = Mapping[tuple[str, int], Sequence[Run]]
+"""(side, steps) -> its runs, round by round."""
+
+
+def run_all(cases: Sequence[Case], rounds: int, kept: Path | None) -> Runs:
+    """Every case on both sides, taking turns.
+
+    Args:
+        cases: that differ in steps.
+        rounds: of all of them.
+        kept: file of runs that were made before, of the same setting; gets those that are made now.
+    """
+    runs: dict[tuple[str, int], list[Run]] = {(side, case.steps): [] for case in cases for side in (OURS, THEIRS)}
+    before = _read(kept) if kept is not None and kept.exists() else {}
+
+    def take(case: Case, side: str) -> float:
+        earlier = before.get((side, case.steps))
+        if earlier:
+            runs[side, case.steps].append(earlier.pop(0))
+            return runs[side, case.steps][-1].spent.seconds
+        done = run(case, side)
+        runs[side, case.steps].append(done)
+        if kept is not None:
+            row = {"side": side, "steps": case.steps, "to_file": done.seconds_to_file, **done.spent.figures()}
+            with kept.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+        return done.spent.seconds
+
+    in_turns({f"{side} {case.steps}": partial(take, case, side) for case in cases for side in (OURS, THEIRS)}, rounds)
+    return runs
+
+
+def _read(kept: Path) -> dict[tuple[str, int], list[Run]]:
+    runs: dict[tuple[str, int], list[Run]] = {}
+    for line in kept.read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        spent = Spent(row["seconds"], row["processor_seconds"], row["peak_gb"])
+        runs.setdefault((row["side"], row["steps"]), []).append(Run(spent, row["to_file"]))
+    return runs
+
+
+FIGURES = {
+    "seconds to the file": lambda run: run.seconds_to_file,
+    "seconds to the end": lambda run: run.spent.seconds,
+    "processor seconds": lambda run: run.spent.processor_seconds,
+    "peak, GB": lambda run: run.spent.peak_gb,
+}
+TIMES = tuple(FIGURES)[:3]
+CLOCK = TIMES[:2]
+ENOUGH = 0.8
+"""Share of a core from which on the clock is worth something."""
+
+
+def figures(runs: Runs, steps: int) -> dict[str, dict[str, list[float]]]:
+    """Figure -> side -> its values at a number of steps that was run, round by round; without those that a run lacks."""
+    found = {
+        name: {side: [read(one) for one in runs[side, steps]] for side in (OURS, THEIRS)}
+        for name, read in FIGURES.items()
+    }
+    return {name: by for name, by in found.items() if None not in [*by[OURS], *by[THEIRS]]}
+
+
+def share_of_core(runs: Runs) -> float:
+    """The smallest share of one core that a run had: far below 1, its clock says how busy the machine was."""
+    return min(one.spent.processor_seconds / one.spent.seconds for made in runs.values() for one in made)
+
+
+def goals_of(setting: Setting, found: Mapping[str, Values], share: float, why: str) -> list[Goal]:
+    """The bounds that the issue set, on the last figures; the clock is judged where every run had a core to itself."""
+    busy = f"a run had {100 * share:.0f} % of a core: the clock says how busy the machine was"
+
+    def goal(what: str, limit: float, name: str) -> Goal:
+        if name not in found or (name in CLOCK and share < ENOUGH):
+            return Goal(what, limit, None, why=busy)
+        value = ratio(found[name][OURS], found[name][THEIRS])
+        return Goal(what, limit, value.median, (value.high - value.low) / 2, why=why)
+
+    goals = [goal(f"{name}, of the script's", setting.time_goal, name) for name in TIMES]
+    if setting.memory_goal is not None:
+        goals.append(goal("peak memory, of the script's", setting.memory_goal, "peak, GB"))
+    return goals
+
+
+def report(asked: argparse.Namespace, setting: Setting, runs: Runs) -> None:
+    """Write the result and its plot."""
+    ran = sorted({steps for _, steps in runs})
+    found = {steps: figures(runs, steps) for steps in ran}
+    rows = [
+        row for steps in ran for row in rows_beside(found[steps], (OURS, THEIRS), {"steps": steps, "how": "measured"})
+    ]
+    wanted = found[ran[-1]]
+    notes = [
+        f"{setting.words}; {setting.pictures} pictures of {setting.side_px} px, rank {asked.rank}, batch 1, no mirroring.",
+        f"The peer: {SCRIPT} of diffusers {commit_of(asked.diffusers)}, unchanged, with the installed packages.",
+        "Other programs used the machine; that makes clock times worthless, and processor seconds somewhat larger on both sides.",
+    ]
+    if asked.kept is not None:
+        notes.append("Runs of an earlier call, as it noted them, are among these.")
+    if len(ran) > 1:
+        share = (setting.steps - ran[0]) / (ran[-1] - ran[0])
+        first, last = found[ran[0]], found[ran[-1]]
+        wanted = {**last, **{name: worked_out(first[name], last[name], share) for name in TIMES if name in last}}
+        rows += rows_beside(wanted, (OURS, THEIRS), {"steps": setting.steps, "how": "worked out"})
+        notes.append(f"{setting.steps} steps are worked out of {ran[0]} and {ran[-1]}: a line through both.")
+    drawn: dict[str, Spread] = {side: spread(wanted[TIMES[2]][side]) for side in (OURS, THEIRS)}
+    bars(f"end-to-end-{asked.setting}", f"From start to end, {setting.words}, {setting.steps} steps", TIMES[2], drawn)
+    used = versions("torch", "diffusers", "transformers", "peft", "datasets", "accelerate")
+    question = f"How long does a whole training take, {setting.words}, beside diffusers' script?"
+    Result(
+        f"end-to-end-{asked.setting}",
+        question,
+        rows,
+        goals_of(setting, wanted, share_of_core(runs), asked.why),
+        notes,
+        used,
+        asked.threads,
+    ).write()
+
+
+def main() -> None:
+    """Measure one setting."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("setting", choices=SETTINGS)
+    parser.add_argument("--diffusers", type=Path, help="checkout of diffusers")
+    parser.add_argument(
+        "--base", type=Path, help="base folder; none = the model in the box, or made with random weights"
+    )
+    parser.add_argument("--steps", type=int, nargs="+", help="steps of a run; two numbers tell a step from the rest")
+    parser.add_argument("--rank", type=int, default=16)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=1, help="of each process")
+    parser.add_argument("--kept", type=Path, help="file of runs, read and added to")
+    parser.add_argument("--why", default="", help="explanation of goals that are not met")
+    asked = parser.parse_args()
+    os.environ.update(OMP_NUM_THREADS=str(asked.threads), OMP_WAIT_POLICY="passive", **QUIET)
+    missing = missing_checkout(asked.diffusers, "--diffusers", SCRIPT)
+    if missing:
+        sys.exit(f"{THEIRS}: {missing}")
+    setting = SETTINGS[asked.setting]
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        base = asked.base or (_box() if asked.setting == "mini" else write_sd15(work / "base"))
+        data = write_data(work / "data", setting.pictures, setting.side_px)
+        cases = [
+            Case(setting, base.resolve(), data, work, asked.diffusers.resolve(), steps, asked.rank)
+            for steps in asked.steps or [setting.steps]
+        ]
+        report(asked, setting, run_all(cases, asked.rounds, asked.kept))
+
+
+def _box() -> Path:
+    import scumble
+
+    return Path(scumble.__file__).parent / "mini" / "weights"
+
+
+if __name__ == "__main__":
+    main()

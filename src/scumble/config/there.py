@@ -1,0 +1,48 @@
+"""Whether the files that settings name are there, asked before anything heavy is imported for their sake."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from scumble.config.section import Section
+from scumble.errors import DataError, LoraFileError, ScumbleError
+
+
+@dataclass(frozen=True)
+class There:
+    """Marks a setting that names what is read, and must be there.
+
+    Attributes:
+        error: the kind that its absence is.
+        said: what is said after the path.
+    """
+
+    error: type[ScumbleError]
+    said: str
+
+
+LORA_THERE = There(LoraFileError, "there is no such file; look for its name and folder")
+PICTURE_THERE = There(DataError, "there is no such picture or folder; look for its name")
+
+
+def refuse_missing(settings: Section) -> None:
+    """Raise where a setting marked by `There` names what is not there.
+
+    Raises:
+        ScumbleError: of the kind that the mark says.
+    """
+    for place, there in _read(settings):
+        if not place.exists():
+            raise there.error(f"{place}: {there.said}")
+
+
+def _read(settings: Section) -> Iterator[tuple[Path, There]]:
+    """What settings and their sections name to be read, in their order."""
+    for name, field in type(settings).model_fields.items():
+        value = getattr(settings, name)
+        if isinstance(value, Section):
+            yield from _read(value)
+        for there in (mark for mark in field.metadata if isinstance(mark, There)):
+            for place in value if isinstance(value, tuple) else (value,):
+                if place is not None:
+                    yield place, there
