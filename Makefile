@@ -46,6 +46,7 @@ docs: setup
 	$(RUN) docs/make_memory_table.py
 	$(RUN) docs/make_samplers_table.py
 	$(RUN) docs/make_what_learns_page.py
+	$(RUN) docs/make_speed_page.py
 
 # .venv and runs stay: the one takes minutes, the other is yours
 clean:

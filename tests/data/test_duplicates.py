@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -70,16 +71,26 @@ def test_pictures_of_one_colour_are_like_nothing():
     assert near_groups([look(0, contrast=1.0), look(0, contrast=1.0)]) == []
 
 
-@pytest.mark.parametrize("count", [0, 1, 300, 1500])
-def test_the_fast_way_finds_what_comparing_each_pair_finds(count):
+@pytest.mark.parametrize(("count", "distance"), [(0, 6), (1, 6), (1500, 6), (300, 0), (300, 3), (300, 4), (300, 9)])
+def test_the_fast_way_finds_what_comparing_each_pair_finds(count, distance):
     random = np.random.default_rng(count)
     patterns = [int(word) for word in random.integers(0, 2**63, count, dtype=np.uint64) * 2 + 1]
     for place in range(0, count - 7, 7):  # some are made alike, in chains too
-        flips = random.choice(64, int(random.integers(4, 9)), replace=False)
+        flips = random.choice(64, int(random.integers(max(0, distance - 2), distance + 3)), replace=False)
         patterns[place + 5] = patterns[place] ^ sum(1 << int(bit) for bit in flips)
-    found = near_groups([look(pattern) for pattern in patterns], 6)
-    assert found == by_hand(patterns, 6)
+    found = near_groups([look(pattern) for pattern in patterns], distance)
+    assert found == by_hand(patterns, distance)
     assert len(found) > 10 or count < 2
+
+
+def test_thousands_of_the_same_pattern_are_one_group_and_need_little_room():
+    count = 3000
+    tracemalloc.start()
+    found = near_groups([look(7) for _ in range(count)])
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found == [tuple(range(count))]
+    assert peak < 100e6, "all pairs at once are 400 MB"
 
 
 def test_kin_are_the_equal_and_the_alike(photos):

@@ -1,7 +1,5 @@
 """From a folder as people have it to pictures with captions: nothing in it is passed over in silence."""
 
-import dataclasses
-import io
 import shutil
 
 import numpy as np
@@ -199,11 +197,3 @@ def test_a_survey_of_a_folder_without_a_usable_picture_ends(tmp_path):
     (tmp_path / "a.png").write_bytes(b"")
     _, found = surveyed(tmp_path)
     assert (found.examples, reasons(found)) == ((), {"a.png": "empty file"})
-
-
-def test_a_scan_looks_at_each_picture_and_keeps_a_thumbnail_where_asked(tmp_path):
-    save_picture(tmp_path / "a.png", (400, 300))
-    without = scan_folder(tmp_path, "sks").examples[0].look
-    (example,) = surveyed(tmp_path, scan.ScanRule(CaptionRule("sks"), thumbnail_px=100))[1].examples
-    assert without == dataclasses.replace(example.look, thumbnail=b"")
-    assert Image.open(io.BytesIO(example.look.thumbnail)).size == (100, 75)

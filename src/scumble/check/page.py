@@ -4,6 +4,7 @@ from html import escape
 
 from scumble.data.names import counted
 from scumble.data.scan import Example
+from scumble.data.thumbnails import Thumbnails
 from scumble.page import image_tag
 
 COMMAND = "check"
@@ -23,11 +24,11 @@ figcaption .words { display: block; max-height: 4.1em; overflow: hidden; }
 """
 
 
-def figure(example: Example, name: str, *words: str) -> str:
+def figure(example: Example, thumbnails: Thumbnails, name: str, *words: str) -> str:
     """A picture with its name and, as HTML, what is said of it."""
     said = "".join(f'<span class="words">{text}</span>' for text in words)
     return (
-        f'<figure><div class="frame">{_image(example)}</div><figcaption><span class="file">{escape(name)}</span>'
+        f'<figure><div class="frame">{_image(thumbnails.of(example.path, example.content))}</div><figcaption><span class="file">{escape(name)}</span>'
         f"{said}</figcaption></figure>\n"
     )
 
@@ -45,7 +46,5 @@ def more(number: int, what: str) -> str:
     return f'<p class="faint">{escape(count)} not shown here; --json lists all.</p>'
 
 
-def _image(example: Example) -> str:
-    if example.look is None or not example.look.thumbnail:
-        return ""
-    return image_tag(example.look.thumbnail, "jpeg")
+def _image(thumbnail: bytes) -> str:
+    return image_tag(thumbnail, "jpeg") if thumbnail else ""

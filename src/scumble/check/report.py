@@ -13,6 +13,7 @@ from scumble.data.buckets import Size
 from scumble.data.caption_lint import CaptionFindings, is_telling
 from scumble.data.names import counted, listed, name_in, root_of
 from scumble.data.scan import Example
+from scumble.data.thumbnails import Thumbnails
 from scumble.files.atomic import write_atomically
 from scumble.page import html_page, items, rows, section, tiles, wide
 
@@ -25,9 +26,12 @@ BAR_WIDTH = "min(14rem, 18vw)"
 """Of the longest bar, so that a narrow window has room for the figures."""
 
 
-def write_page(checked: Checked) -> None:
+def write_page(checked: Checked, thumbnails: Thumbnails) -> None:
     """Write the page; one that is there is replaced.
 
+    Args:
+        checked: what was found.
+        thumbnails: of the pictures.
     Raises:
         OSError: the place cannot be written to.
     """
@@ -51,19 +55,19 @@ def write_page(checked: Checked) -> None:
         ),
         section("Left out", _left_out(findings, root_of(findings.scan.folder))) if findings else "",
         section("The training", _training(forecast) if forecast else f"<p>{escape(checked.no_forecast)}</p>"),
-        *(_sections(findings, forecast) if findings else ()),
+        *(_sections(findings, forecast, thumbnails) if findings else ()),
     ]
     text = html_page(f"{title}: checked", "\n".join(part for part in body if part), COMMAND, STYLE)
     write_atomically(checked.page, text.encode("utf-8", "replace"))
 
 
-def _sections(findings: Findings, forecast: Forecast | None) -> Iterator[str]:
+def _sections(findings: Findings, forecast: Forecast | None, thumbnails: Thumbnails) -> Iterator[str]:
     root = root_of(findings.scan.folder)
     yield section("Sizes", _buckets(findings, forecast))
-    yield section("Pictures to look at again", _again(findings, root))
-    yield section("Duplicates", _duplicates(findings, root))
+    yield section("Pictures to look at again", _again(findings, thumbnails, root))
+    yield section("Duplicates", _duplicates(findings, thumbnails, root))
     yield section("Captions", *_captions(findings, root))
-    yield section("The pictures", _others(findings, root))
+    yield section("The pictures", _others(findings, thumbnails, root))
 
 
 def _facts(findings: Findings) -> Iterator[tuple[str, str]]:
@@ -123,10 +127,12 @@ def _shape(size: Size, resolution: int) -> str:
     return f'<span class="shape" style="width: {width:.0f}px; height: {height:.0f}px"></span>'
 
 
-def _again(findings: Findings, root: Path) -> str:
+def _again(findings: Findings, thumbnails: Thumbnails, root: Path) -> str:
     hinted = sorted((seen for seen in findings.seen if seen.hints), key=lambda seen: -len(seen.hints))
     cards = "".join(
-        figure(seen.example, name_in(seen.example.path, root), *(_warning(hint.text) for hint in seen.hints))
+        figure(
+            seen.example, thumbnails, name_in(seen.example.path, root), *(_warning(hint.text) for hint in seen.hints)
+        )
         for seen in hinted[:MOST_CARDS]
     )
     return f'<div class="cards">{cards}</div>{more(len(hinted) - MOST_CARDS, "picture")}' if cards else ""
@@ -136,21 +142,24 @@ def _warning(text: str) -> str:
     return f'<span class="warn">{escape(text)}</span>'
 
 
-def _duplicates(findings: Findings, root: Path) -> str:
-    parts = [_groups(findings.equal, "The same bytes", root), _groups(findings.alike, "Look alike", root)]
+def _duplicates(findings: Findings, thumbnails: Thumbnails, root: Path) -> str:
+    parts = [
+        _groups(findings.equal, "The same bytes", thumbnails, root),
+        _groups(findings.alike, "Look alike", thumbnails, root),
+    ]
     return "".join(parts)
 
 
-def _groups(groups: Sequence[tuple[Example, ...]], title: str, root: Path) -> str:
+def _groups(groups: Sequence[tuple[Example, ...]], title: str, thumbnails: Thumbnails, root: Path) -> str:
     if not groups:
         return ""
-    shown = "".join(f'<div class="group">{_group(group, root)}</div>' for group in groups[:MOST_GROUPS])
+    shown = "".join(f'<div class="group">{_group(group, thumbnails, root)}</div>' for group in groups[:MOST_GROUPS])
     return f"<h3>{title}</h3>{shown}{more(len(groups) - MOST_GROUPS, 'group')}"
 
 
-def _group(group: Sequence[Example], root: Path) -> str:
+def _group(group: Sequence[Example], thumbnails: Thumbnails, root: Path) -> str:
     figures = [
-        figure(example, name_in(example.path, root), f"{example.size_px[0]} x {example.size_px[1]}")
+        figure(example, thumbnails, name_in(example.path, root), f"{example.size_px[0]} x {example.size_px[1]}")
         for example in group[:MOST_OF_A_GROUP]
     ]
     return "".join(figures) + more(len(group) - MOST_OF_A_GROUP, "picture")
@@ -231,9 +240,11 @@ def _left_out(findings: Findings, root: Path) -> str:
     return rows(["file", "why"], cells) + more(len(findings.rejected) - MOST_ROWS, "file")
 
 
-def _others(findings: Findings, root: Path) -> str:
+def _others(findings: Findings, thumbnails: Thumbnails, root: Path) -> str:
     shown = findings.seen[:MOST_SHOWN]
-    cards = "".join(figure(seen.example, name_in(seen.example.path, root), *_caption(seen)) for seen in shown)
+    cards = "".join(
+        figure(seen.example, thumbnails, name_in(seen.example.path, root), *_caption(seen)) for seen in shown
+    )
     left = more(len(findings.seen) - MOST_SHOWN, "picture")
     return f'<div class="cards small">{cards}</div>{left}' if cards else ""
 

@@ -1,6 +1,7 @@
 """Check: from settings to what a folder of pictures is like and what training on it will cost, told as events."""
 
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,11 +12,14 @@ from scumble.check.forecast import Forecast, base_here, forecast, train_config
 from scumble.check.journal import Act
 from scumble.check.page import COMMAND
 from scumble.check.probe import MEASURING, probe
-from scumble.check.report import write_page
+from scumble.check.report import MOST_SHOWN, write_page
 from scumble.config import CheckConfig
+from scumble.data.cache import default_cache_dir
 from scumble.data.datasets.open import OpenedDataset
 from scumble.data.names import name_in, root_of
 from scumble.data.scan import Scan, ScanRule, survey
+from scumble.data.seen import SeenPictures
+from scumble.data.thumbnails import Thumbnails
 from scumble.errors import BaseModelError, ConfigError, DataError, ScumbleError
 from scumble.generate.events import Noted
 from scumble.page import check_place
@@ -34,12 +38,18 @@ class Place:
     Attributes:
         folder: of pictures, or a dataset file.
         rule: how it is read.
+        cache: folder of the cache.
         dataset: whose folder it is, if it is one's.
     """
 
     folder: Path
     rule: ScanRule
+    cache: Path
     dataset: OpenedDataset | None = None
+
+    def thumbnails(self) -> Thumbnails:
+        """Those of its pictures."""
+        return Thumbnails(self.cache, self.folder, self.rule.pictures, THUMBNAIL_PX, MOST_SHOWN)
 
 
 def check(config: CheckConfig) -> Iterator[Event]:
@@ -63,15 +73,17 @@ def check(config: CheckConfig) -> Iterator[Event]:
     if report.undo:
         yield from _undo(place, report.fix_dir)
         return
-    page = _page(place.folder, report.report)
-    scan = yield from _survey(place)
+    page, thumbnails = _page(place.folder, report.report), place.thumbnails()
+    scan = yield from _survey(place, thumbnails)
     acts: list[Act] = []
     if report.fix and not isinstance(scan, DataError):
         acts = yield from _fix(config, place, scan)
         if acts:
-            scan = yield from _survey(place)
+            scan = yield from _survey(place, thumbnails)
     checked = yield from _checked(config, scan, acts, page)
-    write_page(checked)
+    write_page(checked, thumbnails)
+    with suppress(OSError):  # the scan said already that nothing can be kept
+        thumbnails.write()
     yield checked
 
 
@@ -100,18 +112,18 @@ def _fix(config: CheckConfig, place: Place, scan: Scan) -> Generator[Event, None
 
 
 def _place(config: CheckConfig) -> Place:
-    rule = replace(scan_rule(config.data), thumbnail_px=THUMBNAIL_PX)
-    folder = config.data.folder
+    rule, folder = scan_rule(config.data), config.data.folder
+    cache = config.data.cache_dir or default_cache_dir()
     if config.data.dataset_name is not None:
         if config.report.fix or config.report.undo:
             raise ConfigError("fix and undo are for folders of pictures; a dataset stays as it is: leave them out")
         dataset = dataset_of(config.data)
-        return Place(dataset.folder, replace(rule, caption_column=dataset.caption_column), dataset)
+        return Place(dataset.folder, replace(rule, caption_column=dataset.caption_column), cache, dataset)
     if folder is None:
         raise ConfigError("no folder of pictures: scumble check FOLDER, or --dataset_name OWNER/NAME")
     if not folder.exists():
         raise DataError(f"{folder}: no such folder")
-    return Place(folder, rule)
+    return Place(folder, rule, cache)
 
 
 def _said(act: Act, root: Path) -> str:
@@ -133,9 +145,10 @@ def _page(folder: Path, chosen: Path | None) -> Path:
     return page
 
 
-def _survey(place: Place) -> Generator[Event, None, Scan | DataError]:
+def _survey(place: Place, thumbnails: Thumbnails) -> Generator[Event, None, Scan | DataError]:
     """The folder, or why it is not understood."""
-    steps = survey(place.folder, place.rule)
+    seen = SeenPictures(place.cache, place.folder, place.rule.pictures, thumbnails)
+    steps = survey(place.folder, place.rule, seen)
     while True:
         try:
             done, total = next(steps)

@@ -49,6 +49,13 @@ class TrainingConfig(Section):
             description="encode and draw pictures larger than 512 px in overlapping tiles: less memory, slightly other pixels"
         ),
     ] = False
+    torch_compile: Annotated[
+        bool | None,
+        Field(
+            description="compile the denoiser's repeated blocks before the first step; none = on a GPU, where the run sees "
+            "pictures enough for it to pay"
+        ),
+    ] = None
     device: Annotated[str | None, Field(description="cuda, mps or cpu; none = the best there is")] = None
     seed: Annotated[int, Field(ge=0, lt=2**63, description="seed of everything random")] = 0
     on_nan: Annotated[
@@ -59,11 +66,14 @@ class TrainingConfig(Section):
         ),
     ] = "stop"
     dataloader_num_workers: Annotated[
-        int,
+        int | None,
         Field(
-            ge=0, le=64, description="threads that make batches ahead; pays with random crops; the result is the same"
+            ge=0,
+            le=64,
+            description="threads that make batches ahead; pays with random crops; the result is the same; none = 2 on a GPU, 0 "
+            "elsewhere",
         ),
-    ] = 0
+    ] = None
     deterministic: Annotated[
         bool,
         Field(description="use only kernels that give the same bits each time; slower on a GPU, no change on a CPU"),

@@ -6,6 +6,7 @@ Aspect-ratio buckets as in NovelAI 2022, "Aspect Ratio Bucketing", and kohya's s
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 Size = tuple[int, int]
 
@@ -40,14 +41,20 @@ class BucketRule:
 
     def size_for(self, size_px: Size) -> Size:
         """What a picture of this size is cut to."""
-        nearest = nearest_bucket(size_px, self.sizes())
-        if not self.is_on or self.may_enlarge:
-            return nearest
-        width, height = (
-            min(target, max(self.step, side // self.step * self.step))
-            for target, side in zip(nearest, size_px, strict=True)
-        )
-        return width, height
+        return _size_for(self, size_px)
+
+
+@cache
+def _size_for(rule: BucketRule, size_px: Size) -> Size:
+    """Many pictures are of the same size."""
+    nearest = nearest_bucket(size_px, rule.sizes())
+    if not rule.is_on or rule.may_enlarge:
+        return nearest
+    width, height = (
+        min(target, max(rule.step, side // rule.step * rule.step))
+        for target, side in zip(nearest, size_px, strict=True)
+    )
+    return width, height
 
 
 def usual_step(resolution: int, unit: int) -> int:

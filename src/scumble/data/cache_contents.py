@@ -15,8 +15,13 @@ from scumble.data.cache_use import FOLDER as IN_USE
 from scumble.data.cache_use import cache_alone
 from scumble.data.datasets.export import FOLDER as DATASETS
 from scumble.data.datasets.export import RECORD
+from scumble.data.ledger import SUFFIX as LEDGER_SUFFIX
+from scumble.data.seen import FOLDER as SEEN
+from scumble.data.thumbnails import FOLDER as THUMBNAILS
 
-ContentKind = Literal["latents", "text states", "datasets", "of an older version", "left over"]
+ContentKind = Literal[
+    "latents", "text states", "looks at pictures", "thumbnails", "datasets", "of an older version", "left over"
+]
 KINDS: Sequence[ContentKind] = get_args(ContentKind)
 USELESS: Sequence[ContentKind] = ("of an older version", "left over")
 """What nothing reads any more."""
@@ -25,7 +30,13 @@ DIGEST = re.compile(r"[0-9a-f]{64}")
 BEGIN = re.compile(r"[0-9a-f]{2}")
 UNFINISHED = re.compile(r"\.scumble-[0-9a-f]{16}\.tmp")
 SECONDS_OF_A_DAY = 86_400.0
-FOLDERS: dict[str, ContentKind] = {"latents": "latents", "text": "text states"}
+FOLDERS: dict[str, tuple[ContentKind, str]] = {
+    "latents": ("latents", tensors.SUFFIX),
+    "text": ("text states", tensors.SUFFIX),
+    SEEN: ("looks at pictures", LEDGER_SUFFIX),
+    THUMBNAILS: ("thumbnails", LEDGER_SUFFIX),
+}
+"""Folder -> what its entries are, and their suffix."""
 
 
 @dataclass(frozen=True)
@@ -122,9 +133,9 @@ def _tensor_files(cache: Path) -> Iterator[Content]:
     for folder in _folders(cache):
         if folder.name in FOLDERS:
             for inside in _folders(folder):
-                yield from _files(inside, FOLDERS[folder.name])
+                yield from _files(inside, *FOLDERS[folder.name])
         elif folder.name not in {DATASETS, IN_USE}:  # version 1 had no folders by kind
-            yield from _files(folder, "of an older version")
+            yield from _files(folder, "of an older version", tensors.SUFFIX)
 
 
 def _folders(folder: Path) -> list[Path]:
@@ -133,12 +144,12 @@ def _folders(folder: Path) -> list[Path]:
     return [Path(entry) for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False)]
 
 
-def _files(folder: Path, kind: ContentKind) -> Iterator[Content]:
+def _files(folder: Path, kind: ContentKind, suffix: str) -> Iterator[Content]:
     if not BEGIN.fullmatch(folder.name):
         return
     for entry in os.scandir(folder):
         path = Path(entry)
-        is_entry = DIGEST.fullmatch(path.stem) and path.suffix == tensors.SUFFIX and path.stem.startswith(folder.name)
+        is_entry = DIGEST.fullmatch(path.stem) and path.suffix == suffix and path.stem.startswith(folder.name)
         if not entry.is_file(follow_symlinks=False) or not (is_entry or UNFINISHED.fullmatch(entry.name)):
             continue
         with contextlib.suppress(FileNotFoundError):  # a run that is writing may just have given it its name

@@ -84,7 +84,9 @@ def _beside(picture: FoundPicture) -> Path | None:
     """The text beside a picture; where there are two, they must say the same."""
     suffixes: Sequence[str] = (picture.caption_suffix,) if picture.caption_suffix else CAPTION_SUFFIXES
     names = [picture.path.with_suffix(spelled) for suffix in suffixes for spelled in (suffix, suffix.upper())]
-    there = list({path.resolve(): path for path in names if path.is_file()}.values())
+    there = [path for path in names if path.is_file()]
+    if len(there) > 1:  # where .txt and .TXT are one name they are one file
+        there = list({path.resolve(): path for path in there}.values())
     if len(there) > 1 and len({_one_line(read_text(path)) for path in there}) > 1:
         listed = " and ".join(path.name for path in there)
         raise DataError(f"{picture.path.parent}: {listed} differ: keep one of them")

@@ -42,6 +42,9 @@ TURNS = {
 }
 """Orientation as EXIF says it -> what makes the picture upright."""
 
+SIDEWAYS = {TURNS[orientation] for orientation in (5, 6, 7, 8)}
+"""Turns that make the width the height."""
+
 
 @dataclass(frozen=True)
 class PictureRule:
@@ -81,9 +84,36 @@ def decode_picture(path: Path, rule: PictureRule = USUAL) -> Image.Image:
         DataError: why it cannot be read, without its name.
     """
     with checked(path, rule.first_frame) as image:
-        is_opposite = opposite_is_meant(image)
-        image.load()
-        rgb = to_rgb(upright(inks_as_meant(image)), rule.background)
+        return _pixels_of(image, rule)
+
+
+def decode_small(path: Path, rule: PictureRule, side_px: int) -> tuple[Image.Image, tuple[int, int]]:
+    """The same for who needs no more than so many pixels a side, and the width and height of the whole.
+
+    All bytes of the file are read and judged as ever, but of a JPEG that is twice as large or more only a half, a quarter
+    or an eighth of the pixels are computed.
+
+    Args:
+        path: the file.
+        rule: what is done where it leaves something open.
+        side_px: what the longer side has at least, unless the picture is smaller.
+    Raises:
+        DataError: why it cannot be read, without its name.
+    """
+    with checked(path, rule.first_frame) as image:
+        width, height = image.size
+        if image.format == "JPEG" and max(width, height) >= 2 * side_px:
+            share = side_px / max(width, height)
+            image.draft(None, (max(1, int(width * share)), max(1, int(height * share))))
+        pixels = _pixels_of(image, rule)
+        return pixels, (height, width) if _turn_of(image) in SIDEWAYS else (width, height)
+
+
+def _pixels_of(image: ImageFile.ImageFile, rule: PictureRule) -> Image.Image:
+    """A picture that was opened, loaded: upright 8-bit RGB."""
+    is_opposite = opposite_is_meant(image)
+    image.load()
+    rgb = to_rgb(upright(inks_as_meant(image)), rule.background)
     return ImageOps.invert(rgb) if is_opposite else rgb
 
 
@@ -105,11 +135,15 @@ def checked(path: Path, first_frame: bool) -> Iterator[ImageFile.ImageFile]:
 
 def upright(image: Image.Image) -> Image.Image:
     """A loaded picture turned as its EXIF or XMP says; ImageOps.exif_transpose copies all others, and writes the EXIF anew."""
-    try:
-        turn = TURNS.get(image.getexif().get(Base.Orientation, 1))
-    except DAMAGE:
-        return image  # no viewer turns it either
+    turn = _turn_of(image)
     return image if turn is None else image.transpose(turn)
+
+
+def _turn_of(image: Image.Image) -> Image.Transpose | None:
+    try:
+        return TURNS.get(image.getexif().get(Base.Orientation, 1))
+    except DAMAGE:
+        return None  # no viewer turns it either
 
 
 def fit(image: Image.Image, size_px: tuple[int, int], place: tuple[float, float] = (0.5, 0.5)) -> Tensor:

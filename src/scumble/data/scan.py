@@ -2,20 +2,20 @@
 
 import hashlib
 import json
-import os
-from collections.abc import Generator, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from scumble.data.captions import WITHOUT, CaptionRule, CaptionSource, captions_of
+from scumble.data.in_order import in_order
 from scumble.data.layouts.find import find_layout
 from scumble.data.layouts.found import FoundPicture, Layout, Rejected, folders_in, is_picture
 from scumble.data.masks import WITHOUT_MASKS, Mask, MaskRule, mask_of
 from scumble.data.names import counted, name_in, root_of
-from scumble.data.pictures import USUAL, PictureRule, decode_picture
-from scumble.data.quality import Look, look_at
+from scumble.data.pictures import USUAL, PictureRule
+from scumble.data.quality import Look
+from scumble.data.seen import SeenPictures, sight_of
 from scumble.errors import DataError
 
 FIRST = 3
@@ -104,14 +104,12 @@ class ScanRule:
         captions: where captions come from.
         pictures: what is done where a picture file leaves it open.
         caption_column: of an imagefolder's tables; None = found out.
-        thumbnail_px: longest side of a thumbnail that each look keeps; 0 = none.
         masks: where masks come from.
     """
 
     captions: CaptionRule = WITHOUT
     pictures: PictureRule = USUAL
     caption_column: str | None = None
-    thumbnail_px: int = 0
     masks: MaskRule = WITHOUT_MASKS
 
 
@@ -153,9 +151,16 @@ def usable(scan: Scan) -> Scan:
     return scan
 
 
-def survey(folder: Path, rule: ScanRule | None = None) -> Generator[tuple[int, int], None, Scan]:
+def survey(
+    folder: Path, rule: ScanRule | None = None, seen: SeenPictures | None = None
+) -> Generator[tuple[int, int], None, Scan]:
     """The same, picture by picture, and going on where captions or pictures are missing: the scan says so.
 
+    Args:
+        folder: of pictures, or a dataset file.
+        rule: how it is read.
+        seen: knows what earlier scans saw, by the same rule for pictures, and keeps what this one sees; None = every
+            file is opened.
     Yields:
         How many pictures were looked at, of how many.
     Raises:
@@ -167,18 +172,17 @@ def survey(folder: Path, rule: ScanRule | None = None) -> Generator[tuple[int, i
     classes: list[Example] = []
     uncaptioned: list[Example] = []
     rejected, unread = [*layout.rejected, *_folders_named_as_pictures(layout)], list[Rejected]()
-    with ThreadPoolExecutor(os.cpu_count()) as threads:  # decoding runs outside Python's lock
-        looked_at = threads.map(lambda picture: _looked_at(picture, rule), layout.pictures)
-        for done, (picture, (example, problem)) in enumerate(zip(layout.pictures, looked_at, strict=True), 1):
-            if example is None:
-                rejected.append(Rejected(picture.path, problem))
-            elif problem:
-                unread.append(Rejected(picture.path, problem))
-            elif not example.captions:
-                uncaptioned.append(example)
-            else:
-                (classes if picture.is_class else examples).append(example)
-            yield done, len(layout.pictures)
+    looked_at = in_order(lambda picture: _looked_at(picture, rule, seen), layout.pictures)
+    for done, (picture, (example, problem)) in enumerate(zip(layout.pictures, looked_at, strict=True), 1):
+        if example is None:
+            rejected.append(Rejected(picture.path, problem))
+        elif problem:
+            unread.append(Rejected(picture.path, problem))
+        elif not example.captions:
+            uncaptioned.append(example)
+        else:
+            (classes if picture.is_class else examples).append(example)
+        yield done, len(layout.pictures)
     return Scan(
         folder,
         layout.name,
@@ -187,18 +191,25 @@ def survey(folder: Path, rule: ScanRule | None = None) -> Generator[tuple[int, i
         tuple(classes),
         tuple(rejected),
         len(layout.used),
-        (*layout.notes, *_notes_on_links(layout, folder)),
+        (*layout.notes, *_notes_on_links(layout, folder), *(_kept(seen) if seen is not None else ())),
         tuple(uncaptioned),
         tuple(unread),
     )
 
 
-def _looked_at(picture: FoundPicture, rule: ScanRule) -> tuple[Example | None, str]:
-    """A picture decoded once, with its captions; and why it, or if it is there its caption, cannot be read."""
+def _kept(seen: SeenPictures) -> Iterator[str]:
+    """Keep what was seen for the next scan; what keeps it from being kept is for the person to know."""
     try:
-        image = decode_picture(picture.path, rule.pictures)
-        mask = mask_of(picture.path, image.size, rule.masks)
-        content = hash_file(picture.path)
+        seen.write()
+    except OSError as error:
+        yield f"the next scan has to open all pictures again: the cache cannot be written to ({error.strerror})"
+
+
+def _looked_at(picture: FoundPicture, rule: ScanRule, seen: SeenPictures | None) -> tuple[Example | None, str]:
+    """A picture, opened unless it is known, with its captions; and why it, or if it is there its caption, cannot be read."""
+    try:
+        sight = sight_of(picture.path, rule.pictures) if seen is None else seen.sight_of(picture.path)
+        mask = mask_of(picture.path, sight.size_px, rule.masks)
     except DataError as error:
         return None, str(error)
     except OSError as error:  # it was there a moment ago
@@ -212,28 +223,23 @@ def _looked_at(picture: FoundPicture, rule: ScanRule) -> tuple[Example | None, s
         picture.path,
         captions.texts if captions else (),
         captions.source if captions else "none",
-        content,
-        image.size,
+        sight.content,
+        sight.size_px,
         picture.repeats,
         rule.pictures,
-        look_at(image, rule.thumbnail_px),
+        sight.look,
         captions.path if captions else None,
         mask,
     )
     return example, problem
 
 
-def hash_file(path: Path) -> str:
-    """SHA-256 of a file's bytes, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _folders_named_as_pictures(layout: Layout) -> Iterable[Rejected]:
     """Folders beside pictures that are named like one, which are not among the files, and which nothing was said of."""
-    entered = {parent for picture in layout.pictures for parent in picture.path.parents}
+    folders = {picture.path.parent for picture in layout.pictures}
+    entered = folders | {parent for folder in folders for parent in folder.parents}
     known = {item.path for item in layout.rejected} | entered
-    for folder in sorted({picture.path.parent for picture in layout.pictures}):
+    for folder in sorted(folders):
         for path in folders_in(folder):
             if is_picture(path) and path not in known:
                 yield Rejected(path, "a folder, not a picture")

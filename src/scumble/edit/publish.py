@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from scumble.config.publish import PublishConfig
-from scumble.data.scan import hash_file
+from scumble.data.content import hash_file
 from scumble.edit.card import MARK, Shared, first_of, model_card, sidecar
 from scumble.edit.previews import draw_previews, prompts_for, usual_recipe
 from scumble.edit.programs.readings import in_words

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from scumble.data.scan import hash_file
+from scumble.data.content import hash_file
 from scumble.families.base import BaseModel
 from scumble.families.hub import IN_THE_BOX
 from scumble.metrics.album import HASH_SIGNS

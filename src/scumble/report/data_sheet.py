@@ -9,8 +9,8 @@ from typing import Any
 
 from PIL import Image
 
+from scumble.data.content import hash_file
 from scumble.data.pictures import PictureRule, read_picture
-from scumble.data.scan import hash_file
 from scumble.errors import DataError
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from scumble.data.scan import hash_file
+from scumble.data.content import hash_file
 from scumble.edit.given import kinship_of, read_given
 from scumble.edit.programs.readings import readings_of
 from scumble.errors import BaseModelError, LoraFileError

@@ -8,7 +8,7 @@ from time import monotonic
 from scumble.config import TrainConfig, write_toml
 from scumble.data.cache import default_cache_dir
 from scumble.data.cache_use import cache_in_use
-from scumble.device import memory_advice
+from scumble.device import has_memory_of_its_own, memory_advice
 from scumble.edit.programs.readings import in_words, readings_of
 from scumble.errors import DivergedError, ProcessLostError
 from scumble.families.layers import table_of
@@ -56,7 +56,7 @@ PREPARED = "prepared"
 
 
 def train(config: TrainConfig) -> Iterator[Event]:
-    """Train a LoRA; the pictures are looked at, and the first Planned event comes before anything is written or loaded.
+    """Train a LoRA; the pictures are looked at, and the Planned event comes before all but the cache is written.
 
     Closing the generator (or leaving the loop over it) once the steps have begun saves a checkpoint first, so that
     `resume` goes on from there exactly.
@@ -167,7 +167,9 @@ def _resume(plan: Plan, run: RunFolder, session: Session) -> Iterator[Event]:
 def _steps(plan: Plan, run: RunFolder, session: Session, material: Material, keeper: Keeper) -> Iterator[Event]:
     train = plan.config.training
     end, stride = plan.num_steps * train.samples_a_step, plan.share.count
-    with prefetched(material.mixture, train.dataloader_num_workers, end, stride) as batches:
+    assert train.dataloader_num_workers is not None
+    is_pinned = has_memory_of_its_own(plan.device)
+    with prefetched(material.mixture, train.dataloader_num_workers, end, stride, pinned=is_pinned) as batches:
         while True:
             try:
                 yield from _at_intervals(plan, run, session, material, keeper)  # or what a stop left undone of it

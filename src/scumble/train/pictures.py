@@ -11,6 +11,7 @@ from scumble.data.datasets.shards import TRAIN
 from scumble.data.layouts.found import Rejected
 from scumble.data.names import counted
 from scumble.data.scan import FIRST, Scan, ScanRule, result_of, survey, usable
+from scumble.data.seen import SeenPictures
 from scumble.errors import DataError
 from scumble.train.ahead import refuse_missing_pictures
 from scumble.train.events import Prepared
@@ -36,13 +37,15 @@ def survey_pictures(data: DataConfig, rule: ScanRule) -> Generator[Prepared, Non
         DataError: they cannot be found or used.
     """
     refuse_missing_pictures(data)
+    cache = data.cache_dir or default_cache_dir()
     if data.dataset_name is not None:
         dataset = dataset_of(data)
-        scan = yield from _told(survey(dataset.folder, replace(rule, caption_column=dataset.caption_column)))
+        rule = replace(rule, caption_column=dataset.caption_column)
+        scan = yield from _told(survey(dataset.folder, rule, SeenPictures(cache, dataset.folder, rule.pictures)))
         scan = usable(of_dataset(scan, dataset, data.dataset_name))
         return scan, data.model_copy(update={"dataset_revision": dataset.revision})
     assert data.folder is not None
-    scan = yield from _told(survey(data.folder, rule))
+    scan = yield from _told(survey(data.folder, rule, SeenPictures(cache, data.folder, rule.pictures)))
     return usable(scan), data
 
 

@@ -27,9 +27,13 @@ class Prefetched:
         ahead: how many batches.
         end: the position from which on there are none.
         stride: every how many batches one is asked for.
+        pinned: in page-locked memory, from which a GPU copies while the computer goes on.
     """
 
-    def __init__(self, batches: Batches, pool: ThreadPoolExecutor, ahead: int, end: int, stride: int = 1) -> None:
+    def __init__(
+        self, batches: Batches, pool: ThreadPoolExecutor, ahead: int, end: int, stride: int = 1, *, pinned: bool = False
+    ) -> None:
+        self.pinned = pinned
         self.batches = batches
         self.pool = pool
         self.ahead = ahead
@@ -46,12 +50,18 @@ class Prefetched:
             self.coming.pop(position).cancel()  # the run went back, or left a step out
         for position in wanted:
             if position not in self.coming:
-                self.coming[position] = self.pool.submit(self.batches.batch_at, position, batch_size)
-        return self.batches.batch_at(first_position, batch_size) if found is None else found.result()
+                self.coming[position] = self.pool.submit(self._made, position, batch_size)
+        return self._made(first_position, batch_size) if found is None else found.result()
+
+    def _made(self, first_position: int, batch_size: int) -> Batch:
+        batch = self.batches.batch_at(first_position, batch_size)
+        return batch.pinned() if self.pinned else batch
 
 
 @contextmanager
-def prefetched(batches: Batches, num_workers: int, end: int, stride: int = 1) -> Iterator[Batches]:
+def prefetched(
+    batches: Batches, num_workers: int, end: int, stride: int = 1, *, pinned: bool = False
+) -> Iterator[Batches]:
     """The same batches, made ahead by threads that end with the with-block.
 
     Args:
@@ -59,6 +69,7 @@ def prefetched(batches: Batches, num_workers: int, end: int, stride: int = 1) ->
         num_workers: threads, and batches ahead; 0 = each is made when it is asked for.
         end: the position from which on there are none.
         stride: every how many batches one is asked for.
+        pinned: see `Prefetched`.
     """
     if num_workers == 0:
         yield batches
@@ -66,6 +77,6 @@ def prefetched(batches: Batches, num_workers: int, end: int, stride: int = 1) ->
     # a thread of torch's own would take all cores, and sum in another order
     pool = ThreadPoolExecutor(num_workers, "batches", torch.set_num_threads, (torch.get_num_threads(),))
     try:
-        yield Prefetched(batches, pool, num_workers, end, stride)
+        yield Prefetched(batches, pool, num_workers, end, stride, pinned=pinned)
     finally:
         pool.shutdown(cancel_futures=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from scumble.config import OutputConfig, PriorConfig, TrainConfig, TrainingConfig, ValidationConfig, from_values, merged
+from scumble.device import has_memory_of_its_own
 from scumble.errors import ConfigError
 from scumble.families.base import BaseModel
 from scumble.families.find import is_local
@@ -14,6 +15,7 @@ from scumble.files.lorafile import LoraFile
 from scumble.processes import ALONE, Share
 from scumble.train.ahead import name_of
 from scumble.train.objective_choice import choose_objective
+from scumble.train.on_gpu import chosen_compiling
 from scumble.train.optimizer_choice import choose_optimizer, try_chosen
 from scumble.train.pictures import place_of
 from scumble.train.reporting import chosen_trackers
@@ -25,6 +27,7 @@ STEPS_PER_PICTURE = 50
 FEWEST_STEPS, MOST_STEPS = 800, 2000
 NUM_CLASS_IMAGES = 36
 PRIOR_SHARE = 0.3
+WORKERS_OF_A_GPU = 2
 FEWEST_STEPS_BETWEEN_VALIDATIONS = 10
 
 
@@ -69,7 +72,7 @@ def resolve(
     per_step = train.samples_a_step
     steps = train.max_train_steps or _default_steps(train.num_train_epochs, size, per_step)
     _refuse_idle_rate(optimizer.text_encoder_lr, init)
-    place = place_of(config.data)
+    place, resolution = place_of(config.data), _resolution(config.data.resolution, base)
     chosen: dict[str, Mapping[str, object]] = {
         "model": {
             "base": _from_anywhere(base.name),
@@ -81,7 +84,7 @@ def resolve(
         "data": {
             **({"dataset_name": place.as_posix()} if config.data.folder is None else {"folder": place}),
             "cache_dir": config.data.cache_dir and config.data.cache_dir.resolve(),
-            "resolution": _resolution(config.data.resolution, base),
+            "resolution": resolution,
         },
         "adapter": _resolved_adapter(config, init),
         "objective": choose_objective(config.objective, base, train.samples_a_step),
@@ -92,6 +95,8 @@ def resolve(
             "max_train_steps": steps,
             "num_train_epochs": None,
             "mixed_precision": train.mixed_precision or default_precision(device),
+            "torch_compile": chosen_compiling(train, device, steps, resolution),
+            "dataloader_num_workers": _num_workers(train, device),
             "device": str(device) if where.share.count == 1 else device.type,
         },
         "validation": _resolved_validation(val, steps),
@@ -164,6 +169,12 @@ def _resolved_prior(prior: PriorConfig, has_classes: bool) -> dict[str, object]:
 def _from_anywhere(name: str) -> str:
     """The name of a base or autoencoder so that the resolved settings find it from any working directory."""
     return str(Path(name).expanduser().resolve()) if is_local(name) else name
+
+
+def _num_workers(train: TrainingConfig, device: torch.device) -> int:
+    """A GPU would wait for each batch that is made when it is asked for."""
+    usual = WORKERS_OF_A_GPU if has_memory_of_its_own(device) else 0
+    return usual if train.dataloader_num_workers is None else train.dataloader_num_workers
 
 
 def default_precision(device: torch.device) -> str:

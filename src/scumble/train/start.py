@@ -18,6 +18,7 @@ from scumble.train import draws
 from scumble.train.ema import Average
 from scumble.train.new_words import TrainedWords, start_remarks, trained_words, word_groups
 from scumble.train.objective import objective_of
+from scumble.train.on_gpu import compile_blocks, lay_out
 from scumble.train.optimizer import adapter_groups
 from scumble.train.optimizer_choice import build_chosen, text_ratio_of
 from scumble.train.optimizers import is_averaging
@@ -46,6 +47,7 @@ def start_session(plan: Plan) -> Generator[Noted, None, Session]:
     if not plan.storage.is_plain:
         yield Noted(storage_in_words(denoiser, plan.dtype, plan.storage, plan.device))
     store(denoiser, plan.storage, plan.device)
+    lay_out(denoiser, plan.device, plan.storage)
     adapters = _new_adapters(plan, modules) if plan.init is None else lora_adapters(plan.base, modules, plan.init, "")
     for adapter in adapters.values():
         adapter.leave_out(dropout_of(config.adapter))
@@ -55,6 +57,9 @@ def start_session(plan: Plan) -> Generator[Noted, None, Session]:
         text_encoder.words.add(ADAPTER_NAME, words.vectors)
         text_encoder.words.use([ADAPTER_NAME])
     attach_adapters(plan.base, modules, adapters, ADAPTER_NAME)
+    if config.training.torch_compile:
+        count = compile_blocks(denoiser)
+        yield Noted(f"{count} blocks are compiled as they are first used: the first steps take longer")
     return _session(plan, denoiser, text_encoder, adapters, words, base_fingerprint)
 
 

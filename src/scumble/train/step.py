@@ -1,5 +1,6 @@
 """One optimizer step of a session."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -40,7 +41,7 @@ def advance(
     session.new_words.before_step(session.step)
     total = session.peers.sum_gradients(session.adapter, _gradient(session, batches, batch_size, accumulation))
     value = float(total)
-    if not torch.isfinite(total):
+    if not math.isfinite(value):  # of the number that is here already: asking the device would be another wait
         raise session.diverged(f"the loss of step {session.step + 1} is {value}")
     update(session, learning_rate, clip)
     session.new_words.after_step()

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from scumble.data.content import hash_file
 from scumble.data.datasets.arrow import ArrowTable, ParquetTable
 from scumble.data.datasets.columns import caption_column, picture_column
 from scumble.data.datasets.export import exported
@@ -15,7 +16,6 @@ from scumble.data.datasets.shards import TRAIN
 from scumble.data.datasets.tars import TarTable
 from scumble.data.layouts.found import files_in, is_picture, walk
 from scumble.data.names import counted, name_in
-from scumble.data.scan import hash_file
 from scumble.errors import ConfigError, DataError
 
 VERSION = 1

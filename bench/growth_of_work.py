@@ -1,0 +1,151 @@
+"""How time and memory grow with pictures, merged LoRAs, sweep cells and processes, each a whole command on the model in the box.
+
+    python bench/growth_of_work.py --work FOLDER [--axis pictures merge cells processes]
+
+Each point is a command from its start to its end. An exponent is fitted to what is above the smallest size: the work that was
+added over the size that was added, so that the time to start has no part in it. 1 is linear.
+"""
+
+import argparse
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from harness.growth import Fit, exponent
+from harness.peers import versions
+from harness.pictures import write_pictures
+from harness.plot import curves
+from harness.processes import Spent, measured
+from harness.result import Goal, Result
+
+SCUMBLE = (sys.executable, "-m", "scumble")
+FEW = ("--base", "mini", "--resolution", "64", "--rank", "4", "--report-to", "none", "--overwrite")
+LINEAR, SPREAD = 1.0, 0.1
+
+
+@dataclass(frozen=True)
+class Axis:
+    """What grows.
+
+    Attributes:
+        what: in words.
+        sizes: from few to many.
+        command: for a size, in a work folder.
+    """
+
+    what: str
+    sizes: Sequence[int]
+    command: Callable[[Path, int], list[str]]
+
+
+def train(work: Path, pictures: int) -> list[str]:
+    """Two steps on so many pictures, none of them in the cache."""
+    shutil.rmtree(work / "cache", ignore_errors=True)
+    folder = write_pictures(work / f"pictures-{pictures}", pictures, 96, "jpg")
+    return [*SCUMBLE, "train", str(folder), *FEW, "--steps", "2", *_places(work, "grown")]
+
+
+def merge(work: Path, count: int) -> list[str]:
+    """Add up so many LoRAs exactly."""
+    source = work / "runs" / "grown" / "grown.safetensors"
+    files = [work / f"lora-{index:02d}.safetensors" for index in range(count)]
+    for file in files:
+        shutil.copy(source, file)
+    return [
+        *SCUMBLE,
+        "merge",
+        *map(str, files),
+        "--base",
+        "mini",
+        "--out",
+        str(work / "merged.safetensors"),
+        "--overwrite",
+    ]
+
+
+def sweep(work: Path, cells: int) -> list[str]:
+    """Train so many cells, two steps each, one after another."""
+    folder = write_pictures(work / "pictures-8", 8, 96, "jpg")
+    ranks = [str(4 + index) for index in range(cells)]
+    few = [word for word in FEW if word not in ("--rank", "4")]
+    choice = ["--ranks", *ranks, "--pictures", "0", "--workers", "1"]
+    return [*SCUMBLE, "sweep", str(folder), *few, "--steps", "2", *choice, *_places(work, f"cells-{cells}")]
+
+
+def processes(work: Path, count: int) -> list[str]:
+    """Forty steps of four pictures, shared."""
+    folder = write_pictures(work / "pictures-8", 8, 96, "jpg")
+    start = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(count), "-m", "scumble"]
+    whole = ["--steps", "40", "--batch-size", "2", "--gradient-accumulation-steps", str(2 // count), "--device", "cpu"]
+    return [*start, "train", str(folder), *FEW, *whole, *_places(work, f"shared-{count}")]
+
+
+def _places(work: Path, name: str) -> list[str]:
+    return ["--output-dir", str(work / "runs"), "--name", name, "--cache-dir", str(work / "cache")]
+
+
+AXES = {
+    "pictures": Axis("pictures, two steps", (1, 64, 256, 1024), train),
+    "merge": Axis("LoRAs merged", (2, 4, 8, 32), merge),
+    "cells": Axis("sweep cells of two steps", (1, 2, 4, 8), sweep),
+    "processes": Axis("processes on one machine, the same steps", (1, 2), processes),
+}
+
+
+def added(points: Sequence[tuple[int, float]]) -> Fit | None:
+    """The exponent of what is above the smallest size; None where there is too little to fit."""
+    (first, least), *others = points
+    above = [(size - first, value - least) for size, value in others if value > least]
+    return exponent(above) if len(above) > 1 else None
+
+
+def goals_of(name: str, axis: Axis, spent: Sequence[Spent]) -> list[Goal]:
+    """Time that is linear; of processes, no more work for two than for one but for the second start."""
+    used = [each.processor_seconds for each in spent]
+    if name == "processes":
+        why = "the second process imports and loads everything once more"
+        return [Goal("processor time of two processes by that of one", 2.0, used[1] / used[0], why=why)]
+    fit = added(list(zip(axis.sizes, used, strict=True)))
+    why = "" if fit else "nothing was added that could be told from the spread"
+    shown = None if fit is None else fit.exponent
+    return [Goal(f"{axis.what}: exponent of added processor time", LINEAR, shown, SPREAD, why=why)]
+
+
+def main() -> None:
+    """Measure, write the result."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--axis", choices=list(AXES), nargs="+", default=list(AXES))
+    options = parser.parse_args()
+    options.work.mkdir(parents=True, exist_ok=True)
+    rows, goals, lines = [], [], {}
+    for name in options.axis:
+        axis = AXES[name]
+        spent = [measured(axis.command(options.work, size), {"OMP_NUM_THREADS": "1"}) for size in axis.sizes]
+        for size, each in zip(axis.sizes, spent, strict=True):
+            rows.append({"over": axis.what, "size": size, **each.figures()})
+            print(rows[-1], flush=True)
+        memory = added([(size, each.peak_gb) for size, each in zip(axis.sizes, spent, strict=True)])
+        rows[-1]["exponent of added memory"] = None if memory is None else str(memory)
+        goals += goals_of(name, axis, spent)
+        lines[axis.what] = [(size, each.processor_seconds) for size, each in zip(axis.sizes, spent, strict=True)]
+    curves("growth-of-work", "Whole commands on the model in the box", "size", "processor seconds", lines)
+    Result(
+        "growth-of-work",
+        "How do time and memory grow with the work?",
+        rows,
+        goals,
+        notes=[
+            "Every point includes the start of a process, about the same for all; exponents are of what is added to it."
+        ],
+        versions=versions("torch", "diffusers"),
+        threads=1,
+    ).write()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,206 @@
+"""Writes docs/speed.md, and the numbers in both READMEs, from the newest result of each bench: `make docs`, or `--check`.
+
+A result is one that says its goals (bench/harness/result.py). It is shown whatever it is called; `ORDER` only says what
+comes first.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "speed.md"
+RESULTS = ROOT / "bench" / "results"
+READMES = {"en": ROOT / "README.md", "zh": ROOT / "README.zh-CN.md"}
+START, END = "<!-- speed -->\n", "<!-- /speed -->\n"
+DATED = re.compile(r"(\d{4}-\d{2}-\d{2})-(.+)\.json")
+
+ORDER = ("end-to-end", "step", "start", "generate", "data", "latent", "growth", "gpu", "guard")
+"""Beginnings of the names of results; others follow in the order of their names."""
+
+HEADER = """# Speed and memory
+
+Every number here was measured by a script of [bench/](../bench), and this page is written by `make docs` from what they
+wrote: change the code and measure again, not this page. Sides of a comparison take turns inside one run, on the same
+pictures, with the same base, precision, rank and steps. Ratios carry over to other machines far better than seconds do: under 1
+is faster, or smaller, than the other. *Met within the spread* means that the bound lies within half the distance between the
+quartiles. A goal that was not met, or not measured, stays on the list with its reason.
+"""
+
+NONE = "No result with goals has been written yet.\n"
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One result.
+
+    Attributes:
+        name: of the bench, without its date.
+        path: of its JSON.
+        whole: all that it says.
+    """
+
+    name: str
+    path: Path
+    whole: Mapping[str, Any]
+
+    @property
+    def place(self) -> tuple[int, str]:
+        """Where on the page it comes."""
+        rank = next((rank for rank, begin in enumerate(ORDER) if self.name.startswith(begin)), len(ORDER))
+        return rank, self.name
+
+
+def newest(folder: Path) -> list[Measurement]:
+    """The last result of each bench that has goals, in the order of the page."""
+    found: dict[str, Measurement] = {}
+    for path in sorted(folder.glob("*.json")):
+        dated = DATED.fullmatch(path.name)
+        whole = json.loads(path.read_text(encoding="utf-8"))
+        if dated is not None and isinstance(whole, dict) and whole.get("goals"):
+            found[dated[2]] = Measurement(dated[2], path, whole)
+    return sorted(found.values(), key=lambda measurement: measurement.place)
+
+
+def page(folder: Path = RESULTS) -> str:
+    """The whole page as Markdown."""
+    results = newest(folder)
+    parts = [HEADER, "\n".join(_overview(results)) + "\n" if results else NONE]
+    parts += ["\n\n".join(_section(result)) + "\n" for result in results]
+    return "\n".join(parts)
+
+
+def _overview(results: Sequence[Measurement]) -> Iterator[str]:
+    goals = [goal for result in results for goal in result.whole["goals"]]
+    verdicts = ("met", "met within the spread", "not met", "not measured")
+    counts = {verdict: sum(goal["verdict"] == verdict for goal in goals) for verdict in verdicts}
+    yield f"Of {len(goals)} goals: {', '.join(f'{count} {verdict}' for verdict, count in counts.items() if count)}."
+    yield ""
+    yield "| bench | date | question | goals met |"
+    yield "| --- | --- | --- | --- |"
+    for result in results:
+        own = result.whole["goals"]
+        met = sum(goal["verdict"].startswith("met") for goal in own)
+        link = f"[{result.name}](#{result.name.lower()})"
+        yield f"| {link} | {result.whole['date']} | {_cell(result.whole['question'])} | {met} of {len(own)} |"
+
+
+def _section(result: Measurement) -> Iterator[str]:
+    whole = result.whole
+    yield f"## {result.name}"
+    yield whole["question"]
+    yield _table([_of_goal(goal) for goal in whole["goals"]])
+    picture = result.path.with_suffix(".png")
+    if picture.exists():
+        yield f"![{whole['question']}]({_link(picture)})"
+    if whole.get("rows"):
+        yield _table(whole["rows"])
+    if whole.get("notes"):
+        yield "\n".join(f"- {note}" for note in whole["notes"])
+    versions = ", ".join(f"{name} {version}" for name, version in whole.get("versions", {}).items())
+    measured = "; ".join(part for part in (whole["date"], whole.get("hardware", ""), versions) if part)
+    yield f"Measured {measured}: `{whole['command']}` ([all figures]({_link(result.path)}))."
+
+
+def _of_goal(goal: Mapping[str, Any]) -> dict[str, str]:
+    verdict = goal["verdict"] + (f": {goal['why']}" if goal.get("why") else "")
+    return {"goal": goal["what"], "bound": _bound(goal), "measured": _measured(goal), "verdict": verdict}
+
+
+def _bound(goal: Mapping[str, Any]) -> str:
+    return f"{'≥' if goal['at_least'] else '≤'} {goal['limit']:g}"
+
+
+def _measured(goal: Mapping[str, Any]) -> str:
+    return "-" if goal["measured"] is None else f"{goal['measured']:.3g}"
+
+
+def _link(path: Path) -> str:
+    return f"../bench/results/{path.name}"
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> str:
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    lines = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
+    lines += ["| " + " | ".join(_cell(row.get(column)) for column in columns) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return re.sub(r"([|<>*])", r"\\\1", text).replace("\n", " ")
+
+
+WORDS = {
+    "en": (
+        "what",
+        "bound",
+        "measured",
+        "",
+        "Measured on {dates}; [everything, with hardware and commands](docs/speed.md).",
+    ),
+    "zh": ("项目", "目标", "实测", "", "测于 {dates}；[全部数据、硬件与命令](docs/speed.md)。"),
+}
+VERDICTS = {
+    "en": {},
+    "zh": {"met": "达到", "met within the spread": "在误差内达到", "not met": "未达到", "not measured": "未测"},
+}
+MOST_SHOWN = 2
+"""Goals of one bench that a README tells."""
+
+
+def block(language: str, folder: Path = RESULTS) -> str:
+    """The numbers of a README, in its language: the first goals that each bench measured; it puts its main one first."""
+    results = newest(folder)
+    *heads, words = WORDS[language]
+    verdicts = VERDICTS[language]
+    rows = [
+        dict(
+            zip(
+                heads,
+                (goal["what"], _bound(goal), _measured(goal), verdicts.get(goal["verdict"], goal["verdict"])),
+                strict=True,
+            )
+        )
+        for result in results
+        for goal in [goal for goal in result.whole["goals"] if goal["measured"] is not None][:MOST_SHOWN]
+    ]
+    if not rows:
+        return ""
+    dates = sorted({result.whole["date"] for result in results})
+    between = "–".join(dict.fromkeys((dates[0], dates[-1])))
+    return f"{_table(rows)}\n\n{words.format(dates=between)}\n"
+
+
+def readme(language: str) -> str | None:
+    """A README with its numbers as they should be; None where it has no place for them."""
+    before, start, rest = READMES[language].read_text(encoding="utf-8").partition(START)
+    _, end, after = rest.partition(END)
+    return f"{before}{START}{block(language)}{END}{after}" if start and end else None
+
+
+def main() -> str | None:
+    """Write the page and the blocks; with --check, say what is not what the results say."""
+    texts = {PAGE: page()}
+    for language, path in READMES.items():
+        text = readme(language)
+        if text is not None:
+            texts[path] = text
+    if "--check" in sys.argv[1:]:
+        stale = [
+            path.name for path, text in texts.items() if not path.is_file() or path.read_text(encoding="utf-8") != text
+        ]
+        return f"{', '.join(stale)}: not what bench/results says: run `make docs`" if stale else None
+    for path, text in texts.items():
+        path.write_text(text, encoding="utf-8", newline="\n")
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())
