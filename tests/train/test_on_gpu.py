@@ -1,4 +1,4 @@
-"""Compiling is chosen by a rule that a resumed run repeats, and changes no number but by rounding."""
+"""Compiling is refused where it cannot help, and changes no number but by rounding."""
 
 import pytest
 import torch
@@ -10,35 +10,20 @@ from scumble.config import AdapterConfig, TrainingConfig
 from scumble.errors import ConfigError
 from scumble.families.find import open_base
 from scumble.train import draws
-from scumble.train.on_gpu import chosen_compiling, compile_blocks, lay_out
+from scumble.train.on_gpu import compile_blocks, lay_out, refuse_compiling
 from scumble.train.recipes import recipe_for
 
 CUDA, CPU = torch.device("cuda"), torch.device("cpu")
 
 
-def chosen(device=CUDA, steps=2000, resolution=512, **settings):
-    return chosen_compiling(TrainingConfig(**settings), device, steps, resolution)
-
-
-def test_a_long_run_on_a_gpu_compiles_and_a_short_one_does_not():
-    pytest.importorskip("triton")
-    assert chosen() is True
-    assert chosen(steps=800) is None
-    assert chosen(steps=800, train_batch_size=4) is True
-    assert chosen(steps=800, resolution=1024) is True
-    assert chosen(resolution=256) is None
-    assert chosen(base_packing="nf4") is None
-
-
-def test_a_cpu_never_compiles():
-    assert chosen(CPU, steps=10**6) is None
+def test_compiling_is_refused_where_it_cannot_help(monkeypatch):
+    asked = TrainingConfig(torch_compile=True)
     with pytest.raises(ConfigError, match="longer than it saves"):
-        chosen(CPU, torch_compile=True)
-
-
-def test_what_was_said_holds():
-    assert chosen(torch_compile=False) is False
-    assert chosen(steps=1, torch_compile=True) is True
+        refuse_compiling(asked, CPU)
+    refuse_compiling(TrainingConfig(), CPU)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match="needs Triton"):
+        refuse_compiling(asked, CUDA)
 
 
 def denoiser_of(base):

@@ -9,32 +9,23 @@ from scumble.adapters.pack import Storage
 from scumble.config import TrainingConfig
 from scumble.errors import ConfigError
 
-PAYS_FROM = 2_000
-"""Pictures of 512 x 512 pixels that a run sees from which on compiling is taken to pay: about a minute of compiling, against
-some hundredths of a second saved by each. bench/gpu.py measures both."""
-
 MOST_GRAPHS = 64
 """Graphs of one block's code: each width and size of the blocks has its own, with and without gradient."""
 
 
-def chosen_compiling(train: TrainingConfig, device: torch.device, num_steps: int, resolution: int) -> bool | None:
-    """Whether a run compiles; None = not by itself. It follows from the settings alone, so a resumed run does the same.
+def refuse_compiling(train: TrainingConfig, device: torch.device) -> None:
+    """Raise where compiling cannot help, or cannot be done.
 
     Args:
-        train: the settings of length, size and precision.
+        train: the settings.
         device: where the denoiser runs.
-        num_steps: of the whole run.
-        resolution: side of the training square in pixels.
     Raises:
-        ConfigError: asked for where it cannot help.
+        ConfigError: it is asked for on a CPU, or without Triton, which makes a GPU's code.
     """
     if train.torch_compile and device.type == "cpu":
         raise ConfigError("torch_compile on a CPU takes longer than it saves: leave it out")
-    if train.torch_compile is not None or device.type != "cuda" or importlib.util.find_spec("triton") is None:
-        return train.torch_compile
-    is_plain = train.base_packing is None and not train.group_offload
-    seen = num_steps * train.samples_a_step * (resolution / 512) ** 2
-    return True if is_plain and seen >= PAYS_FROM else None
+    if train.torch_compile and device.type == "cuda" and importlib.util.find_spec("triton") is None:
+        raise ConfigError("torch_compile needs Triton, which is not installed: pip install triton, or leave it out")
 
 
 def lay_out(denoiser: nn.Module, device: torch.device, storage: Storage) -> None:

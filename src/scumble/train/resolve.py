@@ -15,7 +15,7 @@ from scumble.files.lorafile import LoraFile
 from scumble.processes import ALONE, Share
 from scumble.train.ahead import name_of
 from scumble.train.objective_choice import choose_objective
-from scumble.train.on_gpu import chosen_compiling
+from scumble.train.on_gpu import refuse_compiling
 from scumble.train.optimizer_choice import choose_optimizer, try_chosen
 from scumble.train.pictures import place_of
 from scumble.train.reporting import chosen_trackers
@@ -72,6 +72,7 @@ def resolve(
     per_step = train.samples_a_step
     steps = train.max_train_steps or _default_steps(train.num_train_epochs, size, per_step)
     _refuse_idle_rate(optimizer.text_encoder_lr, init)
+    refuse_compiling(train, device)
     place, resolution = place_of(config.data), _resolution(config.data.resolution, base)
     chosen: dict[str, Mapping[str, object]] = {
         "model": {
@@ -95,7 +96,6 @@ def resolve(
             "max_train_steps": steps,
             "num_train_epochs": None,
             "mixed_precision": train.mixed_precision or default_precision(device),
-            "torch_compile": chosen_compiling(train, device, steps, resolution),
             "dataloader_num_workers": _num_workers(train, device),
             "device": str(device) if where.share.count == 1 else device.type,
         },
