@@ -16,9 +16,11 @@ HEAD = """# What learns
 Every optimizer, schedule, objective and algorithm was given the same task, once: the model in the box, which knows the digits
 from zero to eight, is to learn the nine from 24 pictures, without forgetting what it knows. A row is a run with the settings
 of the demonstration's concept in 120 steps instead of 400, but for what the row is about. Rate and decay are the
-demonstration's, which suit AdamW; optimizers that they do not suit have their own, in the last column. The judge, a small classifier of real handwriting, marks the drawings: *nine* is the share of pictures of a nine in
-which it sees one (the base: 0), *old* that of the other digits (the base: 1). With 45 pictures a mark has a standard error of
-up to 0.07, so that a difference of 0.1 between two rows says nothing.
+demonstration's, which suit AdamW; optimizers that they do not suit have their own, in the last column.
+
+The judge, a small classifier of real handwriting, marks the drawings: *nine* is the share of pictures of a nine in which it
+sees one (the base: 0), *old* that of the other digits (the base: 1). With 45 pictures a mark has a standard error of up to
+0.07, so that a difference of 0.1 between two rows says nothing.
 """
 TITLES = {
     "optimizer": "Optimizers",
@@ -49,6 +51,7 @@ def lines(result: Mapping[str, Any]) -> Iterator[str]:
         yield f"Below {LEARNT:g}, in bold: " + ", ".join(f"{row['kind']} {row['name']}" for row in short) + "."
     else:
         yield f"Each of them learnt the nine (at least {LEARNT:g})."
+    yield ""
     versions = ", ".join(f"{name} {number}" for name, number in result["versions"].items())
     yield f"Measured on {result['date']} by `{result['command']}`: {result['hardware']}; {versions}."
 
