@@ -77,3 +77,13 @@ def test_a_missing_file_is_said_before_anything_heavy_is_imported(tmp_path):
     codes = [int(end.partition("\n")[0]) for end in ends[1:]]
     assert codes == [code for _, code, _ in MISSING], done.stderr
     assert [words for (words, _, text), found in zip(MISSING, said, strict=True) if text not in found] == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows says it otherwise")
+def test_when_nobody_reads_it_ends_without_a_word():
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "scumble", "--help"]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")

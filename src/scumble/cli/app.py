@@ -10,6 +10,9 @@ from scumble.cli.commands import HELP, front_page
 from scumble.cli.foreign import notes_on, translate
 from scumble.errors import ScumbleError
 
+READER_GONE = 141
+"""Exit code, as of programs that SIGPIPE ends."""
+
 
 def main(arguments: list[str] | None = None) -> None:
     """The entry point; ends the process with the exit code that errors.py and the README list."""
@@ -22,8 +25,12 @@ def exit_code(arguments: list[str]) -> int:
     os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
     try:
         _run(arguments)
+        sys.stdout.flush()
     except ScumbleError as error:
         return _report(error)
+    except BrokenPipeError:  # whoever read what is printed has gone, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python's end fails at what is left
+        return READER_GONE
     except OSError as error:  # the disk or a permission: the system's words say which file
         return _report(ScumbleError(str(error)))
     except KeyboardInterrupt:
