@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from scumble.cli.flags import flags_model, nested
+from scumble.cli.flags import flags_model, of_pictures
 from scumble.cli.run import play
-from scumble.config import CheckConfig, from_values, merged, read_toml
+from scumble.config import CheckConfig, from_values
 from scumble.errors import DataError
 
 if TYPE_CHECKING:
@@ -32,10 +32,7 @@ def check(
 
     scumble check ./photos --trigger "sks dog"
     """
-    values = merged(read_toml(config) if config is not None else {}, nested(CheckConfig, flags))
-    if folder is not None:
-        values = merged(values, {"data": {"folder": folder}})
-    settings = from_values(CheckConfig, values)
+    settings = from_values(CheckConfig, of_pictures(CheckConfig, flags, config, folder))
     from scumble.check.as_data import as_data
     from scumble.check.events import Checked
     from scumble.check.run import check as run

@@ -1,13 +1,14 @@
 """Flags straight from the settings: every field of a schema is a flag, under its own name and those of `Also`."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 from pydantic import create_model
 from pydantic.fields import FieldInfo
 
-from scumble.config import Also, Section
+from scumble.config import Also, Section, merged, read_toml
 
 
 def leaves(schema: type[Section], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], FieldInfo]]:
@@ -67,6 +68,21 @@ def nested(schema: type[Section], flags: Any) -> dict[str, Any]:
             place = place.setdefault(section, {})
         place[path[-1]] = value
     return values
+
+
+def of_pictures(schema: type[Section], flags: Any, config: Path | None, folder: Path | None) -> dict[str, Any]:
+    """What was given to a command on a folder of pictures: a file of settings, flags that win over it, the folder over both.
+
+    Args:
+        schema: the settings.
+        flags: of the command line.
+        config: TOML file.
+        folder: of pictures.
+    Raises:
+        ConfigError: the file cannot be read.
+    """
+    values = merged(read_toml(config) if config is not None else {}, nested(schema, flags))
+    return values if folder is None else merged(values, {"data": {"folder": folder}})
 
 
 def _shown(value: Any) -> str:

@@ -6,9 +6,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from scumble.cli.ahead import ready
-from scumble.cli.flags import flags_model, nested
+from scumble.cli.flags import flags_model, of_pictures
 from scumble.cli.run import play
-from scumble.config import merged, read_toml
 from scumble.config.sweep import AXES, SweepConfig
 from scumble.errors import ConfigError
 from scumble.families.hub import refuse_no_base
@@ -40,10 +39,7 @@ def sweep(
 
     scumble sweep ./photos --trigger "sks dog" --ranks 4 8 16 32
     """
-    values = merged(read_toml(config) if config is not None else {}, nested(SweepConfig, flags))
-    if folder is not None:
-        values = merged(values, {"data": {"folder": folder}})
-    settings = ready(SweepConfig, values)
+    settings = ready(SweepConfig, of_pictures(SweepConfig, flags, config, folder))
     refuse_missing_pictures(settings.data)
     refuse_no_base(settings.model.base)
     if dry_run:

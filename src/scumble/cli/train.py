@@ -7,10 +7,10 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from scumble.cli.ahead import ready
-from scumble.cli.flags import flags_model, nested
+from scumble.cli.flags import flags_model, of_pictures
 from scumble.cli.report import AtTheEnd
 from scumble.cli.run import play
-from scumble.config import TrainConfig, merged, read_toml
+from scumble.config import TrainConfig
 from scumble.errors import ConfigError
 from scumble.families.hub import refuse_no_base
 from scumble.processes import share_of
@@ -43,10 +43,7 @@ def train(
     scumble train ./photos --trigger "sks dog"
     """
     started = monotonic()
-    values = merged(read_toml(config) if config is not None else {}, nested(TrainConfig, flags))
-    if folder is not None:
-        values = merged(values, {"data": {"folder": folder}})
-    settings = ready(TrainConfig, values)
+    settings = ready(TrainConfig, of_pictures(TrainConfig, flags, config, folder))
     refuse_missing_pictures(settings.data)
     refuse_no_base(settings.model.base)
     if dry_run:
