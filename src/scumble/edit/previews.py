@@ -14,6 +14,7 @@ from scumble.generate.events import Noted
 from scumble.generate.prepare import OUT_OF_MEMORY_ADVICE, load_painter, note_prompts, open_base_for
 from scumble.generate.prompt import FoundLora, parse_tags
 from scumble.generate.recipe import LoraUse, Picture, Recipe
+from scumble.generate.told import recipe_as_told
 
 USUAL_GUIDANCE = 7.0
 USUAL_SIDE_PX = 512
@@ -80,24 +81,20 @@ def draw_previews(
         OutOfMemoryError: the device has too little memory.
     """
     found = FoundLora(use.name, use.weight, config.file)
-    settings = GenerateConfig(prompt=prompts[0], base=config.base)
+    settings = GenerateConfig(
+        prompt=prompts[0],
+        base=config.base,
+        negative_prompt=config.negative_prompt,
+        steps=config.steps,
+        guidance_scale=config.guidance_scale,
+    )
     pictures: list[Picture] = []
     yield from note_prompts([*prompts, config.negative_prompt])
     with memory_advice(OUT_OF_MEMORY_ADVICE):
         base = yield from open_base_for(settings, [found])
         painter, _ = yield from load_painter(base, [found], config.device, None, config.allow_partial)
-        first = Recipe(
-            prompt="",
-            width=base.resolution,
-            height=base.resolution,
-            negative_prompt=config.negative_prompt,
-            steps=config.steps,
-            guidance_scale=config.guidance_scale or base.advice.guidance_scale,
-            sampler=sampler,
-            clip_skip=base.advice.clip_skip,
-            loras=(use,),
-            base=Path(base.name).name if is_local(base.name) else base.name,
-        )
+        shown_base = Path(base.name).name if is_local(base.name) else base.name
+        first = replace(recipe_as_told(settings, base, sampler), loras=(use,), base=shown_base)
         wanted = [replace(first, prompt=prompt, seed=config.seed + i) for prompt in prompts for i in range(config.n)]
         for index, recipe in enumerate(wanted, 1):
             pictures += painter.paint([recipe])
