@@ -16,10 +16,12 @@ from scumble.adapters.weight import bias_of, weight_of
 
 
 def can_be_fused(layer: nn.Module) -> bool:
-    """Whether a frozen layer is one whose product may be made here, in the place of its own forward pass."""
+    """Whether a frozen layer is one whose product may be made here, in the place of its own forward pass and its hooks."""
+    if layer._forward_hooks or layer._forward_pre_hooks:
+        return False
     if isinstance(layer, StoredLayer):
-        return not layer.geometry.is_conv and not layer._forward_hooks
-    return type(layer) is nn.Linear and not layer.weight.requires_grad and not layer._forward_hooks
+        return not layer.geometry.is_conv
+    return type(layer) is nn.Linear and not layer.weight.requires_grad
 
 
 def linear_with_lora(x: Tensor, layer: nn.Linear | StoredLayer, down: Tensor, up: Tensor, scale: float) -> Tensor:

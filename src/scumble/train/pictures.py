@@ -37,19 +37,19 @@ def survey_pictures(data: DataConfig, rule: ScanRule) -> Generator[Prepared, Non
         DataError: they cannot be found or used.
     """
     refuse_missing_pictures(data)
-    cache = data.cache_dir or default_cache_dir()
     if data.dataset_name is not None:
         dataset = dataset_of(data)
         rule = replace(rule, caption_column=dataset.caption_column)
-        scan = yield from _told(survey(dataset.folder, rule, SeenPictures(cache, dataset.folder, rule.pictures)))
+        scan = yield from _told(dataset.folder, rule, data.cache_dir)
         scan = usable(of_dataset(scan, dataset, data.dataset_name))
         return scan, data.model_copy(update={"dataset_revision": dataset.revision})
     assert data.folder is not None
-    scan = yield from _told(survey(data.folder, rule, SeenPictures(cache, data.folder, rule.pictures)))
+    scan = yield from _told(data.folder, rule, data.cache_dir)
     return usable(scan), data
 
 
-def _told(steps: Generator[tuple[int, int], None, Scan]) -> Generator[Prepared, None, Scan]:
+def _told(folder: Path, rule: ScanRule, cache_dir: Path | None) -> Generator[Prepared, None, Scan]:
+    steps = survey(folder, rule, SeenPictures(cache_dir or default_cache_dir(), folder, rule.pictures))
     while True:
         try:
             done, total = next(steps)

@@ -125,9 +125,8 @@ class Session:
 
     def text_of(self, batch: Batch) -> TextState:
         """The batch's text state: the kept one, or, where the text encoder is trained, made anew."""
-        text = {
-            name: state.to(self.device, non_blocking=True) for name, state in batch.text.items()
-        }  # the family casts what it must
+        # the family casts what it must
+        text = {name: state.to(self.device, non_blocking=True) for name, state in batch.text.items()}
         if self.text_encoder is None:
             return text
         return {**text, **stack_states(self.text_encoder.encode(batch.captions, self.clip_skip, self.num_chunks))}
