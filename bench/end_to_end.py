@@ -16,7 +16,6 @@ are worked out from them, and said to be.
 """
 
 import argparse
-import json
 import os
 import shutil
 import sys
@@ -26,9 +25,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from time import time
+from typing import Any
 
 from harness.bases import write_sd15
 from harness.beside import Values, rows_beside, worked_out
+from harness.kept import Kept
 from harness.peers import commit_of, missing_checkout, versions
 from harness.pictures import write_pictures, write_table
 from harness.plot import bars
@@ -186,29 +187,26 @@ def run_all(cases: Sequence[Case], rounds: int, kept: Path | None) -> Runs:
         kept: file of runs that were made before, of the same setting; gets those that are made now.
     """
     runs: dict[tuple[str, int], list[Run]] = {(side, case.steps): [] for case in cases for side in (OURS, THEIRS)}
-    before = _read(kept) if kept is not None and kept.exists() else {}
+    done = Kept(kept)
+    before = _by_case(done.rows)
 
     def take(case: Case, side: str) -> float:
         earlier = before.get((side, case.steps))
         if earlier:
             runs[side, case.steps].append(earlier.pop(0))
             return runs[side, case.steps][-1].spent.seconds
-        done = run(case, side)
-        runs[side, case.steps].append(done)
-        if kept is not None:
-            row = {"side": side, "steps": case.steps, "to_file": done.seconds_to_file, **done.spent.figures()}
-            with kept.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(row) + "\n")
-        return done.spent.seconds
+        made = run(case, side)
+        runs[side, case.steps].append(made)
+        done.add({"side": side, "steps": case.steps, "to_file": made.seconds_to_file, **made.spent.figures()})
+        return made.spent.seconds
 
     in_turns({f"{side} {case.steps}": partial(take, case, side) for case in cases for side in (OURS, THEIRS)}, rounds)
     return runs
 
 
-def _read(kept: Path) -> dict[tuple[str, int], list[Run]]:
+def _by_case(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, int], list[Run]]:
     runs: dict[tuple[str, int], list[Run]] = {}
-    for line in kept.read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
+    for row in rows:
         spent = Spent(row["seconds"], row["processor_seconds"], row["peak_gb"])
         runs.setdefault((row["side"], row["steps"]), []).append(Run(spent, row["to_file"]))
     return runs

@@ -12,7 +12,6 @@ bench/results/.
 
 import argparse
 import hashlib
-import json
 import os
 import random
 import shutil
@@ -27,6 +26,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from harness.kept import Kept
 from harness.peers import versions
 from harness.result import Goal, Result
 from PIL import Image
@@ -131,24 +131,6 @@ def hashes(out: Path) -> dict[str, str]:
     return {name: hashlib.sha256((out / "r" / name).read_bytes()).hexdigest() for name in RESULTS}
 
 
-class Done:
-    """What was found so far, in a file.
-
-    Args:
-        path: the file.
-        at_first: what was found before anything was done.
-    """
-
-    def __init__(self, path: Path, at_first: dict[str, Any]) -> None:
-        self.path = path
-        self.found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else at_first
-
-    def write(self, **found: Any) -> None:
-        """Keep what was found."""
-        self.found |= found
-        self.path.write_text(json.dumps(self.found), encoding="utf-8")
-
-
 def kill_at_write_points(base: Path, photos: Path, work: Path, every: int) -> dict[str, int]:
     """A process for each write point, and one that goes on after it.
 
@@ -163,10 +145,9 @@ def kill_at_write_points(base: Path, photos: Path, work: Path, every: int) -> di
         shutil.rmtree(left, ignore_errors=True)
     assert run_in_child(settings(base, photos, whole), None, log) == 0
     points, expected = int(log.read_text()), hashes(whole)
-    tried, done = range(1, points + 1, every), Done(work / "points.json", {"points": []})
-    for point in tried:
-        if point in done.found["points"]:
-            continue
+    tried, kept = range(1, points + 1, every), Kept(work / "points.jsonl")
+    done = {row["point"] for row in kept.rows}
+    for point in (point for point in tried if point not in done):
         out = work / f"point-{point}"
         assert run_in_child(settings(base, photos, out), point, log) == KILLED, point
         saved = [int(line) for line in log.read_text().split()]
@@ -175,7 +156,7 @@ def kill_at_write_points(base: Path, photos: Path, work: Path, every: int) -> di
         assert run_in_child(settings(base, photos, out), None, log) == 0, point
         assert hashes(out) == expected, f"killed at write point {point}: another result"
         shutil.rmtree(out)
-        done.write(points=[*done.found["points"], point])
+        kept.add({"point": point})
     return {"write_points": points, "kills": len(tried), "checkpoints_lost": 0, "results_that_differ": 0}
 
 
@@ -194,9 +175,9 @@ def kill_at_random(base: Path, photos: Path, work: Path, kills: int, seed: int) 
     started = time.monotonic()
     assert run_in_child(settings(base, photos, whole, STEPS), None, log) == 0
     lasted, expected = time.monotonic() - started, hashes(whole)
-    done = Done(work / "random.json", {"killed": 0, "runs": 0, "in_steps": 0})
-    killed, runs, in_steps = (done.found[name] for name in ("killed", "runs", "in_steps"))
-    while killed < kills:
+    kept = Kept(work / "random.jsonl")
+    while (killed := sum(row["kills"] for row in kept.rows)) < kills:
+        runs, before, in_steps = len(kept.rows), killed, 0
         chance, out, step, code = random.Random(f"{seed} {runs}"), work / f"random-{runs}", 0, -9
         while code == -9:
             after = chance.uniform(0, lasted) if killed < kills else None
@@ -211,11 +192,11 @@ def kill_at_random(base: Path, photos: Path, work: Path, kills: int, seed: int) 
         assert code == 0, code
         assert hashes(out) == expected, f"run {runs}: another result"
         shutil.rmtree(out)
-        runs += 1
-        done.write(killed=killed, runs=runs, in_steps=in_steps)
-        print(f"{killed} kills, {runs} runs")
+        kept.add({"kills": killed - before, "in_steps": in_steps})
+        print(f"{killed} kills, {runs + 1} runs")
+    in_steps = sum(row["in_steps"] for row in kept.rows)
     return {
-        "kills": killed, "runs": runs, "kills_after_a_new_checkpoint": in_steps, "seconds_of_a_whole_run": round(lasted, 1),
+        "kills": killed, "runs": len(kept.rows), "kills_after_a_new_checkpoint": in_steps, "seconds_of_a_whole_run": round(lasted, 1),
         "checkpoints_lost": 0, "results_that_differ": 0,
     }  # fmt: skip
 

@@ -11,7 +11,6 @@ Results go to bench/results/.
 """
 
 import argparse
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ from time import monotonic
 from typing import Any, get_args
 
 import torch
+from harness.kept import Kept
 from harness.peers import versions
 from harness.result import Result
 
@@ -133,8 +133,8 @@ def main() -> None:
     options.work.mkdir(parents=True, exist_ok=True)
     if not (options.work / "pictures").exists():
         write_concept(options.work / "pictures", split(read_handwriting(), "base", "demo"), 0)
-    kept = options.work / "rows.json"
-    done: list[dict[str, Any]] = json.loads(kept.read_text()) if kept.exists() else []
+    kept = Kept(options.work / "rows.jsonl")
+    done = kept.rows
     for kind, choices in ROWS.items():
         for name, values in choices.items():
             is_done = any((row["kind"], row["name"]) == (kind, name) for row in done)
@@ -142,9 +142,8 @@ def main() -> None:
                 continue
             same = next((row for row in done if row["settings"] == values), None)
             row = {**same, "kind": kind, "name": name} if same else run_row(kind, name, values, options.work)
-            done.append(row)
-            kept.write_text(json.dumps(done, indent=1) + "\n")
-            print(done[-1], flush=True)
+            kept.add(row)
+            print(row, flush=True)
     if options.only:
         return
     Result(

@@ -13,8 +13,11 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "bench"))
+
+from harness.result import RESULTS, table  # noqa: E402
+
 PAGE = ROOT / "docs" / "speed.md"
-RESULTS = ROOT / "bench" / "results"
 READMES = {"en": ROOT / "README.md", "zh": ROOT / "README.zh-CN.md"}
 START, END = "<!-- speed -->\n", "<!-- /speed -->\n"
 DATED = re.compile(r"(\d{4}-\d{2}-\d{2})-(.+)\.json")
@@ -80,25 +83,30 @@ def _overview(results: Sequence[Measurement]) -> Iterator[str]:
     counts = {verdict: sum(goal["verdict"] == verdict for goal in goals) for verdict in verdicts}
     yield f"Of {len(goals)} goals: {', '.join(f'{count} {verdict}' for verdict, count in counts.items() if count)}."
     yield ""
-    yield "| bench | date | question | goals met |"
-    yield "| --- | --- | --- | --- |"
-    for result in results:
-        own = result.whole["goals"]
-        met = sum(goal["verdict"].startswith("met") for goal in own)
-        link = f"[{result.name}](#{result.name.lower()})"
-        yield f"| {link} | {result.whole['date']} | {_cell(result.whole['question'])} | {met} of {len(own)} |"
+    yield table([_of_result(result) for result in results])
+
+
+def _of_result(result: Measurement) -> dict[str, str]:
+    own = result.whole["goals"]
+    met = sum(goal["verdict"].startswith("met") for goal in own)
+    return {
+        "bench": f"[{result.name}](#{result.name.lower()})",
+        "date": result.whole["date"],
+        "question": result.whole["question"],
+        "goals met": f"{met} of {len(own)}",
+    }
 
 
 def _section(result: Measurement) -> Iterator[str]:
     whole = result.whole
     yield f"## {result.name}"
     yield whole["question"]
-    yield _table([_of_goal(goal) for goal in whole["goals"]])
+    yield table([_of_goal(goal) for goal in whole["goals"]])
     picture = result.path.with_suffix(".png")
     if picture.exists():
         yield f"![{whole['question']}]({_link(picture)})"
     if whole.get("rows"):
-        yield _table(whole["rows"])
+        yield table(whole["rows"])
     if whole.get("notes"):
         yield "\n".join(f"- {note}" for note in whole["notes"])
     versions = ", ".join(f"{name} {version}" for name, version in whole.get("versions", {}).items())
@@ -121,20 +129,6 @@ def _measured(goal: Mapping[str, Any]) -> str:
 
 def _link(path: Path) -> str:
     return f"../bench/results/{path.name}"
-
-
-def _table(rows: Sequence[Mapping[str, Any]]) -> str:
-    columns = list(dict.fromkeys(column for row in rows for column in row))
-    lines = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
-    lines += ["| " + " | ".join(_cell(row.get(column)) for column in columns) + " |" for row in rows]
-    return "\n".join(lines)
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return "-"
-    text = f"{value:.4g}" if isinstance(value, float) else str(value)
-    return re.sub(r"([|<>*])", r"\\\1", text).replace("\n", " ")
 
 
 WORDS = {
@@ -175,7 +169,7 @@ def block(language: str, folder: Path = RESULTS) -> str:
         return ""
     dates = sorted({result.whole["date"] for result in results})
     between = "–".join(dict.fromkeys((dates[0], dates[-1])))
-    return f"{_table(rows)}\n\n{words.format(dates=between)}\n"
+    return f"{table(rows)}\n\n{words.format(dates=between)}\n"
 
 
 def readme(language: str) -> str | None:

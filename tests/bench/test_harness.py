@@ -5,6 +5,7 @@ import sys
 
 import pytest
 from harness.beside import rows_beside, worked_out
+from harness.kept import Kept
 from harness.pictures import write_pictures, write_table
 from harness.processes import CommandFailedError, measured
 from harness.result import Goal, Result, table
@@ -102,3 +103,13 @@ def test_a_table_of_captions_takes_the_place_of_the_files(tmp_path):
     lines = [json.loads(line) for line in write_table(folder).read_text().splitlines()]
     assert lines[1] == {"file_name": "000001.png", "text": "a photo of sks dog 1"}
     assert sorted(path.name for path in folder.iterdir()) == ["000000.png", "000001.png", "metadata.jsonl"]
+
+
+def test_what_is_kept_is_there_for_the_next_call(tmp_path):
+    Kept(tmp_path / "rows.jsonl").add({"point": 1})
+    again = Kept(tmp_path / "rows.jsonl")
+    again.add({"point": 2})
+    assert again.rows == Kept(tmp_path / "rows.jsonl").rows == [{"point": 1}, {"point": 2}]
+    nowhere = Kept(None)
+    nowhere.add({"point": 3})
+    assert nowhere.rows == [{"point": 3}]
