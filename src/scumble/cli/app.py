@@ -8,6 +8,7 @@ import sys
 
 from scumble.cli.commands import HELP, front_page
 from scumble.cli.foreign import notes_on, translate
+from scumble.cli.spared import spare_unused
 from scumble.errors import ScumbleError
 
 READER_GONE = 141
@@ -16,6 +17,7 @@ READER_GONE = 141
 
 def main(arguments: list[str] | None = None) -> None:
     """The entry point; ends the process with the exit code that errors.py and the README list."""
+    spare_unused()
     sys.exit(exit_code(sys.argv[1:] if arguments is None else arguments))
 
 
