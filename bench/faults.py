@@ -12,6 +12,7 @@ bench/results/.
 
 import argparse
 import hashlib
+import importlib
 import os
 import random
 import shutil
@@ -36,6 +37,18 @@ WRITE_POINTS = ("fsync", "rename", "replace", "mkdir", "unlink", "rmdir")
 KILLED = 137
 STEPS = 30
 RESULTS = ("r.safetensors", "r-best.safetensors", "history.json")
+
+
+NEEDED = (
+    "diffusers.loaders",
+    "diffusers.models.autoencoders.autoencoder_kl",
+    "diffusers.models.unets.unet_2d_condition",
+    "diffusers.schedulers.scheduling_ddpm",
+    "matplotlib.backends.backend_agg",
+    "scumble.train.loop",
+    "transformers.models.clip.modeling_clip",
+)
+"""What a run imports late; imported before the forks, or each of the hundreds of processes would for itself."""
 
 
 def settings(base: Path, photos: Path, out: Path, steps: int = 6, resume: bool = True) -> object:
@@ -226,6 +239,8 @@ def main() -> None:
         write_photos(photos)
         write_base(base, channels=(32, 32), layers_per_block=1, cross_attention_dim=32, sample_size=4, seed=0)
     torch.set_num_threads(1)
+    for name in NEEDED:
+        importlib.import_module(name)
     started = time.monotonic()
     found = {
         "at_write_points": kill_at_write_points(base, photos, given.work, given.every),
