@@ -2,6 +2,7 @@
 #
 #   make demo       the main job, offline, on the model in the box -> demo/report.html
 #   make test       all tests but the slow ones        make test-slow  the slow ones
+#   make guard      has anything become slower?
 #   make lint       ruff                               make types      mypy, strict
 #   make docs       write docs/reference again         make clean      remove what can be made again
 
@@ -13,7 +14,7 @@ RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := setup
-.PHONY: setup demo test test-slow lint types docs clean
+.PHONY: setup demo test test-slow guard lint types docs clean
 
 setup: $(INSTALLED)
 
@@ -33,6 +34,10 @@ test: setup
 # tests of one file stay together: one demonstration serves all that look at it
 test-slow: setup
 	$(RUN) -m pytest -n $(WORKERS) --dist loadscope -m "slow and not gpu"
+
+# ratios, not times, beside those of bench/guard.json
+guard: setup
+	$(RUN) bench/guard.py
 
 lint: setup
 	$(RUN) -m ruff check .

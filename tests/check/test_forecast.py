@@ -42,6 +42,7 @@ def test_the_cache_takes_what_was_foretold(plan, tmp_path, flip):
     assert forecast(run, None).cache_bytes <= kept <= 1.5 * forecast(run, None).cache_bytes + 400 * 40
 
 
+@pytest.mark.slow
 def test_a_probe_runs_in_a_process_of_its_own_and_tells_its_memory(plan):
     measured = probe(plan())
     assert measured.problem == ""

@@ -293,6 +293,7 @@ def empty_world(tiny_base, tmp_path):
     return world
 
 
+@pytest.mark.slow
 def test_two_processes_at_once_both_end_right_and_leave_nothing_torn(empty_world, tmp_path):
     both = [start(empty_world, 0.05) for _ in range(2)]
     said = [process.communicate(timeout=120)[0].split() for process in both]
@@ -305,6 +306,7 @@ def test_two_processes_at_once_both_end_right_and_leave_nothing_torn(empty_world
     assert list(empty_world.cache.rglob("*.tmp")) == []
 
 
+@pytest.mark.slow
 def test_after_a_kill_half_way_only_the_rest_is_computed(empty_world):
     process = start(empty_world, 0.3)
     until = time.monotonic() + 120

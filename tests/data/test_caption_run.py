@@ -467,6 +467,7 @@ def test_odd_variables_of_processes_are_refused(odd):
         share_of(odd)
 
 
+@pytest.mark.slow
 def test_two_real_processes_share_the_pictures_and_the_first_one_reports(folder, blip, tmp_path):
     (folder / "0.txt").write_text("mine")
     (folder / "bad.png").write_bytes(b"no picture")

@@ -17,6 +17,7 @@ def example():
     return load_script(EXAMPLE)
 
 
+@pytest.mark.slow
 def test_it_writes_figures_and_a_picture(example, tmp_path, capsys):
     figures = example.main(["--out", str(tmp_path), "--seeds", "0", "--epochs", "1", "1", "--pictures", "20"])
     assert figures == json.loads((tmp_path / "digits.json").read_text(encoding="utf-8"))

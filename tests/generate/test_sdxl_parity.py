@@ -93,7 +93,7 @@ def lora(painter, make_lora, make_layer):
     return LoraFile({**make_lora(size=0.1, base=base).layers, **text})
 
 
-@pytest.mark.parametrize("format", ["kohya", "diffusers"])
+@pytest.mark.parametrize("format", ["kohya", pytest.param("diffusers", marks=pytest.mark.slow)])
 def test_a_lora_file_means_the_same_here_and_in_diffusers(plain, painter, lora, tmp_path, format):
     path = tmp_path / "ink.safetensors"
     write_lora(replace(lora, metadata={"ss_base_model_version": "sdxl_base_v1-0"}), path, format)

@@ -40,6 +40,7 @@ def test_digit_ink_and_paper_are_what_the_prompt_says(painter):
     assert scores.share("paper", [word[3] for word in words]) >= 0.97
 
 
+@pytest.mark.slow
 def test_it_cannot_draw_a_nine(painter):
     assert judged(painter, plain_prompts([9], 30)).share("digit", ["nine"] * 30) <= 0.10
 

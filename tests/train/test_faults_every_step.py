@@ -47,7 +47,11 @@ def sizes(tmp_path):
     return folder
 
 
-@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+@pytest.mark.parametrize(
+    "options",
+    [pytest.param(each, marks=pytest.mark.slow if number else ()) for number, each in enumerate(OPTIONS.values())],
+    ids=OPTIONS,
+)
 def test_a_stop_after_every_step_changes_nothing(common, sizes, tmp_path, options):
     def config(**output):
         return common({"data": {"folder": sizes}}, EVERYTHING, options, {"output": output})

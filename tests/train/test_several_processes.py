@@ -103,6 +103,7 @@ def test_more_processes_than_can_share_a_step_are_refused(arguments):
     assert "2 processes cannot share the 1 batches of a step" in found.stderr
 
 
+@pytest.mark.slow
 def test_when_one_dies_the_other_saves_and_names_it(arguments, tmp_path):
     """Without torchrun, which would end the others itself."""
     own = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}

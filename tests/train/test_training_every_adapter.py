@@ -68,7 +68,11 @@ def test_a_file_of_16_bits_is_proven_too(settings, adapter, precision):
     assert finished.figures["weight_error"] < {"fp16": 2e-3, "bf16": 2e-2}[precision]
 
 
-@pytest.mark.parametrize("adapter", ["locon", "loha", "lokr", "dora output", "dora input", "pissa", "dropouts"])
+@pytest.mark.parametrize(
+    "adapter",
+    ["loha", "lokr", "dora output", "dropouts"]
+    + [pytest.param(name, marks=pytest.mark.slow) for name in ("locon", "dora input", "pissa")],
+)
 def test_it_learns(settings, adapter):
     steps = {
         "training": {"max_train_steps": 30},
@@ -122,7 +126,11 @@ TEXT = {"train_text_encoder": True, "text_encoder_targets": ("attention", "feed-
 
 @pytest.mark.parametrize(
     ("base", "more"),
-    [("tiny_base", {}), ("tiny_base", {"algorithm": "loha", "dora": "output"}), ("sdxl_base", {})],
+    [
+        ("tiny_base", {}),
+        ("tiny_base", {"algorithm": "loha", "dora": "output"}),
+        pytest.param("sdxl_base", {}, marks=pytest.mark.slow),
+    ],
     ids=["lora", "dora of loha", "lora of sdxl"],
 )
 def test_the_text_encoders_are_trained_proven_and_resumed(request, settings, tmp_path, base, more):

@@ -1,8 +1,8 @@
 """The validation losses of all cells in one plot; each has a colour, a dash and a mark of its own."""
 
-import io
 from collections.abc import Sequence
 
+import numpy as np
 from PIL import Image
 
 from scumble.sweep.record import Record
@@ -46,6 +46,5 @@ def draw_curves(records: Sequence[Record]) -> Image.Image:
     legend = axes.legend(frameon=False, fontsize=8, handlelength=4)
     for text in legend.get_texts():
         text.set_parse_math(False)  # a pattern of layers may hold what looks like a formula
-    buffer = io.BytesIO()
-    canvas.print_png(buffer)
-    return Image.open(buffer)
+    canvas.draw()
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")

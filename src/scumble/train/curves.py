@@ -1,11 +1,11 @@
 """Loss and held-out loss over the steps, as one picture."""
 
-import io
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
+import numpy as np
 from PIL import Image
 
 from scumble.generate.fonts import label_font
@@ -77,11 +77,10 @@ def draw_curves(
         each.spines[["top", "right"]].set_visible(False)
         each.grid(axis="y", alpha=0.25)
     axes.set_ylim(0, _top([loss for _, loss in history], [loss for _, loss in validations]))
-    buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # no font here has it: a box in the title
-        canvas.print_png(buffer)
-    return Image.open(buffer)
+        canvas.draw()
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
 
 
 def _draw_validations(axes: "Axes", validations: Sequence[tuple[int, float]], best_step: int) -> None:
