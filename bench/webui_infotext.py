@@ -15,9 +15,9 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-from scumble.generate.recipe import LoraUse, Recipe
+from scumble.generate.recipe import HiresPass, LoraUse, Recipe, SourcePicture, plain_number
 from scumble.generate.samplers.names import SAMPLERS, SCHEDULES, join_sampler, split_sampler, told_schedule
-from scumble.generate.webui_text import from_infotext, to_infotext
+from scumble.generate.webui_text import WEBUI_UPSCALERS, from_infotext, to_infotext
 
 PIECES = (
     "a", "red", "line", " ", ", ", ",", "\n", "\n\n", ": ", ":", '"', '"quoted, here"', "'", "(dog:1.2)", "((old))", "[new]", r"\(",
@@ -68,6 +68,11 @@ def drawn_recipe(source: random.Random) -> Recipe:
         LoraUse(name, source.choice((1.0, 0.8, -0.25)), source.choice(("", "0123456789abcdef" * 4)))
         for name in source.sample(NAMES, source.choice((0, 0, 1, 3)))
     ]
+    passes: dict[str, dict[str, Any]] = {
+        "alone": {},
+        "img2img": {"source": SourcePicture("", source.choice((0.0, 0.3, 0.75, 1.0)))},
+        "hires": {"hires": drawn_hires(source)},
+    }
     return Recipe(
         prompt=drawn_text(source),
         negative_prompt=drawn_text(source),
@@ -80,6 +85,15 @@ def drawn_recipe(source: random.Random) -> Recipe:
         clip_skip=source.choice((1, 2)),
         loras=tuple(loras),
         base=source.choice(("mini", "runwayml/stable-diffusion-v1-5", "folder, my: own/x", 'a "b".safetensors')),
+        **passes[source.choice(list(passes))],
+    )
+
+
+def drawn_hires(source: random.Random) -> HiresPass:
+    """A second pass."""
+    upscaler = source.choice(("latent", "lanczos", "4x-UltraSharp.pth", "my, model: 4x", '"q" 2x'))
+    return HiresPass(
+        source.choice((1.5, 2.0, 1.3333)), source.choice((0, 1, 20)), source.choice((0.3, 0.7, 1.0)), upscaler
     )
 
 
@@ -88,6 +102,8 @@ def meant(recipe: Recipe) -> dict[str, str]:
     sampler, schedule = split_sampler(recipe.sampler)
     prompt = " ".join([recipe.prompt, *(lora.tag for lora in recipe.loras)])
     hashes = ", ".join(f"{lora.name}: {lora.hash[:12]}" for lora in recipe.loras if lora.hash)
+    second, picture = recipe.hires, recipe.source
+    strength = second.strength if second is not None else picture.strength if picture is not None else None
     return {
         "Prompt": as_read(prompt),
         "Negative prompt": as_read(recipe.negative_prompt),
@@ -101,6 +117,10 @@ def meant(recipe: Recipe) -> dict[str, str]:
         "Model": recipe.base.rpartition("/")[2],
         "Clip skip": str(recipe.clip_skip),
         "Lora hashes": hashes,
+        "Denoising strength": "" if strength is None else plain_number(strength),
+        "Hires upscale": "" if second is None else plain_number(second.scale),
+        "Hires steps": str(second.steps) if second is not None and second.steps else "",
+        "Hires upscaler": "" if second is None else WEBUI_UPSCALERS.get(second.upscaler, second.upscaler),
     }
 
 
