@@ -4,6 +4,7 @@ import original
 import pytest
 import torch
 from safetensors.torch import save_file
+from tests.thinned import thinned
 
 from scumble.errors import BaseModelError, ConfigError
 from scumble.families.checkpoint import read_header, shipped_configs
@@ -20,7 +21,7 @@ def models_of(base):
     return {"unet": base.load_denoiser(torch.float32, CPU), "vae": base.load_autoencoder(CPU).model, **text.modules}
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", thinned(FAMILIES, "sdxl"))
 def test_every_number_of_a_file_is_that_of_its_folder(clip_sized, checkpoint, no_network, hub_cache, family):
     folder, _ = clip_sized[family]
     from_file = open_base(str(checkpoint(family)), prediction_type="epsilon")
@@ -36,7 +37,7 @@ def test_every_number_of_a_file_is_that_of_its_folder(clip_sized, checkpoint, no
         assert not any(parameter.requires_grad for parameter in ours[part].parameters())
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", thinned(FAMILIES, "sdxl"))
 def test_text_states_and_answers_are_those_of_the_folder(clip_sized, checkpoint, no_network, hub_cache, family):
     bases = [open_base(str(place), prediction_type="epsilon") for place in (clip_sized[family][0], checkpoint(family))]
     states = [base.load_text_encoder(CPU).encode(["a photo of sks dog"], 2)[0] for base in bases]

@@ -8,6 +8,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 from tests.files.kinds import random_layer
+from tests.thinned import thinned
 
 from scumble.config import from_values
 from scumble.config.edit import ExtractConfig, MergeConfig
@@ -46,7 +47,7 @@ def lora_for(tmp_path):
     return write
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", thinned(FAMILIES, "sd1"))
 def test_every_layer_of_a_file_is_found_with_its_numbers(family, clip_sized, checkpoint):
     ours, folder = table_for(checkpoint(family)), table_for(clip_sized[family][0])
     assert ours.shapes == folder.shapes
@@ -67,7 +68,7 @@ def test_a_layer_of_another_shape_says_so(checkpoint):
         table.weight("unet.mid_block.attentions.0.proj_in")
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", thinned(FAMILIES, "sd1"))
 def test_a_checkpoint_file_keeps_its_names_and_is_the_merged_folder(family, clip_sized, checkpoint, lora_for, tmp_path):
     folder, _ = clip_sized[family]
     file = checkpoint(family)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from tests.thinned import thinned
 
 from scumble.families.find import open_base
 from scumble.files.lorafile import LoraFile
@@ -93,7 +94,7 @@ def lora(painter, make_lora, make_layer):
     return LoraFile({**make_lora(size=0.1, base=base).layers, **text})
 
 
-@pytest.mark.parametrize("format", ["kohya", pytest.param("diffusers", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("format", thinned(["kohya", "diffusers"], "kohya"))
 def test_a_lora_file_means_the_same_here_and_in_diffusers(plain, painter, lora, tmp_path, format):
     path = tmp_path / "ink.safetensors"
     write_lora(replace(lora, metadata={"ss_base_model_version": "sdxl_base_v1-0"}), path, format)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from tests.thinned import thinned
 
 from scumble.errors import ConfigError
 from scumble.families.find import open_base
@@ -16,7 +17,7 @@ from scumble.train.material import prepare_material
 from scumble.train.plan import make_plan
 
 
-@pytest.mark.parametrize("family", ["sd2", "sdxl"])
+@pytest.mark.parametrize("family", thinned(["sd2", "sdxl"], "sd2"))
 def test_a_narrow_base_trains_saves_loads_and_draws(common, family, request, tmp_path):
     folder = request.getfixturevalue(f"{family}_base")
     config = common(

@@ -74,6 +74,7 @@ def test_the_picture_of_the_curves_stays_whole(settings, monkeypatch, tmp_path):
     Image.open(curves).verify()
 
 
+@pytest.mark.slow
 def test_a_process_that_may_write_no_large_file_ends_in_one_line(tiny_base, photos, tmp_path):
     """A limit of the system itself: writing goes on to the limit, then fails in the middle of a file."""
     command = [

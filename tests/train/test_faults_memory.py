@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 import torch
+from tests.thinned import thinned
 from tests.train.broken_runs import patch_denoiser, play, results, run_out_of_memory
 
 from scumble.errors import OutOfMemoryError
@@ -85,7 +86,10 @@ def test_it_is_said_once_and_the_losses_are_those_of_a_large_device(settings, mo
     assert losses[:2] == whole[:2]
 
 
-@pytest.mark.parametrize(("stop", "adapter"), [(3, {}), (1, {"dropout": 0.2, "rank_dropout": 0.2})])
+@pytest.mark.parametrize(
+    ("stop", "adapter"),
+    thinned([(3, {}), (1, {"dropout": 0.2, "rank_dropout": 0.2})], (1, {"dropout": 0.2, "rank_dropout": 0.2})),
+)
 def test_a_resumed_run_keeps_the_parts(settings, monkeypatch, tmp_path, stop, adapter):
     run_out_of_memory(monkeypatch, 2)
     config = settings(adapter=adapter)

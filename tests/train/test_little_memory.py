@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.thinned import thinned
 
 from scripts import load_script
 from scumble.adapters.offload import Ferry
@@ -84,7 +85,7 @@ def into(folder, **more):
     return {"output": {"output_dir": folder, **more}}
 
 
-@pytest.mark.parametrize("saving", SAVINGS)
+@pytest.mark.parametrize("saving", thinned(SAVINGS, "nf4", "all at once"))
 def test_a_stopped_run_ends_in_the_same_file(settings, tmp_path, saving):
     values, whole, stopped = SAVINGS[saving], tmp_path / "whole", tmp_path / "stopped"
     events = run_until(settings(into(whole), **values), None)

@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.thinned import thinned
 from tests.train.test_training_every_adapter import ADAPTERS
 
 from scumble.adapters.inject import fold
@@ -65,7 +66,7 @@ def text_of(event):
     return event.text if isinstance(event, Noted) else ""
 
 
-@pytest.mark.parametrize("adapter", SAYABLE)
+@pytest.mark.parametrize("adapter", thinned(SAYABLE, "locon", "dora output", "patterns"))
 def test_every_adapter_that_peft_has_is_proven(adapter, settings):
     finished = list(train(settings({"adapter": ADAPTERS[adapter]})))[-1]
     assert finished.figures["weight_error"] < 2e-6

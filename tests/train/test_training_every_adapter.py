@@ -3,6 +3,7 @@
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.thinned import thinned
 from tests.train.broken_runs import forget_after
 
 from scumble.errors import ConfigError
@@ -47,7 +48,7 @@ def gone_on_with(settings, chosen, run):
     return load_file(events[-1].files["LoRA"])
 
 
-@pytest.mark.parametrize("adapter", ADAPTERS)
+@pytest.mark.parametrize("adapter", thinned(ADAPTERS, "locon", "dora output", "lokr both", "dropouts"))
 def test_the_file_is_proven_and_a_stopped_run_ends_in_the_same_bytes(settings, tmp_path, adapter):
     chosen = {"adapter": ADAPTERS[adapter]}
     finished = list(train(settings(chosen)))[-1]
@@ -70,8 +71,7 @@ def test_a_file_of_16_bits_is_proven_too(settings, adapter, precision):
 
 @pytest.mark.parametrize(
     "adapter",
-    ["loha", "lokr", "dora output", "dropouts"]
-    + [pytest.param(name, marks=pytest.mark.slow) for name in ("locon", "dora input", "pissa")],
+    thinned(["locon", "loha", "lokr", "dora output", "dora input", "pissa", "dropouts"], "loha", "dora input"),
 )
 def test_it_learns(settings, adapter):
     steps = {
