@@ -36,6 +36,7 @@ from scumble.generate.recipe import LoraUse
 
 PROMPT, SEED, GUIDANCE, SIZE = "a handwritten three, red ink on yellow paper", 11, 5.0, 0.02
 NAMES = ("one", "two", "three")
+WORDS = {1: "1 LoRA", 3: "3 LoRAs"}
 ALIKE = 1e-4
 """How far pictures in [0, 1] may be apart: three LoRAs in another order of additions."""
 
@@ -209,10 +210,10 @@ def _pictures(ours: Ours, theirs: Theirs, files: dict[str, Path]) -> dict[str, C
     sides: dict[str, Callable[[], float]] = {}
     for count in (0, 1, 3):
         names = NAMES[:count]
-        sides[f"scumble, {count} LoRAs folded" if count else "scumble, base alone"] = partial(
+        sides[f"scumble, {WORDS[count]} folded" if count else "scumble, base alone"] = partial(
             picture, ours, files, names, bool(count)
         )
-        sides[f"diffusers, {count} LoRAs" if count else "diffusers, base alone"] = partial(
+        sides[f"diffusers, {WORDS[count]}" if count else "diffusers, base alone"] = partial(
             picture, theirs, files, names, False
         )
     sides["scumble, 3 LoRAs as adapters"] = partial(picture, ours, files, NAMES, False)
@@ -248,22 +249,22 @@ def _report(
 
     goals = [
         *(
-            goal(f"{count} LoRAs folded, of the base alone", 1.0, taken[f"scumble, {count} LoRAs folded"], alone)
+            goal(f"pictures: {WORDS[count]} folded / base alone", 1.0, taken[f"scumble, {WORDS[count]} folded"], alone)
             for count in (1, 3)
         ),
         *(
-            goal(f"{label}, of diffusers", 1.0, taken[f"scumble, {label}"], taken[f"diffusers, {other}"])
+            goal(f"pictures: {label} / diffusers", 1.0, taken[f"scumble, {label}"], taken[f"diffusers, {other}"])
             for label, other in (
                 ("base alone", "base alone"),
-                ("1 LoRAs folded", "1 LoRAs"),
+                ("1 LoRA folded", "1 LoRA"),
                 ("3 LoRAs folded", "3 LoRAs"),
             )
         ),
-        goal("change of a LoRA, folded, of diffusers unfused", 0.3, changes["scumble, folded"], changes["diffusers"]),
+        goal("change of a LoRA: folded / diffusers", 0.3, changes["scumble, folded"], changes["diffusers"]),
         goal(
-            "change of a LoRA, folded, of diffusers fused", 0.3, changes["scumble, folded"], changes["diffusers, fused"]
+            "change of a LoRA: folded / diffusers, fused", 0.3, changes["scumble, folded"], changes["diffusers, fused"]
         ),
-        goal("change of a LoRA, as adapters, of diffusers", 0.3, changes["scumble"], changes["diffusers"]),
+        goal("change of a LoRA: as adapters / diffusers", 0.3, changes["scumble"], changes["diffusers"]),
     ]
     name = "generate-mini" if asked.base == "mini" else "generate-sd15"
     notes = [
