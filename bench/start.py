@@ -25,7 +25,7 @@ from harness.pictures import write_pictures
 from harness.plot import bars
 from harness.processes import Spent, measured
 from harness.result import Goal, Result
-from harness.turns import in_turns, spread
+from harness.turns import Spread, in_turns, spread
 
 HEAVY = ("torch", "diffusers", "transformers", "peft", "numpy", "PIL")
 NOTHING = "python -c pass"
@@ -39,6 +39,13 @@ MISSING = {
     "caption, no folder": (["caption", "nowhere"], 1),
 }
 """Command that lacks a file -> its words and exit code."""
+IMPORTS = {
+    "importing torch": "import torch",
+    "importing diffusers' UNet": "from scumble.cli.spared import spare_unused; spare_unused(); "
+    "from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel",
+    "importing diffusers' UNet, nothing spared": "from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel",
+}
+"""What a card waits for -> a program that does only that; torch is part of the others."""
 
 
 def command(words: Sequence[str]) -> list[str]:
@@ -104,7 +111,8 @@ def main() -> None:
         heavy = {label: heavy_imports(words, folder) for label, (words, _) in MISSING.items()}
         heavy[HELP] = heavy_imports(["--help"], folder)
         if asked.card_rounds:
-            _take(_cards(asked, folder), asked.card_rounds, taken)
+            imports = {label: partial(measured, [sys.executable, "-c", code]) for label, code in IMPORTS.items()}
+            _take({**imports, **_cards(asked, folder)}, asked.card_rounds, taken)
     _report(taken, heavy)
 
 
@@ -145,7 +153,7 @@ def _report(taken: dict[str, list[Spent]], heavy: dict[str, list[str]]) -> None:
         if label not in taken:
             return Goal(f"{label}, {of}", limit, None, why="left out by --card-rounds 0")
         value = (seconds if of == "seconds" else processor)[label]
-        return Goal(f"{label}, {of}", limit, value.median, (value.high - value.low) / 2)
+        return Goal(f"{label}, {of}", limit, value.median, (value.high - value.low) / 2, why=_why(label, processor))
 
     limits = dict.fromkeys(MISSING, 1.0) | {HELP: 0.3, "card, mini": 5.0, "card, SD 1.5": 5.0}
     goals = [goal(label, limit, of) for of in ("seconds", "processor seconds") for label, limit in limits.items()]
@@ -158,9 +166,20 @@ def _report(taken: dict[str, list[Spent]], heavy: dict[str, list[str]]) -> None:
         ours=("scumble", "card"),
     )
     notes = ["Other programs used the machine: python -c pass, of about 0.02 s where it is idle, says by how much."]
+    notes += [
+        "Spared: what diffusers would import of optional packages (docs/decisions/0016-what-a-command-imports.md)."
+    ]
     Result(
         "start", "How long does one wait for the first words?", rows, goals, notes, versions("torch", "diffusers"), 1
     ).write()
+
+
+def _why(label: str, processor: Mapping[str, Spread]) -> str:
+    """What a card waits for."""
+    torch, diffusers, _ = IMPORTS
+    if not label.startswith("card"):
+        return ""
+    return f"{processor[diffusers].median:.1f} s of it import diffusers' UNet, {processor[torch].median:.1f} s of which are torch"
 
 
 if __name__ == "__main__":
