@@ -17,7 +17,7 @@ from functools import partial
 import torch
 from harness.kernels import held, kernels
 from harness.peers import missing_package, versions
-from harness.result import Result
+from harness.result import Goal, Result
 from harness.turns import in_turns, ratio, spread
 from sides.in_lycoris import module_for
 from sides.plain import Formula
@@ -79,8 +79,8 @@ def one_pass(model: nn.Module, x: Tensor) -> float:
     return time.process_time() - started
 
 
-def compared(name: str, kind: str, rounds: int, dtype: torch.dtype) -> list[dict[str, object]]:
-    """A row for each side that has this algorithm, ours first; one that fails says why."""
+def compared(name: str, kind: str, rounds: int, dtype: torch.dtype) -> tuple[list[dict[str, object]], Goal]:
+    """A row for each side that has this algorithm, ours first; one that fails says why. And ours beside the fastest one."""
     make, shape = LAYERS[kind]
     x = torch.randn(shape, dtype=dtype, requires_grad=True)
     models: dict[str, nn.Module] = {}
@@ -101,7 +101,7 @@ def compared(name: str, kind: str, rounds: int, dtype: torch.dtype) -> list[dict
             )
     takes: dict[str, Callable[[], float]] = {side: partial(one_pass, model, x) for side, model in models.items()}
     taken = in_turns(takes, rounds, warm_up=1)
-    return [
+    rows = [
         {
             "algorithm": name,
             "layer": kind,
@@ -113,6 +113,16 @@ def compared(name: str, kind: str, rounds: int, dtype: torch.dtype) -> list[dict
         }
         for side, model in models.items()
     ] + rows
+    return rows, _goal(f"{name}, {kind}", taken)
+
+
+def _goal(what: str, taken: dict[str, list[float]]) -> Goal:
+    peers = {side: spread(values).median for side, values in taken.items() if side != "scumble"}
+    if not peers:
+        return Goal(f"{what}: scumble / fastest peer", 1.0, None, why="no peer has it")
+    fastest = min(peers, key=lambda side: peers[side])
+    beside = ratio(taken["scumble"], taken[fastest])
+    return Goal(f"{what}: scumble / fastest peer ({fastest})", 1.0, beside.median, (beside.high - beside.low) / 2)
 
 
 def main() -> None:
@@ -122,15 +132,18 @@ def main() -> None:
     parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    rows = []
+    rows, goals = [], []
     for name in RECIPES:
         for kind in LAYERS:
-            rows += compared(name, kind, args.rounds, getattr(torch, args.dtype))
+            found, goal = compared(name, kind, args.rounds, getattr(torch, args.dtype))
+            rows += found
+            goals.append(goal)
             print(f"{name}, {kind}: done", flush=True)
     Result(
         f"adapters-{args.dtype}",
         f"What does one adapted layer cost ({args.dtype}), beside the same layer of others?",
         rows,
+        goals,
         notes=["kept: bytes that live between the forward and the backward pass, the output among them."],
         versions=versions("torch", "peft", "lycoris"),
         threads=1,

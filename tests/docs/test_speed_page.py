@@ -18,7 +18,13 @@ def script():
 
 
 def write(folder, name, measured, verdict="met", **more):
-    goal = {"what": f"ratio of {name}", "limit": 1.0, "measured": measured, "spread": 0.0, "at_least": False}
+    goal = {
+        "what": more.pop("what", f"ratio of {name}"),
+        "limit": 1.0,
+        "measured": measured,
+        "spread": 0.0,
+        "at_least": False,
+    }
     whole = {
         "date": name[:10],
         "question": f"How fast is {name[11:]}?",
@@ -66,12 +72,20 @@ def test_what_was_not_measured_or_not_met_stays_with_its_reason(script, tmp_path
 
 
 def test_both_languages_tell_the_same_numbers(script, tmp_path):
-    write(tmp_path, "2026-01-01-step", 0.8125)
-    assert "| ≤ 1 | 0.812 | met |" in script.block("en", tmp_path)
-    assert "| ≤ 1 | 0.812 | 达到 |" in script.block("zh", tmp_path)
+    (bench, begin), names = script.IN_READMES[0]
+    write(tmp_path, f"2026-01-01-{bench}", 0.8125, what=f"{begin} (one)")
+    assert f"| {names['en']} | ≤ 1 | 0.812 | met |" in script.block("en", tmp_path)
+    assert f"| {names['zh']} | ≤ 1 | 0.812 | 达到 |" in script.block("zh", tmp_path)
     empty = tmp_path / "empty"
     empty.mkdir()
     assert script.block("en", empty) == ""
+
+
+def test_all_that_the_readmes_tell_was_measured(script):
+    goals = {result.name: [goal["what"] for goal in result.whole["goals"]] for result in script.newest(script.RESULTS)}
+    for (bench, begin), names in script.IN_READMES:
+        assert any(what.startswith(begin) for what in goals.get(bench, [])), (bench, begin)
+        assert set(names) == set(script.READMES)
 
 
 def test_the_page_takes_what_the_harness_writes(script, tmp_path, capsys):
