@@ -23,6 +23,14 @@ def prove(session: Session, batch: Batch, path: Path, stored: torch.dtype) -> Pr
     Raises:
         LoraFileError: the file is not what was trained.
     """
+    probe = _probe(session, batch)
+    changes = ((key, adapter.delta().detach()) for key, adapter in session.adapters.items())
+    _give_up_models(session)
+    return prove_file(path, session.base, probe, changes, stored, session.dtype, session.storage)
+
+
+def _probe(session: Session, batch: Batch) -> Probe:
+    """What the trained denoiser answers, and what it answers without the adapter."""
     device, dtype = session.device, torch.float32
     timesteps = batch.timesteps.to(device)
     noisy = session.objective.noisy(batch.latents.to(device), batch.noise.to(device), timesteps).to(dtype)
@@ -36,12 +44,13 @@ def prove(session: Session, batch: Batch, path: Path, stored: torch.dtype) -> Pr
             text = session.text_of(batch)
         with computing_in(session.denoiser, dtype):  # the rounding of 16 bits would hide the effect of a short run
             answers.append(ask(session.base, session.denoiser, noisy, timesteps, text))
-    changes = ((key, adapter.delta().detach()) for key, adapter in session.adapters.items())
+    trained, plain = answers
+    captions = () if session.text_encoder is None else batch.captions
+    words = session.new_words.with_numbers(session.adapter)
+    return Probe(noisy, timesteps, text, trained, plain, captions, session.clip_skip, session.num_chunks, words)
+
+
+def _give_up_models(session: Session) -> None:
     for module in session.modules.values():
         eject(module)
-    captions = () if session.text_encoder is None else batch.captions
     session.denoiser, session.text_encoder = torch.nn.Identity(), None
-    trained, plain = answers
-    words = session.new_words.with_numbers(session.adapter)
-    probe = Probe(noisy, timesteps, text, trained, plain, captions, session.clip_skip, session.num_chunks, words)
-    return prove_file(path, session.base, probe, changes, stored, session.dtype, session.storage)
