@@ -9,7 +9,7 @@ from PIL import Image
 from scumble.errors import ConfigError
 from scumble.generate.draw import encode_images
 from scumble.generate.pixels import difference, pixel_hash
-from scumble.generate.plan import size_of
+from scumble.generate.plan import note_passes, size_of
 from scumble.generate.recipe import HiresPass, Recipe, SourcePicture
 
 RECIPE = Recipe("a handwritten three", 32, 32, steps=4, guidance_scale=3.0, seed=5)
@@ -104,3 +104,11 @@ def test_the_hash_of_pixels_knows_the_size_and_not_the_file():
     )
     flat = Image.new("RGB", (8, 4))
     assert pixel_hash(flat) != pixel_hash(Image.new("RGB", (4, 8)))
+
+
+@pytest.mark.parametrize(
+    ("upscaler", "strength", "warned"), [("latent", 0.3, True), ("latent", 0.5, False), ("lanczos", 0.3, False)]
+)
+def test_a_weak_second_pass_over_latents_is_told(upscaler, strength, warned):
+    recipe = Recipe("a dog", 64, 64, hires=HiresPass(2.0, 0, strength, upscaler))
+    assert [note.warning for note in note_passes([recipe])] == ([True] if warned else [])

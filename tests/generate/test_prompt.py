@@ -54,9 +54,14 @@ def test_strengths_of_text_encoder_and_denoiser_are_read_as_the_webui_reads_them
     assert parse_tags(use.tag)[1] == [found]
 
 
+def test_the_webuis_other_word_for_a_lora_is_read_too():
+    assert parse_tags("a <lyco:sks:0.5> dog") == parse_tags("a <lora:sks:0.5> dog")
+
+
 @pytest.mark.parametrize(
     ("prompt", "said"),
     [
+        ("a <lyco:sks:0.8", "is not closed"),
         ("a <lora:sks:much>", "weight 'much' is not a number"),
         ("a <lora:sks:>", "weight '' is not a number"),
         ("a <lora:sks:nan>", "weight 'nan' is not a number"),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from scumble.config import GenerateConfig
+from scumble.config import GenerateConfig, from_values
 from scumble.errors import ConfigError
 from scumble.generate.events import Painted
 from scumble.generate.prompts_file import read_prompts, wishes
@@ -24,7 +24,7 @@ def test_a_line_is_a_prompt_with_kohyas_options_or_ours(write):
         "\ufeff# three prompts\n\na dog --n blurry, bad --w 512 --h 768 --d 7 --s 20 --l 7.5 --ss DDIM\n"
         "a cat--like thing, -- and -1 --guidance-scale 3 --clip_skip 2 --negative-prompt red\n  plain  \n"
     )
-    first, second, third = read_prompts(path)
+    first, second, third = read_prompts(path).values()
     assert first == {
         "prompt": "a dog",
         "negative_prompt": "blurry, bad",
@@ -72,7 +72,7 @@ def test_a_file_without_prompts_or_none_at_all_is_an_error(write, tmp_path):
 
 def test_a_lines_own_settings_go_before_the_commands(write):
     config = GenerateConfig(prompts_file=write("one --s 9 --d 4\ntwo\n"), steps=5, seeds=(1, 2), negative_prompt="red")
-    first, second = wishes(config)
+    first, second = (wish.settings for wish in wishes(config))
     assert (first.steps, first.seed, first.seeds, first.negative_prompt) == (9, 4, (), "red")
     assert (second.steps, second.seeds) == (5, (1, 2))
 
@@ -130,6 +130,7 @@ def test_prompts_of_equal_settings_share_a_batch(write, config):
         ({"prompt": "one", "prompts_file": "two.txt"}, "prompt would have no effect: it needs prompts_file left out"),
         ({"prompt": "one", "seeds": (1, 2), "n": 3}, "n would have no effect: it needs seeds left out"),
         ({"prompt": "one", "seeds": (1, 2), "seed": 3}, "seed would have no effect: it needs seeds left out"),
+        ({"prompt": "one", "seeds": (7, 1, 7)}, "seeds: 7 is given twice"),
         ({"prompt": "one", "denoising_strength": 0.5}, "denoising_strength would have no effect: it needs image"),
         ({"prompt": "one", "hires_steps": 5}, "hires_steps would have no effect: it needs hires_scale"),
         (
@@ -142,3 +143,22 @@ def test_prompts_of_equal_settings_share_a_batch(write, config):
 def test_settings_without_effect_are_refused(settings, said):
     with pytest.raises(ConfigError, match=said):
         GenerateConfig(**settings)
+
+
+def test_an_odd_seed_of_a_list_is_named_by_the_list():
+    with pytest.raises(ConfigError, match="seeds='1,2': must be a whole number"):
+        from_values(GenerateConfig, {"prompt": "one", "seeds": ("1,2",)})
+
+
+def test_a_line_of_options_without_a_prompt_is_an_error(write):
+    with pytest.raises(ConfigError, match="line 2: there is no prompt before its options"):
+        read_prompts(write("fine\n--n only\n"))
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [("a dog --ss Eulr", "unknown sampler"), ("a dog --l 1 --n red", "no effect"), ("a dog --w 63", "width")],
+)
+def test_what_cannot_be_drawn_names_its_line(write, config, line, says):
+    with pytest.raises(ConfigError, match=f"line 2: .*{says}"):
+        painted(config(prompts_file=write(f"fine\n{line}\n")))

@@ -89,6 +89,7 @@ def test_it_is_refused_before_anything_is_loaded(tmp_path, field):
         ("a [red::5] dog", "'[red::5]' changes between steps"),
         ("a [red|blue] dog", "'[red|blue]' changes between steps"),
         ("a dog AND a cat", "'AND' composes"),
+        ("a dog <hypernet:ink:1>", "'<hypernet:ink:1>' names a network of the WebUI that is not known here"),
     ],
 )
 def test_what_the_webui_reads_otherwise_is_told(prompt, said):

@@ -29,6 +29,10 @@ def test_a_smaller_lora_that_is_surely_worse_is_not():
     assert "no smaller one is within the noise" in advice.words
 
 
+def test_a_cell_without_company_is_not_called_the_lowest():
+    assert "no other cell to compare it with" in recommend([record(4, [0.5, 0.3, 0.6])]).words
+
+
 def test_of_equally_large_ones_the_lowest_is_kept():
     low, high = record(4, [0.4, 0.4]), replace(record(4, [0.5, 0.3 + 0.15]), name="other")
     assert recommend([high, low]).name == low.name

@@ -119,7 +119,9 @@ def parse_axis(flag: str, text: str) -> Asked:
         lower, about = WEIGHT, " ".join(words[1:])
     kind = ALSO.get(lower, lower)
     if kind not in KINDS:
-        raise ConfigError(f"{flag}='{text}': unknown axis '{' '.join(words)}'{nearest(lower, KINDS, ALSO)}")
+        raise ConfigError(
+            f"{flag}='{text}': unknown axis '{' '.join(words)}'{nearest(lower, KINDS, ALSO)}; there are {', '.join(KINDS)}"
+        )
     values = rest.strip() if colon else None
     if not values and kind not in WITHOUT_VALUES:
         raise ConfigError(f"{flag}='{text}': no values; write the kind, a colon and a list, such as 'steps: 10, 20'")

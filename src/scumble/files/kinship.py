@@ -18,7 +18,7 @@ the model in the box a judge still sees all at 0.09, two thirds at 0.17, and non
 EXPECT = {
     SAME: "",
     NEAR: "the LoRA does nearly there what it does on its own base",
-    DISTANT: "the LoRA does less there, or something else",
+    DISTANT: "the LoRA may do less there, more, or something else",
     STRANGER: "they are as far apart as weights that have nothing in common, and the LoRA does not do there what it learnt",
 }
 """What follows from a verdict."""

@@ -13,6 +13,6 @@ def refuse_missing_sources(config: GenerateConfig) -> None:
         ConfigError: a LoRA that is not found, a tag that cannot be, or a file of prompts that cannot be used.
         BaseModelError: the base is neither here, nor named as one on the hub is.
     """
-    tags = {tag.name: tag for wish in wishes(config) for tag in parse_tags(wish.prompt or "")[1]}
+    tags = {tag.name: tag for wish in wishes(config) for tag in parse_tags(wish.settings.prompt or "")[1]}
     find_loras([*tags.values()], config.lora, config.lora_dir, config.runs_dir)
     refuse_no_base(config.base)

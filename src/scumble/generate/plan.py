@@ -20,6 +20,7 @@ from scumble.generate.passes import steps_taken
 from scumble.generate.pixels import pixel_hash
 from scumble.generate.prepare import check_settings
 from scumble.generate.prompt import LoraTag, parse_tags
+from scumble.generate.prompts_file import Wish
 from scumble.generate.recipe import HiresPass, LoraUse, Recipe, SourcePicture, plain_number
 from scumble.generate.samplers import find_sampler
 from scumble.generate.told import recipe_as_told
@@ -27,22 +28,30 @@ from scumble.generate.told import recipe_as_told
 FAR_SIZE = 2.0
 """A side so many times as long as the base's, or as short, is worth a word."""
 
+LATENT_NEEDS = 0.5
+"""Strength of a second pass, at which it draws anew what enlarged latents are too coarse for."""
+
 
 @dataclass(frozen=True)
 class Asked:
     """A prompt with all its settings, checked.
 
     Attributes:
-        settings: the command's, with those of the prompt's own line.
+        wish: its settings, and where they stand.
         prompt: without LoRA tags.
         tags: the LoRAs that it names.
         sampler: as the table spells it.
     """
 
-    settings: GenerateConfig
+    wish: Wish
     prompt: str
     tags: Sequence[LoraTag]
     sampler: str
+
+    @property
+    def settings(self) -> GenerateConfig:
+        """The command's, with those of the prompt's own line."""
+        return self.wish.settings
 
     @property
     def seeds(self) -> Sequence[int]:
@@ -51,17 +60,19 @@ class Asked:
         return one.seeds or range(one.seed, one.seed + one.n)
 
 
-def asked(settings: GenerateConfig) -> Asked:
+def asked(wish: Wish) -> Asked:
     """What one prompt asks for.
 
     Raises:
         ConfigError: a tag, sampler or number of steps that cannot be, or a setting without effect.
     """
-    prompt, tags = parse_tags(settings.prompt or "")
-    sampler = check_settings(
-        settings.negative_prompt, settings.guidance_scale, settings.sampler, settings.steps, settings.schedule
-    )
-    return Asked(settings, prompt, tags, sampler)
+    settings = wish.settings
+    with wish.blamed():
+        prompt, tags = parse_tags(settings.prompt or "")
+        sampler = check_settings(
+            settings.negative_prompt, settings.guidance_scale, settings.sampler, settings.steps, settings.schedule
+        )
+    return Asked(wish, prompt, tags, sampler)
 
 
 def all_tags(all_asked: Sequence[Asked]) -> list[LoraTag]:
@@ -136,6 +147,17 @@ def check_recipe(base: BaseModel, recipe: Recipe, num_moments: int = 0) -> None:
                 f"{recipe.width} x {recipe.height} stays; take {1 + grid / max(size_px):.4g} or more"
             )
         find_sampler(recipe.sampler, schedule_of_strength(recipe.hires.steps or recipe.steps, recipe.hires.strength))
+
+
+def note_passes(recipes: Sequence[Recipe]) -> Iterator[Noted]:
+    """Warn of a second pass that leaves the blocks of enlarged latents in sight."""
+    weak = [recipe.hires for recipe in recipes if recipe.hires is not None and recipe.hires.upscaler == LATENT]
+    if any(each.strength < LATENT_NEEDS for each in weak):
+        yield Noted(
+            f"hires_denoising_strength={plain_number(min(each.strength for each in weak))} over latents that were enlarged: "
+            f"below {LATENT_NEEDS:g} the picture stays smeared; give {LATENT_NEEDS:g} or more, or hires_upscaler=lanczos",
+            warning=True,
+        )
 
 
 def note_size(base: BaseModel, recipes: Sequence[Recipe]) -> Iterator[Noted]:

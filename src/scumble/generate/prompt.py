@@ -10,7 +10,10 @@ from scumble.errors import ConfigError, nearest
 from scumble.files.places import FILE_SUFFIX, PEFT_SUFFIX, WEIGHTS, lora_of, plain_name
 from scumble.generate.blocks import parse_blocks
 
-_TAG = re.compile(r"(?:[ \t]+(?=<lora:[^<>]*>(?:\s|$)))?<lora:([^<>]*)>")  # of blanks on both sides, one side goes too
+_TAG = re.compile(  # of blanks on both sides, one side goes too; the WebUI takes lyco for lora
+    r"(?:[ \t]+(?=<(?:lora|lyco):[^<>]*>(?:\s|$)))?<(?:lora|lyco):([^<>]*)>"
+)
+_OPEN = re.compile(r"<(?:lora|lyco):")
 OPTIONS = ("te", "unet", "lbw")
 """What a tag may name: strengths of the text encoder and of the denoiser, and weights of its blocks."""
 
@@ -67,8 +70,9 @@ def parse_tags(prompt: str) -> tuple[str, list[LoraTag]]:
     """
     tags = [_parse_tag(content) for content in _TAG.findall(prompt)]
     cleaned = _TAG.sub("", prompt).strip()
-    if "<lora:" in cleaned:
-        tag = cleaned[cleaned.index("<lora:") :][:40]
+    opened = _OPEN.search(cleaned)
+    if opened:
+        tag = cleaned[opened.start() :][:40]
         raise ConfigError(f"prompt: '{tag}' is not closed; a LoRA is written <lora:name:weight>")
     names = [tag.name for tag in tags]
     for name in names:

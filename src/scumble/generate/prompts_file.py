@@ -3,7 +3,9 @@ read them.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +30,8 @@ OPTIONS: Mapping[str, str] = {
 _OPTION = re.compile(r"(?:^|\s)--(?=[A-Za-z])")
 
 
-def read_prompts(path: Path) -> list[dict[str, Any]]:
-    """The settings of every prompt in a file; blank lines, and those that begin with #, are passed over.
+def read_prompts(path: Path) -> dict[str, dict[str, Any]]:
+    """Place -> settings of every prompt in a file; blank lines, and those that begin with #, are passed over.
 
     Raises:
         ConfigError: no such file, none in UTF-8, no prompt in it, or a line that cannot be, named by its number.
@@ -40,34 +42,58 @@ def read_prompts(path: Path) -> list[dict[str, Any]]:
         raise ConfigError(f"prompts_file={path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"prompts_file={path}: is not text in UTF-8: {error}") from None
-    found = [
-        _of_line(line.strip(), f"{path}, line {number}")
+    places = {
+        f"{path}, line {number}": line.strip()
         for number, line in enumerate(lines, 1)
         if line.strip() and not line.strip().startswith("#")
-    ]
+    }
+    found = {place: _of_line(line, place) for place, line in places.items()}
     if not found:
         raise ConfigError(f"prompts_file={path}: there is no prompt in it; write one a line")
     return found
 
 
-def wishes(config: GenerateConfig) -> list[GenerateConfig]:
+@dataclass(frozen=True)
+class Wish:
+    """The settings of one prompt.
+
+    Attributes:
+        settings: the command's, with those of the prompt's own line.
+        place: file and line of the prompt; "" = the command itself.
+    """
+
+    settings: GenerateConfig
+    place: str = ""
+
+    @contextmanager
+    def blamed(self) -> Iterator[None]:
+        """An error about these settings names their place."""
+        try:
+            yield
+        except ConfigError as error:
+            raise (ConfigError(f"{self.place}: {error}") if self.place else error) from None
+
+
+def wishes(config: GenerateConfig) -> list[Wish]:
     """The settings of every prompt: one, or those of the prompts' file, where a line's own go before the command's.
 
     Raises:
         ConfigError: the file cannot be used.
     """
     if config.prompts_file is None:
-        return [config]
-    lines = read_prompts(config.prompts_file)
+        return [Wish(config)]
     same = {"prompts_file": None}
     return [
-        config.model_copy(update={**same, **({"seeds": ()} if "seed" in values else {}), **values}) for values in lines
+        Wish(config.model_copy(update={**same, **({"seeds": ()} if "seed" in values else {}), **values}), place)
+        for place, values in read_prompts(config.prompts_file).items()
     ]
 
 
 def _of_line(line: str, place: str) -> dict[str, Any]:
     """A line's settings by name, each of the setting's type."""
     prompt, *options = _OPTION.split(line)
+    if not prompt.strip():
+        raise ConfigError(f"{place}: there is no prompt before its options")
     values: dict[str, Any] = {"prompt": prompt.strip()}
     for option in options:
         name, _, value = option.strip().partition(" ")

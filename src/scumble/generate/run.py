@@ -13,7 +13,7 @@ from scumble.generate.events import Composed, Event, Noted, Painted
 from scumble.generate.few_steps import note_few_steps
 from scumble.generate.hires import final_size
 from scumble.generate.infotext import png_texts
-from scumble.generate.plan import Asked, all_tags, asked, check_recipe, folds, note_size, recipes_of
+from scumble.generate.plan import Asked, all_tags, asked, check_recipe, folds, note_passes, note_size, recipes_of
 from scumble.generate.prepare import (
     OUT_OF_MEMORY_ADVICE,
     load_painter,
@@ -91,8 +91,9 @@ def _draw(config: GenerateConfig, all_asked: Sequence[Asked]) -> Iterator[Noted 
     base = yield from open_base_for(config, found)
     _refuse_uneven_strip(config, all_asked)
     firsts = [recipes_of(one, base, image)[0] for one in all_asked]
-    for first in firsts:
-        check_recipe(base, first, config.num_moments)
+    for one, first in zip(all_asked, firsts, strict=True):
+        with one.wish.blamed():
+            check_recipe(base, first, config.num_moments)
     if config.vae_tiling:
         base = with_tiles_for(base, *max(final_size(base, first) for first in firsts))
     enlarger = _enlarger(config)
@@ -100,6 +101,7 @@ def _draw(config: GenerateConfig, all_asked: Sequence[Asked]) -> Iterator[Noted 
     if image is not None:
         painter.add_image(image)
         yield from note_size(base, firsts)
+    yield from note_passes(firsts)
     yield from note_few_steps(firsts[0], base, loras)
     uses = [lora.use for lora in loras]
     recipes = [recipe for one in all_asked for recipe in recipes_of(one, base, image, uses)]

@@ -23,6 +23,7 @@ _PIECE = re.compile(
 )
 _CHANGING = re.compile(r"(?<!\\)\[(?:[^\[\]|]*:\s*(?:\d+\.?\d*|\.\d+)\s*|[^\[\]]*\|[^\[\]]*)\]")
 _COMPOSED = re.compile(r"\bAND\b")
+_NETWORK = re.compile(r"<hypernet:[^<>]*>")
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,9 @@ def parse_weights(prompt: str) -> tuple[Section, ...]:
 
 def other_syntax(prompt: str) -> str | None:
     """The first sign in a prompt that means in the WebUI what nothing means here, and what it is taken for; else None."""
-    changing, composed = _CHANGING.search(prompt), _COMPOSED.search(prompt)
+    changing, composed, network = (sign.search(prompt) for sign in (_CHANGING, _COMPOSED, _NETWORK))
+    if network:
+        return f"'{network.group()}' names a network of the WebUI that is not known here; here it is words"
     if changing:
         return f"'{changing.group()}' changes between steps in the WebUI; here it is words that weigh less"
     if composed:

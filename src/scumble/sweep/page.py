@@ -5,6 +5,7 @@ from html import escape
 from pathlib import Path
 
 from scumble.check.words import amount
+from scumble.data.names import counted
 from scumble.page import html_page, image_tag, items, rows, section, tiles, wide
 from scumble.sweep.account import Account
 from scumble.sweep.folder import SweepFolder
@@ -36,7 +37,7 @@ def page_of(folder: SweepFolder, account: Account, advice: Recommendation) -> st
             f"<header><h1>{escape(account.title)}</h1></header>",
             f'<p class="faint">Every cell was trained on the same budget: {escape(account.budget)}. The validation asks the '
             "same pictures with the same noise and timesteps in each, so that the losses can be compared.</p>",
-            f'<p class="warn">{left} cells are still to come; the same command goes on.</p>' if left else "",
+            f'<p class="warn">{counted(left, "cell")} still to come; the same command goes on.</p>' if left else "",
             tiles(facts),
             section("What to keep", _advice(done, advice)),
             section("Side by side", _picture(folder.grid, "base first")) if folder.grid.exists() else "",

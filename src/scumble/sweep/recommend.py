@@ -62,7 +62,12 @@ def _by_samples(done: Sequence[Record], best: Record) -> Recommendation:
     head = f"{chosen.words}: validation loss {chosen.best:.4f} at step {chosen.best_step}, {chosen.before:.4f} before training."
     if chosen is best:
         smaller = [record for record in done if record.trainable < chosen.trainable]
-        reason = _why_no_smaller(smaller, best) if smaller else "It is the lowest, and no cell is smaller."
+        alone = (
+            "There is no other cell to compare it with."
+            if len(done) == 1
+            else "It is the lowest, and no cell is smaller."
+        )
+        reason = _why_no_smaller(smaller, best) if smaller else alone
         return Recommendation(chosen.name, f"{head} {reason}")
     gap, noise = paired(chosen, best)
     return Recommendation(

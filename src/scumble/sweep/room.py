@@ -63,7 +63,7 @@ def room_for(num_cells: int, peak_bytes: int, free: int, num_cores: int, gpus: i
     workers = max(1, min(num_cells, num_cores, by_memory))
     sizes = f"one takes {peak_bytes / 1e9:.2f} GB at most, measured; {free / 1e9:.1f} GB are free"
     limits = {num_cells: "there are no more", num_cores: f"of {num_cores} cores", by_memory: sizes}
-    return Room(workers, max(1, num_cores // workers), gpus, limits.get(workers, sizes))
+    return Room(workers, _threads(num_cores, workers), gpus, limits.get(workers, sizes))
 
 
 def room_as_told(workers: int, num_cells: int, num_cores: int, gpus: int) -> Room:
@@ -76,4 +76,11 @@ def room_as_told(workers: int, num_cells: int, num_cores: int, gpus: int) -> Roo
         gpus: to share; 0 = the device is another.
     """
     used = min(workers, num_cells)
-    return Room(used, max(1, num_cores // used), gpus, "as asked")
+    return Room(used, _threads(num_cores, used), gpus, "as asked")
+
+
+def _threads(num_cores: int, workers: int) -> int:
+    """The cores shared out, but no more threads than this process was told to use (OMP_NUM_THREADS)."""
+    told = os.environ.get("OMP_NUM_THREADS", "")
+    share = max(1, num_cores // workers)
+    return min(share, int(told)) if told.isdigit() and int(told) else share
