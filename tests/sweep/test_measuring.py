@@ -11,7 +11,9 @@ from scumble.config.sweep import SweepConfig
 from scumble.errors import ConfigError, MetricError
 from scumble.generate.events import Noted
 from scumble.generate.painter import Painter
+from scumble.metrics.base import Measured
 from scumble.sweep.measuring import measure_cells, measuring_of
+from scumble.sweep.number_table import in_figures
 from scumble.sweep.report import write_report
 from scumble.sweep.run import account_of
 from scumble.sweep.setup import planned_cells
@@ -124,3 +126,17 @@ def test_what_this_base_cannot_have_is_refused_before_training(settings, metrics
 def test_settings_of_numbers_without_effect_are_refused(values, words):
     with pytest.raises(ConfigError, match=words):
         from_values(SweepConfig, values)
+
+
+@pytest.mark.parametrize(
+    ("value", "spread", "said"),
+    [
+        (0.01996, 0.0047, "0.0200 ± 0.0047"),
+        (0.9368, 0.0771, "0.937 ± 0.077"),
+        (123.4, 17.2, "123 ± 17"),
+        (1.0, 0.0, "1 ± 0"),
+        (3.25, None, "3.25"),
+    ],
+)
+def test_a_value_has_no_more_decimals_than_its_standard_error(value, spread, said):
+    assert in_figures(Measured("drift", value, "lower", "pictures", spread)) == said

@@ -1,5 +1,6 @@
 """The measured numbers of a sweep as a table: the base first, then every cell, one column a number."""
 
+import math
 from collections.abc import Sequence
 from html import escape
 
@@ -19,7 +20,7 @@ def _number_rows(account: Account) -> tuple[list[str], list[list[str]]]:
     table = [[BASE, *map(_of_base, kinds)]]
     for record in measured:
         own = {number.name: number for number in account.numbers[record.name]}
-        table.append([record.words, *(_said(own[kind.name]) if kind.name in own else "" for kind in kinds)])
+        table.append([record.words, *(in_figures(own[kind.name]) if kind.name in own else "" for kind in kinds)])
     return ["cell", *(kind.name for kind in kinds)], table
 
 
@@ -63,8 +64,12 @@ def _source(number: Measured) -> str:
     return f"{number.name} ({WAYS[number.better]}): {number.computed_from}"
 
 
-def _said(number: Measured) -> str:
-    return _figure(number.value) + ("" if number.spread is None else f" ± {number.spread:.2g}")
+def in_figures(number: Measured) -> str:
+    """Value and standard error, with as many decimals as the error has in two digits."""
+    if not number.spread:
+        return _figure(number.value) + ("" if number.spread is None else " ± 0")
+    decimals = max(0, 1 - math.floor(math.log10(number.spread)))
+    return f"{number.value:.{decimals}f} ± {number.spread:.{decimals}f}"
 
 
 def _of_base(number: Measured) -> str:
