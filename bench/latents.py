@@ -40,6 +40,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--sd-scripts", type=Path)
     parser.add_argument("--sd-python", type=Path, help="interpreter with the packages that sd-scripts asks for")
+    parser.add_argument("--why", default="", help="what to say of a goal that is not met")
     asked = parser.parse_args()
     import scumble
 
@@ -89,7 +90,7 @@ def main() -> None:
         goals = [Goal(goal, 1.0, None, why=missing)]
     else:
         beside = ratio(taken["scumble"], taken["sd-scripts"])
-        goals = [Goal(goal, 1.0, beside.median, (beside.high - beside.low) / 2)]
+        goals = [Goal(goal, 1.0, beside.median, (beside.high - beside.low) / 2, why=asked.why)]
     used = versions("torch", "diffusers", "pillow")
     if missing is None:
         used |= {"sd-scripts": commit_of(asked.sd_scripts)}

@@ -157,6 +157,51 @@ IN_READMES = (
         ("step-mini-64px-float32", "step with LoRA / without"),
         {"en": "the same, of a step without any adapter", "zh": "内置模型上的一个训练步 / 不带适配器的一步"},
     ),
+    (
+        ("step-sd15-256px-float32", "step, scumble / fastest peer"),
+        {
+            "en": "a training step on the SD 1.5 architecture, of the fastest peer's",
+            "zh": "SD 1.5 结构上的一个训练步 / 最快的对照程序",
+        },
+    ),
+    (
+        ("step-sd15-256px-float32", "step with LoRA / without"),
+        {"en": "the same, of a step without any adapter", "zh": "SD 1.5 结构上的一个训练步 / 不带适配器的一步"},
+    ),
+    (
+        ("end-to-end-fp32", "processor seconds"),
+        {
+            "en": "a whole training of 200 steps, SD 1.5 architecture, of diffusers' script",
+            "zh": "SD 1.5 结构上 200 步的完整训练 / diffusers 脚本",
+        },
+    ),
+    (
+        ("end-to-end-fp32", "peak memory"),
+        {"en": "its peak memory, of diffusers' script", "zh": "该训练的内存峰值 / diffusers 脚本"},
+    ),
+    (
+        ("end-to-end-mini", "processor seconds"),
+        {
+            "en": "a whole training of 400 steps on the model in the box, of diffusers' script",
+            "zh": "内置模型上 400 步的完整训练 / diffusers 脚本",
+        },
+    ),
+    (
+        ("generate-mini", "pictures: 3 LoRAs folded / base alone"),
+        {"en": "a picture with three LoRAs, of one by the base alone", "zh": "带三个 LoRA 的一张图片 / 仅用底模"},
+    ),
+    (
+        ("generate-mini", "pictures: 3 LoRAs folded / diffusers"),
+        {"en": "the same, of diffusers' with its LoRAs", "zh": "带三个 LoRA 的一张图片 / diffusers"},
+    ),
+    (
+        ("generate-mini", "change of a LoRA: folded / diffusers"),
+        {"en": "another LoRA between two pictures, of diffusers'", "zh": "两张图片之间更换 LoRA / diffusers"},
+    ),
+    (
+        ("latents-mini-64px", "time to cache latents"),
+        {"en": "caching latents, of sd-scripts'", "zh": "缓存潜变量 / sd-scripts"},
+    ),
 )
 """(bench, beginning of its goal) -> what the READMEs call it."""
 

@@ -25,6 +25,7 @@ from scumble.train.validation import validation_batches
 from scumble.train.views import EncodedViews, RandomViews, Views, middle_mask
 
 VALIDATION_BATCH = 8
+"""Most samples of a batch that is validated; no more than a step has, or a large base would need more memory for it."""
 MOST_SHOWN = 80
 """Signs of the words that are not seen."""
 
@@ -89,9 +90,8 @@ def prepare_material(
     of_classes = pools(range(len(plan.cuts), len(cuts)), is_random)
     mixture = _mixture(plan, list(own.values()), [of_classes[size] for size in own] if of_classes else [])
     seed = config.validation.seed_for(config.training.seed)
-    batches = validation_batches(
-        [*pools(plan.validated, False).values()], len(plan.base.noise_schedule()), VALIDATION_BATCH, seed
-    )
+    most = min(VALIDATION_BATCH, config.training.train_batch_size)
+    batches = validation_batches([*pools(plan.validated, False).values()], len(plan.base.noise_schedule()), most, seed)
     samples = sample_texts(load_encoder(), prompts, config.model.clip_skip) if prompts else {}
     return Material(mixture, batches, samples)
 
