@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from .result import RESULTS
-from .turns import Spread
+from .turns import Spread, in_digits
 
 OURS, OTHERS, GROUND = "#c0562a", "#8a94a0", "#fcfbf9"
 
@@ -23,7 +23,7 @@ def bars(name: str, title: str, unit: str, values: Mapping[str, Spread], ours: S
         is_ours = any(label.startswith(each) for each in ours)
         axes.barh(place, value.median, color=OURS if is_ours else OTHERS, height=0.62)
         axes.plot([value.low, value.high], [place, place], color="#2b2b2b", linewidth=1.2)
-        axes.annotate(f" {value.median:.3g}", (max(value.median, value.high), place), va="center", fontsize=9)
+        axes.annotate(f" {in_digits(value.median)}", (max(value.median, value.high), place), va="center", fontsize=9)
     axes.set_yticks(range(len(values)), list(reversed(values)), fontsize=9)
     axes.set_xlabel(unit, fontsize=9)
     axes.set_title(title, fontsize=10, loc="left")

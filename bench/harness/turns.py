@@ -17,7 +17,12 @@ class Spread:
 
     def __str__(self) -> str:
         """For a table: 1.23 (1.20-1.27)."""
-        return f"{self.median:.3g} ({self.low:.3g}-{self.high:.3g})"
+        return f"{in_digits(self.median)} ({in_digits(self.low)}-{in_digits(self.high)})"
+
+
+def in_digits(value: float) -> str:
+    """Three digits; of large numbers all before the point."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def spread(values: Sequence[float]) -> Spread:

@@ -38,6 +38,8 @@ def test_a_spread_has_the_quartiles():
     found = spread([1.0, 2.0, 3.0, 4.0, 5.0])
     assert (found.low, found.median, found.high) == (2.0, 3.0, 4.0)
     assert spread([7.0]).median == 7.0
+    assert str(spread([0.12345])) == "0.123 (0.123-0.123)"
+    assert str(spread([8690.4])) == "8,690 (8,690-8,690)"
 
 
 def test_a_process_is_measured_with_its_children():
