@@ -8,6 +8,11 @@ from scumble.sweep.room import room_as_told, room_for
 GB = 10**9
 
 
+@pytest.fixture(autouse=True)
+def threads_left_open(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+
+
 @pytest.mark.parametrize(
     ("free", "num_cores", "workers", "threads"),
     [(100 * GB, 16, 4, 4), (100 * GB, 2, 2, 1), (9 * GB, 16, 2, 8), (1 * GB, 16, 1, 16)],
@@ -21,6 +26,12 @@ def test_a_number_that_is_given_is_taken():
     room = room_as_told(3, 8, 8, 0)
     assert (room.workers, room.threads, room.why) == (3, 2, "as asked")
     assert room_as_told(9, 2, 8, 0).workers == 2
+
+
+@pytest.mark.parametrize(("told", "threads"), [("2", 2), ("64", 4), ("", 4)])
+def test_no_cell_has_more_threads_than_the_sweep_was_told_to_use(monkeypatch, told, threads):
+    monkeypatch.setenv("OMP_NUM_THREADS", told)
+    assert room_for(4, 4 * GB, 100 * GB, 16, 0).threads == threads
 
 
 def test_each_process_gets_its_threads_and_of_several_gpus_its_own(monkeypatch):
