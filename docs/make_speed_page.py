@@ -115,7 +115,8 @@ def _section(result: Measurement) -> Iterator[str]:
 
 
 def _of_goal(goal: Mapping[str, Any]) -> dict[str, str]:
-    verdict = goal["verdict"] + (f": {goal['why']}" if goal.get("why") else "")
+    is_met = goal["verdict"].startswith("met")
+    verdict = goal["verdict"] + (f": {goal['why']}" if goal.get("why") and not is_met else "")
     return {"goal": goal["what"], "bound": _bound(goal), "measured": _measured(goal), "verdict": verdict}
 
 

@@ -105,7 +105,8 @@ class Result:
                             "goal": goal.what,
                             "bound": f"{'>=' if goal.at_least else '<='} {goal.limit:g}",
                             "measured": "-" if goal.measured is None else f"{goal.measured:.3g}",
-                            "": goal.verdict + (f": {goal.why}" if goal.why else ""),
+                            "": goal.verdict
+                            + (f": {goal.why}" if goal.why and not goal.verdict.startswith("met") else ""),
                         }
                         for goal in self.goals
                     ]
