@@ -95,7 +95,7 @@ class Result:
             f"# {self.question}",
             f"{head['date']}; {head['hardware']}; {versions}; load at the end {head['load at the end']}.",
             f"    {head['command']}",
-            table(self.rows),
+            *([table(self.rows)] if self.rows else []),
         ]
         if self.goals:
             parts.append(
