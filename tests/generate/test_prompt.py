@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from scumble.config import GenerateConfig
 from scumble.errors import ConfigError
 from scumble.generate.prompt import LoraTag, cut_off, find_loras, parse_tags
 from scumble.generate.recipe import LoraUse
@@ -56,6 +57,7 @@ def test_strengths_of_text_encoder_and_denoiser_are_read_as_the_webui_reads_them
 
 def test_the_webuis_other_word_for_a_lora_is_read_too():
     assert parse_tags("a <lyco:sks:0.5> dog") == parse_tags("a <lora:sks:0.5> dog")
+    assert GenerateConfig(prompt="a <lyco:sks:0.5> dog", allow_partial=True).allow_partial  # which needs a LoRA
 
 
 @pytest.mark.parametrize(

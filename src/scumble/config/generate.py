@@ -11,6 +11,9 @@ from scumble.errors import ConfigError
 
 DEFAULT_MOMENTS = 20
 
+LORA_TAGS = ("<lora:", "<lyco:")
+"""How a prompt begins to name a LoRA; the WebUI takes lyco for lora."""
+
 
 class GenerateConfig(PassesConfig):
     """Everything `generate` needs."""
@@ -73,7 +76,9 @@ class GenerateConfig(PassesConfig):
         return self
 
     def _idle(self) -> list[Rule]:
-        has_lora = bool(self.lora) or self.prompts_file is not None or "<lora:" in (self.prompt or "")
+        has_lora = (
+            bool(self.lora) or self.prompts_file is not None or any(tag in (self.prompt or "") for tag in LORA_TAGS)
+        )
         return [
             (self.moments is not None and not self.strip, "moments", "strip"),
             (self.strip and self.hires_scale is not None, "strip", "hires_scale left out, because it shows one pass"),

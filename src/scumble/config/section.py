@@ -103,10 +103,9 @@ def in_words(error: ValidationError) -> str:
     """What pydantic complains of, a line a setting: what was found, where, and what was expected."""
     lines = []
     for problem in error.errors(include_url=False):
-        *section, key = [part for part in problem["loc"] if isinstance(part, str)] or [
-            "settings"
-        ]  # not which of a list
-        where = f" in [{'.'.join(map(str, section))}]" if section else ""
+        names = [part for part in problem["loc"] if isinstance(part, str)]  # and not the place in a list
+        *section, key = names or ["settings"]
+        where = f" in [{'.'.join(section)}]" if section else ""
         found = f"={problem['input']!r}" if problem["type"] != "missing" else ""
         expected = _EXPECTED.get(problem["type"])
         said = expected.format(**problem.get("ctx", {})) if expected else problem["msg"].removeprefix("Value error, ")

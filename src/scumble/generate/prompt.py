@@ -6,14 +6,16 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from scumble.config.generate import LORA_TAGS
 from scumble.errors import ConfigError, nearest
 from scumble.files.places import FILE_SUFFIX, PEFT_SUFFIX, WEIGHTS, lora_of, plain_name
 from scumble.generate.blocks import parse_blocks
 
-_TAG = re.compile(  # of blanks on both sides, one side goes too; the WebUI takes lyco for lora
-    r"(?:[ \t]+(?=<(?:lora|lyco):[^<>]*>(?:\s|$)))?<(?:lora|lyco):([^<>]*)>"
-)
-_OPEN = re.compile(r"<(?:lora|lyco):")
+_BEGIN = f"(?:{'|'.join(LORA_TAGS)})"
+_OPEN = re.compile(_BEGIN)
+_TAG = re.compile(
+    rf"(?:[ \t]+(?={_BEGIN}[^<>]*>(?:\s|$)))?{_BEGIN}([^<>]*)>"
+)  # of blanks on both sides, one side goes too
 OPTIONS = ("te", "unet", "lbw")
 """What a tag may name: strengths of the text encoder and of the denoiser, and weights of its blocks."""
 

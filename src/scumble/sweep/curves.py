@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 from PIL import Image
 
 from scumble.sweep.record import Record
+from scumble.train.curves import drawn
 
 COLOURS = ("#000000", "#e69f00", "#0072b2", "#009e73", "#cc79a7", "#d55e00", "#56b4e9")
 """Told apart by colour-blind people too (Okabe and Ito 2008), but for yellow, which is too pale for a line on paper."""
@@ -46,5 +46,4 @@ def draw_curves(records: Sequence[Record]) -> Image.Image:
     legend = axes.legend(frameon=False, fontsize=8, handlelength=4)
     for text in legend.get_texts():
         text.set_parse_math(False)  # a pattern of layers may hold what looks like a formula
-    canvas.draw()
-    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    return drawn(canvas)

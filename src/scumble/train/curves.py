@@ -12,6 +12,7 @@ from scumble.generate.fonts import label_font
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 HELD_OUT = "#c0562a"
 BAND_COLOURS = ("#f0b37e", "#d9772f", "#a04a12", "#5c2a08")
@@ -79,7 +80,12 @@ def draw_curves(
     axes.set_ylim(0, _top([loss for _, loss in history], [loss for _, loss in validations]))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # no font here has it: a box in the title
-        canvas.draw()
+        return drawn(canvas)
+
+
+def drawn(canvas: "FigureCanvasAgg") -> Image.Image:
+    """What is on a canvas of matplotlib, RGB; it is encoded once, where it is written."""
+    canvas.draw()
     return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
 
 
