@@ -15,6 +15,7 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
+from harness.beside import goal_beside_fastest
 from harness.kernels import held, kernels
 from harness.peers import missing_package, versions
 from harness.result import Goal, Result
@@ -113,16 +114,7 @@ def compared(name: str, kind: str, rounds: int, dtype: torch.dtype) -> tuple[lis
         }
         for side, model in models.items()
     ] + rows
-    return rows, _goal(f"{name}, {kind}", taken)
-
-
-def _goal(what: str, taken: dict[str, list[float]]) -> Goal:
-    peers = {side: spread(values).median for side, values in taken.items() if side != "scumble"}
-    if not peers:
-        return Goal(f"{what}: scumble / fastest peer", 1.0, None, why="no peer has it")
-    fastest = min(peers, key=lambda side: peers[side])
-    beside = ratio(taken["scumble"], taken[fastest])
-    return Goal(f"{what}: scumble / fastest peer ({fastest})", 1.0, beside.median, (beside.high - beside.low) / 2)
+    return rows, goal_beside_fastest(f"{name}, {kind}", taken, "scumble")
 
 
 def main() -> None:

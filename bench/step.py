@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from harness.beside import goal_beside_fastest
 from harness.kernels import held, kernels
 from harness.peers import commit_of, missing_checkout, missing_package, versions
 from harness.plot import bars
@@ -94,11 +95,9 @@ def compared(what: str, sides: Sequence[Side], args: argparse.Namespace, dtype: 
 
 def goals_of(taken: dict[str, list[float]], base: str, why: str) -> list[Goal]:
     """Ours beside the fastest peer, and beside no adapter."""
-    peers = {name: spread(values).median for name, values in taken.items() if name not in (NAME, NOTHING)}
-    fastest = min(peers, key=lambda name: peers[name])
-    beside, over = ratio(taken[NAME], taken[fastest]), ratio(taken[NAME], taken[NOTHING])
+    over = ratio(taken[NAME], taken[NOTHING])
     return [
-        Goal(f"step, scumble / fastest peer ({fastest})", 1.0, beside.median, (beside.high - beside.low) / 2, why=why),
+        goal_beside_fastest("step", taken, NAME, [NOTHING], why),
         Goal("step with LoRA / without", LIMITS[base], over.median, (over.high - over.low) / 2, why=why),
     ]
 

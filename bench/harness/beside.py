@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from .result import Goal
 from .turns import ratio, spread
 
 Values = Mapping[str, Sequence[float]]
@@ -29,3 +30,23 @@ def rows_beside(
     ours, other = sides
     ratios = {name: str(ratio(values[ours], values[other])) for name, values in found.items()}
     return [*rows, {"side": "ratio", **about, **ratios}]
+
+
+def goal_beside_fastest(what: str, taken: Values, ours: str, without: Sequence[str] = (), why: str = "") -> Goal:
+    """Never slower than the fastest of the others.
+
+    Args:
+        what: was measured.
+        taken: side -> what it took, round by round.
+        ours: the side that is judged.
+        without: sides that are no peers.
+        why: explanation where it is missed.
+    """
+    peers = {side: spread(values).median for side, values in taken.items() if side not in (ours, *without)}
+    if not peers:
+        return Goal(f"{what}, {ours} / fastest peer", 1.0, None, why="no peer has it")
+    fastest = min(peers, key=lambda side: peers[side])
+    beside = ratio(taken[ours], taken[fastest])
+    return Goal(
+        f"{what}, {ours} / fastest peer ({fastest})", 1.0, beside.median, (beside.high - beside.low) / 2, why=why
+    )
