@@ -14,9 +14,9 @@ from scumble.edit.reduce import Size, as_layer, common_alpha, fitted
 from scumble.edit.resize import ranks_of
 from scumble.edit.svd import Thin
 from scumble.errors import BaseModelError
-from scumble.families.checkpoint import opened
 from scumble.families.find import is_local, open_base
 from scumble.families.layers import LayerTable, table_of
+from scumble.families.weights import opened
 from scumble.files.fingerprint import fingerprint
 from scumble.files.lorafile import LoraFile, LoraLayer
 from scumble.files.read import write_lora

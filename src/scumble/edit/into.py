@@ -15,11 +15,12 @@ from scumble.edit.given import GivenLora, idle_words, kinship_of, left_out_of, r
 from scumble.edit.given_words import refuse_words_in
 from scumble.edit.output import check_file
 from scumble.errors import BaseModelError, ConfigError, LoraFileError
-from scumble.families.checkpoint import opened, read_header
+from scumble.families.checkpoint import read_header
 from scumble.families.convert import EMA_PREFIX, UNET
 from scumble.families.find import open_base
 from scumble.families.layers import LayerTable, table_of
 from scumble.families.stored import StoredWeight
+from scumble.families.weights import opened
 from scumble.files.atomic import whole_folder
 from scumble.files.places import FILE_SUFFIX
 from scumble.files.stream import Entry, bytes_of_tensor, contents, write_streamed

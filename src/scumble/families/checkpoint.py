@@ -1,8 +1,7 @@
 """One .safetensors file that holds a whole base under the original names; the settings of its parts ship with us."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
@@ -10,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from scumble.errors import BaseModelError, LoraFileError
 from scumble.families.convert import EMA_PREFIX, Layout, Weights
-from scumble.families.parts import first_line, frozen, read_json, refuse_missing
+from scumble.families.parts import frozen, read_json, refuse_missing
 from scumble.families.vocabulary import clip_tokenizer
+from scumble.families.weights import empty_model, opened, read
 from scumble.files.guard import read_metadata
 
 CONFIGS = Path(str(resources.files("scumble"))) / "families" / "configs"
@@ -64,20 +63,6 @@ def shipped_configs(family: str) -> dict[str, dict[str, Any]]:
     return {path.stem: read_json(path, family) for path in sorted((CONFIGS / family).glob("*.json"))}
 
 
-@contextmanager
-def opened(path: Path, name: str) -> Iterator[Any]:
-    """A safetensors file for reading single tensors.
-
-    Raises:
-        BaseModelError: it cannot be read.
-    """
-    try:
-        with safe_open(path, framework="pt") as file:
-            yield file
-    except (OSError, SafetensorError) as error:
-        raise BaseModelError(f"base {name}: cannot read {path}: {first_line(error)}") from error
-
-
 @dataclass(frozen=True)
 class CheckpointParts:
     """The parts in a checkpoint file.
@@ -106,7 +91,7 @@ class CheckpointParts:
     def load(self, part: str, model_class: Any, dtype: torch.dtype, device: torch.device) -> Any:
         """Built empty from the settings that ship with us, filled from the file."""
         stored = self.layout[part]
-        model = _empty_model(model_class, self.config(part))
+        model = empty_model(model_class, self.config(part))
         weights = stored.convert(self._tensors(part, dtype), model, stored.prefix)
         try:
             report = model.load_state_dict(weights, strict=False, assign=True)
@@ -148,19 +133,5 @@ class CheckpointParts:
         return sorted(name for name in self.header.shapes if name.startswith(self.layout[part].prefix))
 
     def _tensors(self, part: str, dtype: torch.dtype) -> Weights:
-        with opened(self.path, self.name) as file:
-            return {name: _in_precision(file.get_tensor(name), dtype) for name in self._names(part)}
-
-
-def _in_precision(tensor: Tensor, dtype: torch.dtype) -> Tensor:
-    return tensor.to(dtype) if tensor.is_floating_point() else tensor
-
-
-def _empty_model(model_class: Any, config: Mapping[str, Any]) -> Any:
-    """The model without numbers, but for the buffers that no file holds."""
-    from accelerate import init_empty_weights
-
-    with init_empty_weights():
-        if hasattr(model_class, "from_config"):  # diffusers; transformers builds from an object of settings
-            return model_class.from_config(dict(config))
-        return model_class(model_class.config_class.from_dict(dict(config)))
+        pieces = read(self.path, self.name, self._names(part), dtype)
+        return {name: tensor for piece in pieces for name, tensor in piece.items()}

@@ -12,12 +12,13 @@ from torch import Tensor, nn
 
 from scumble.errors import BaseModelError
 from scumble.families.base import BaseModel, FileIdentity
-from scumble.families.checkpoint import CONFIGS, opened
+from scumble.families.checkpoint import CONFIGS
 from scumble.families.clip import canonical_text_paths
 from scumble.families.find import open_base
 from scumble.families.hub import IN_THE_BOX
 from scumble.families.stored import StoredWeight, stored_weights
 from scumble.families.unet import Configs, UnetBase
+from scumble.families.weights import opened
 from scumble.registry import load, names
 
 Shape = tuple[int, ...]
