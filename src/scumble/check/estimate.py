@@ -14,6 +14,7 @@ from scumble.train.cuts import Cut, class_cuts
 from scumble.train.material import picture_encoder
 from scumble.train.plan import Plan
 from scumble.train.prior import BATCH_SIZE
+from scumble.train.validation import count_samples
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def estimate(plan: Plan, probe: Probe, planning_seconds: float = 0.0) -> Estimat
     a_step = _seconds_a_step(plan, probe)
     pictures, captions = missing_from_cache(plan)
     drawn = 0 if plan.classes is not None else -(-(plan.config.prior.num_class_images or 0) // BATCH_SIZE)
-    validated = sum(_area(plan.cuts[index][1]) for index in plan.validated) / sum(map(_area, probe.pictures))
+    validated = _pixels_validated([plan.cuts[index][1] for index in plan.validated]) / _pixels_validated(probe.pictures)
     other = (
         # both import; besides, planning looks at the pictures, and the process ends
         max(planning_seconds, probe.startup_seconds)
@@ -140,6 +141,11 @@ def _classes(plan: Plan) -> Sequence[Cut]:
     if plan.classes is None:
         return ()
     return class_cuts(plan.classes.examples, [plan.cuts[index][1] for index in plan.split.training])
+
+
+def _pixels_validated(sizes: Sequence[Size]) -> float:
+    """Of all samples of a validation of such pictures."""
+    return count_samples(len(sizes)) * fmean(map(_area, sizes))
 
 
 def _seconds_a_step(plan: Plan, probe: Probe) -> float:

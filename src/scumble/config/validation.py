@@ -23,7 +23,12 @@ class ValidationConfig(Section):
         ),
     ] = None
     validation_steps: Annotated[
-        int | None, Field(ge=1, description="optimizer steps between validations; none = 20 times a run")
+        int | None,
+        Field(
+            ge=1,
+            description="optimizer steps between validations; none = 20 times a run, or fewer, down to 4, where that would take "
+            "more than a tenth of its work",
+        ),
     ] = None
     patience: Annotated[
         int | None, Field(ge=1, description="stop after this many validations without a better loss; none = never")

@@ -8,7 +8,7 @@ from time import monotonic
 from scumble.config import TrainConfig, write_toml
 from scumble.data.cache import default_cache_dir
 from scumble.data.cache_use import cache_in_use
-from scumble.device import has_memory_of_its_own, memory_advice
+from scumble.device import has_memory_of_its_own, memory_advice, release_memory
 from scumble.edit.programs.readings import in_words, readings_of
 from scumble.errors import DivergedError, ProcessLostError
 from scumble.families.layers import table_of
@@ -143,6 +143,7 @@ def _repeatable(config: TrainConfig) -> TrainConfig:
 
 
 def _started(plan: Plan, run: RunFolder, peers: Peers) -> Generator[Event, None, Session]:
+    release_memory(plan.device)  # of the autoencoder and the text encoder
     session = yield from start_session(plan)
     session.peers = peers
     yield from _resume(plan, run, session)

@@ -21,7 +21,7 @@ from scumble.train.noise import noise_of
 from scumble.train.plan import Plan
 from scumble.train.samples import SampleTexts, sample_texts
 from scumble.train.timesteps import timesteps_of
-from scumble.train.validation import validation_batches
+from scumble.train.validation import MOST_SAMPLES, validation_batches
 from scumble.train.views import EncodedViews, RandomViews, Views, middle_mask
 
 VALIDATION_BATCH = 8
@@ -91,7 +91,8 @@ def prepare_material(
     mixture = _mixture(plan, list(own.values()), [of_classes[size] for size in own] if of_classes else [])
     seed = config.validation.seed_for(config.training.seed)
     most = min(VALIDATION_BATCH, config.training.train_batch_size)
-    batches = validation_batches([*pools(plan.validated, False).values()], len(plan.base.noise_schedule()), most, seed)
+    validated = [*pools(plan.validated, False).values()]
+    batches = validation_batches(validated, len(plan.base.noise_schedule()), most, seed, MOST_SAMPLES)
     samples = sample_texts(load_encoder(), prompts, config.model.clip_skip) if prompts else {}
     return Material(mixture, batches, samples)
 

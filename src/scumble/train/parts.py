@@ -5,8 +5,6 @@ from dataclasses import fields, replace
 from itertools import pairwise
 from typing import Any
 
-import torch
-
 from scumble.train.batches import Batch
 
 
@@ -33,11 +31,3 @@ def _rows(value: Any, start: int, end: int) -> Any:
     if isinstance(value, Mapping):
         return {name: _rows(each, start, end) for name, each in value.items()}
     return value[start:end]
-
-
-def release_memory(device: torch.device) -> None:
-    """Give the device back what its allocator holds and nothing uses."""
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
-    elif device.type == "mps":
-        torch.mps.empty_cache()

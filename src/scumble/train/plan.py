@@ -34,7 +34,7 @@ from scumble.train.remarks import prompt_remarks, remarks
 from scumble.train.resolve import TrainingSize, Where, resolve
 from scumble.train.schedule import Rates
 from scumble.train.storage import refuse_idle_storage
-from scumble.train.validation import Split, split_pictures
+from scumble.train.validation import Split, count_samples, split_pictures
 from scumble.train.wording import Wording
 
 
@@ -180,7 +180,10 @@ def make_plan(config: TrainConfig, scan: Scan | None = None) -> Plan:
     share = share_of()
     device = device_of(share, config.training.device)
     sizes = TrainingSize(
-        len(split.training), sum(scan.examples[index].repeats for index in split.training), classes is not None
+        pictures=len(split.training),
+        samples=sum(scan.examples[index].repeats for index in split.training),
+        validated=count_samples(len(split.held_out or scan.examples)),
+        has_classes=classes is not None,
     )
     resolved = resolve(config, base, sizes, Where(device, share), init)
     refuse_idle_patterns(layers, resolved.adapter)

@@ -7,6 +7,7 @@ import torch
 
 from scumble.adapters.computing import computing_in
 from scumble.adapters.inject import eject, set_strength
+from scumble.device import release_memory
 from scumble.edit.prove import Probe, Proof, ask, prove_file
 from scumble.train.batches import Batch
 from scumble.train.parts import split
@@ -62,3 +63,4 @@ def _give_up_models(session: Session) -> None:
     for module in session.modules.values():
         eject(module)
     session.denoiser, session.text_encoder = torch.nn.Identity(), None
+    release_memory(session.device)

@@ -29,6 +29,11 @@ NUM_CLASS_IMAGES = 36
 PRIOR_SHARE = 0.3
 WORKERS_OF_A_GPU = 2
 FEWEST_STEPS_BETWEEN_VALIDATIONS = 10
+FEWEST_VALIDATIONS, MOST_VALIDATIONS = 4, 20
+PASSES_OF_A_STEP = 3
+"""A sample's way forward and back is three times the work of the way forward, which is all that validation goes."""
+SHARE_OF_VALIDATION = 0.1
+"""Of a run's work, where that allows more than the fewest."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +43,13 @@ class TrainingSize:
     Attributes:
         pictures: that are trained on.
         samples: of an epoch: each picture as often as its repeats say.
+        validated: samples of a validation.
         has_classes: whether class pictures are given.
     """
 
     pictures: int
     samples: int
+    validated: int
     has_classes: bool
 
 
@@ -99,7 +106,7 @@ def resolve(
             "dataloader_num_workers": _num_workers(train, device),
             "device": str(device) if where.share.count == 1 else device.type,
         },
-        "validation": _resolved_validation(val, steps),
+        "validation": _resolved_validation(val, steps, steps_between_validations(steps, per_step, size.validated)),
         "output": _resolved_output(output, name_of(config.data), steps),
     }
     if prior.class_prompt is not None or size.has_classes:
@@ -136,8 +143,21 @@ def _shared(train: TrainingConfig, share: Share) -> TrainingConfig:
     return shared
 
 
-def _resolved_validation(val: ValidationConfig, steps: int) -> dict[str, object]:
-    between = val.validation_steps or min(steps, max(FEWEST_STEPS_BETWEEN_VALIDATIONS, steps // 20))
+def steps_between_validations(steps: int, samples_a_step: int, validated: int) -> int:
+    """So many that validation stays a tenth of the run's work, within `FEWEST_VALIDATIONS` and `MOST_VALIDATIONS`.
+
+    Args:
+        steps: of the run.
+        samples_a_step: that are learnt from in each.
+        validated: samples of a validation.
+    """
+    affordable = SHARE_OF_VALIDATION * PASSES_OF_A_STEP * steps * samples_a_step / validated
+    times = int(min(MOST_VALIDATIONS, max(FEWEST_VALIDATIONS, affordable)))
+    return min(steps, max(FEWEST_STEPS_BETWEEN_VALIDATIONS, steps // times))
+
+
+def _resolved_validation(val: ValidationConfig, steps: int, between: int) -> dict[str, object]:
+    between = val.validation_steps or between
     if val.validation_prompt is None:
         return {"validation_steps": between}
     return {

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from scumble.device import is_out_of_memory
+from scumble.device import is_out_of_memory, release_memory
 from scumble.train import draws
-from scumble.train.parts import release_memory, split
+from scumble.train.parts import split
 from scumble.train.prefetch import Batches
 from scumble.train.session import Session
 from scumble.train.update import update

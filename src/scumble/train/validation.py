@@ -13,6 +13,9 @@ from scumble.train.batches import Batch, Pool, stack_masks, stack_states
 from scumble.train.session import Session
 
 TIMESTEPS_PER_PICTURE, BANDS = 8, 4
+MOST_SAMPLES = 64
+"""Of a validation within a run: with more than eight pictures each is asked about at fewer timesteps, all together at
+all of them; with more than 64, as many spread over them. More samples would cost a large folder more than its training."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,9 @@ def split_pictures(kin: Sequence[str], share: float, seed: int) -> Split:
     return Split(tuple(index for index in range(len(kin)) if kin[index] not in chosen), held_out)
 
 
-def validation_batches(pools: Sequence[Pool], num_timesteps: int, batch_size: int, seed: int) -> list[Batch]:
+def validation_batches(
+    pools: Sequence[Pool], num_timesteps: int, batch_size: int, seed: int, most: int | None = None
+) -> list[Batch]:
     """Each picture at timesteps spread evenly over the schedule, each with noise of its own, fixed for the run.
 
     Args:
@@ -60,17 +65,35 @@ def validation_batches(pools: Sequence[Pool], num_timesteps: int, batch_size: in
         num_timesteps: length of the noise schedule.
         batch_size: most samples of a batch.
         seed: of the noise.
+        most: samples of them all; None = every picture at every timestep.
     """
     stride = num_timesteps / TIMESTEPS_PER_PICTURE
     timesteps = [int((band + 0.5) * stride) for band in range(TIMESTEPS_PER_PICTURE)]
+    at = [[timesteps[one] for one in chosen] for chosen in chosen_timesteps(sum(map(len, pools)), most)]
     batches, before = [], 0
     for pool in pools:
-        batches += _batches_of(pool, timesteps, batch_size, (seed, before))
+        batches += _batches_of(pool, at[before : before + len(pool)], batch_size, (seed, before))
         before += len(pool)
     return batches
 
 
-def _batches_of(pool: Pool, at: Sequence[int], batch_size: int, source: tuple[int, int]) -> list[Batch]:
+def count_samples(num_pictures: int) -> int:
+    """Samples of a validation within a run."""
+    return min(MOST_SAMPLES, TIMESTEPS_PER_PICTURE * num_pictures)
+
+
+def chosen_timesteps(num_pictures: int, most: int | None) -> list[list[int]]:
+    """Which of the `TIMESTEPS_PER_PICTURE` each picture is asked about: its share of `most`, the next picture at others."""
+    share = TIMESTEPS_PER_PICTURE if most is None else min(TIMESTEPS_PER_PICTURE, most // num_pictures)
+    if share == 0:
+        assert most is not None
+        asked = {index * num_pictures // most: index for index in range(most)}
+        return [[asked[picture] % TIMESTEPS_PER_PICTURE] if picture in asked else [] for picture in range(num_pictures)]
+    places = [place * TIMESTEPS_PER_PICTURE // share for place in range(share)]
+    return [sorted((place + picture) % TIMESTEPS_PER_PICTURE for place in places) for picture in range(num_pictures)]
+
+
+def _batches_of(pool: Pool, at: Sequence[Sequence[int]], batch_size: int, source: tuple[int, int]) -> list[Batch]:
     """Of one size.
 
     Args:
@@ -80,7 +103,7 @@ def _batches_of(pool: Pool, at: Sequence[int], batch_size: int, source: tuple[in
         source: of the noise: its seed, and how many pictures came before these.
     """
     seed, before = source
-    samples = [(index, timestep) for index in range(len(pool)) for timestep in at]
+    samples = [(index, timestep) for index, timesteps in enumerate(at) for timestep in timesteps]
     batches = []
     for start in range(0, len(samples), batch_size):
         part = samples[start : start + batch_size]

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from scumble.device import is_out_of_memory
+from scumble.device import is_out_of_memory, release_memory
 from scumble.errors import OutOfMemoryError
 from scumble.upscale.model import Upscaler
 
@@ -93,8 +93,7 @@ def enlarge(
             tiling = tiling.halved()
         else:
             return larger, tiling
-        if upscaler.device.type == "cuda":
-            torch.cuda.empty_cache()
+        release_memory(upscaler.device)
         yield Retiled(tiling.tile_px)
 
 
