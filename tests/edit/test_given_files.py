@@ -57,8 +57,8 @@ def test_the_model_in_the_box_and_every_family_are_known(tables):
 
 def test_the_shipped_tables_are_those_of_the_models():
     maker = load_script(Path(__file__).parents[1] / "families" / "make_layer_tables.py")
-    for name, text in maker.all_tables().items():
-        assert (maker.TABLES / f"{name}.txt").read_text(encoding="utf-8") == text
+    for name, text in maker.all_files().items():
+        assert (maker.TABLES / name).read_text(encoding="utf-8") == text
 
 
 def test_looking_for_the_base_imports_no_code_of_models():

@@ -1,31 +1,43 @@
-"""Writes src/scumble/families/tables/*.txt: the layers of the known architectures, as their models have them.
+"""Writes src/scumble/families/tables/: the layers of the known architectures, as their models have them.
 
     python tests/families/make_layer_tables.py
 
-A line is a layer's canonical key and the sizes of its weight. With it a LoRA file's base is found without the seconds that
-importing the model's code takes.
+What a line is, families/outline.py says. With the tables a base's layers, and the base that a LoRA file is for, are found
+without the seconds that importing the model's code takes.
 """
+
+import inspect
+import json
+
+from diffusers import UNet2DConditionModel
 
 from scumble.families.checkpoint import shipped_configs
 from scumble.families.find import open_base
 from scumble.families.hub import IN_THE_BOX
-from scumble.families.layers import TABLES, layer_shapes
+from scumble.families.outline import DEFAULTS, TABLES, empty_unet, shapes_in, text_shapes
 from scumble.registry import names
 
 
 def lines_of(configs):
-    """The lines of one table, from the settings of the denoiser and the text encoders."""
-    parts = {part: config for part, config in configs.items() if part == "unet" or part.startswith("text_encoder")}
-    return "".join(f"{key} {' '.join(map(str, shape))}\n" for key, shape in layer_shapes(parts).items())
+    """The text of one table, from the settings of the denoiser and the text encoders."""
+    denoiser = empty_unet(configs["unet"])
+    shapes = shapes_in(denoiser)
+    for part, config in configs.items():
+        shapes |= text_shapes(part, config) if part.startswith("text_encoder") else {}
+    lines = [f"unet {sum(parameter.numel() for parameter in denoiser.parameters())}"]
+    return "".join(f"{line}\n" for line in [*lines, *(f"{key} {' '.join(map(str, shapes[key]))}" for key in shapes)])
 
 
-def all_tables():
-    """Name -> text of its table."""
-    tables = {name: lines_of(open_base(name).configs) for name in IN_THE_BOX}
-    return tables | {family: lines_of(shipped_configs(family)) for family in names("family")}
+def all_files():
+    """Name -> text of its file."""
+    tables = {f"{name}.txt": lines_of(open_base(name).configs) for name in IN_THE_BOX}
+    tables |= {f"{family}.txt": lines_of(shipped_configs(family)) for family in names("family")}
+    settings = inspect.signature(UNet2DConditionModel.__init__).parameters.values()
+    defaults = {each.name: each.default for each in settings if each.name != "self"}
+    return tables | {DEFAULTS.name: json.dumps(defaults, indent=2) + "\n"}
 
 
 if __name__ == "__main__":
     TABLES.mkdir(exist_ok=True)
-    for name, text in all_tables().items():
-        (TABLES / f"{name}.txt").write_text(text, encoding="utf-8", newline="\n")
+    for name, text in all_files().items():
+        (TABLES / name).write_text(text, encoding="utf-8", newline="\n")

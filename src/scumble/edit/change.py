@@ -6,7 +6,8 @@ from torch import Tensor, nn
 from scumble.adapters.build import adapter_of
 from scumble.edit.svd import Thin
 from scumble.errors import LoraFileError
-from scumble.families.layers import LayerTable, Shape
+from scumble.families.layers import LayerTable
+from scumble.families.outline import Shape
 from scumble.files.embeddings import refuse_misfits as refuse_misfit_words
 from scumble.files.layouts import may_be_conv, may_be_in_size, out_size, sizes_of
 from scumble.files.lorafile import LoraFile, LoraLayer

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from scumble.edit.svd import Spectrum, Thin, leading_spectrum, spectrum, spectrum_of_product
-from scumble.families.layers import Shape
+from scumble.families.outline import Shape
 from scumble.files.lorafile import LoraLayer
 
 SEED = 1

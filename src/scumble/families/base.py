@@ -93,6 +93,19 @@ class FileIdentity:
     implementation: str = "diffusers"
 
 
+@dataclass(frozen=True)
+class Outline:
+    """What a base is made of, without numbers.
+
+    Attributes:
+        modules: model part -> at least the layers that a LoRA may change, in their places, on the meta device.
+        num_parameters: of the denoiser.
+    """
+
+    modules: Mapping[str, nn.Module]
+    num_parameters: int
+
+
 class Autoencoder(Protocol):
     """Pixels to latents and back. Pixels are in [-1, 1], latents are scaled as the denoiser expects them.
 
@@ -219,8 +232,8 @@ class BaseModel(Protocol):
         """The denoiser's modules without numbers (meta device): for paths, shapes and counts."""
         ...
 
-    def empty_text_encoders(self) -> Mapping[str, nn.Module]:
-        """Model part -> the text model's modules without numbers (meta device)."""
+    def outline(self) -> Outline:
+        """The layers that a LoRA may change, and how many numbers the denoiser has: sooner had than the empty denoiser."""
         ...
 
     def load_autoencoder(self, device: torch.device) -> Autoencoder:

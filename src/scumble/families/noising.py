@@ -7,6 +7,9 @@ A pipeline folder says so in its scheduler's settings. A checkpoint file says so
 from collections.abc import Mapping
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from scumble.errors import ConfigError
 from scumble.families.base import PredictionType
 from scumble.families.checkpoint import Header
@@ -14,6 +17,10 @@ from scumble.families.checkpoint import Header
 V_MARK, ZERO_SNR_MARK = "v_pred", "ztsnr"
 MODELSPEC_KEY = "modelspec.prediction_type"
 MODELSPEC: Mapping[str, PredictionType] = {"v": "v_prediction", "epsilon": "epsilon"}
+
+
+POWERS = {"linear": 1, "scaled_linear": 2}
+"""Of which root of the betas the values lie on a line."""
 
 
 def marked_prediction(header: Header) -> tuple[PredictionType, str] | None:
@@ -53,3 +60,25 @@ def scheduler_for(
             "nothing; set prediction_type to v_prediction, or zero_terminal_snr to false"
         )
     return settings
+
+
+def alphas_cumprod(scheduler: Mapping[str, Any]) -> Tensor:
+    """alpha-bar of each training timestep, float32 [timesteps], as diffusers' schedulers compute it.
+
+    What Stable Diffusion was trained with is computed here: importing diffusers for it takes seconds. Other schedules are
+    left to the library.
+
+    Args:
+        scheduler: its settings.
+    """
+    power = POWERS.get(scheduler.get("beta_schedule", "linear"))
+    if power is None or scheduler.get("trained_betas") is not None or scheduler.get("rescale_betas_zero_snr"):
+        from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
+
+        schedule: Tensor = DDPMScheduler.from_config(dict(scheduler)).alphas_cumprod
+        return schedule.float()
+    first, last = (
+        scheduler.get(name, usual) ** (1 / power) for name, usual in (("beta_start", 0.0001), ("beta_end", 0.02))
+    )
+    betas = torch.linspace(first, last, scheduler.get("num_train_timesteps", 1000), dtype=torch.float32) ** power
+    return torch.cumprod(1.0 - betas, dim=0)

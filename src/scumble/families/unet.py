@@ -11,14 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from scumble.errors import BaseModelError
-from scumble.families.base import Advice, FileIdentity, Frame, PredictionType, TextEncoder, TextState
-from scumble.families.clip import canonical_text_paths, text_module_path
+from scumble.families.base import Advice, FileIdentity, Frame, Outline, PredictionType, TextEncoder, TextState
+from scumble.families.clip import text_module_path
 from scumble.families.kl import KlAutoencoder
+from scumble.families.noising import alphas_cumprod
+from scumble.families.outline import Configs, empty_unet, layer_paths, layer_shapes, outline_of
 from scumble.families.parts import Parts
 from scumble.families.vae import Vae
-
-Configs = Mapping[str, Mapping[str, Any]]
-"""Model part -> its settings."""
 
 
 class UnetKind(Protocol):
@@ -149,19 +148,10 @@ class UnetBase:
         return denoiser
 
     def empty_denoiser(self) -> nn.Module:
-        from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+        return empty_unet(self.configs["unet"])
 
-        with torch.device("meta"):
-            denoiser: nn.Module = UNet2DConditionModel.from_config(self.configs["unet"])
-        return denoiser
-
-    def empty_text_encoders(self) -> Mapping[str, nn.Module]:
-        from transformers import CLIPTextConfig, CLIPTextModel
-
-        with torch.device("meta"):
-            return {
-                part: CLIPTextModel(CLIPTextConfig.from_dict(dict(self.configs[part]))) for part in self.kind.text_parts
-            }
+    def outline(self) -> Outline:
+        return outline_of(self.configs)
 
     def load_autoencoder(self, device: torch.device) -> KlAutoencoder:
         return self.vae.load(device)
@@ -183,23 +173,14 @@ class UnetBase:
 
     @cached_property
     def _layer_paths(self) -> Mapping[str, Sequence[str]]:
-        """Made once: a change of LoRAs asks again, and building an empty denoiser takes longer than the rest of it."""
-        denoiser = self.empty_denoiser()
-        unet = tuple(path for path, layer in denoiser.named_modules() if isinstance(layer, nn.Linear | nn.Conv2d))
-        texts = {
-            part: tuple(canonical_text_paths(int(self.configs[part]["num_hidden_layers"])))
-            for part in self.kind.text_parts
-        }
-        return {"unet": unet, **texts}
+        """Made once: a change of LoRAs asks again."""
+        return layer_paths(layer_shapes(self.configs))
 
     def module_path(self, part: str, canonical: str, module: nn.Module) -> str:
         return canonical if part == "unet" else text_module_path(canonical, module)
 
     def noise_schedule(self) -> Tensor:
-        from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
-
-        schedule: Tensor = DDPMScheduler.from_config(dict(self.scheduler)).alphas_cumprod
-        return schedule.float()
+        return alphas_cumprod(self.scheduler)
 
     @property
     def is_told_guidance(self) -> bool:

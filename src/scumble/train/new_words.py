@@ -79,11 +79,16 @@ def empty_words(words: Iterable[PlannedWord], modules: Mapping[str, nn.Module]) 
         words: of the run.
         modules: model part -> its module, with numbers or without.
     """
-    widths = {part: int(module.config.hidden_size) for part, module in modules.items() if part != "unet"}  # type: ignore[union-attr, arg-type]
+    widths = {part: _width(module) for part, module in modules.items() if part != "unet"}
     return {
         each.word: {part: torch.empty(each.num_vectors, width, device="meta") for part, width in widths.items()}
         for each in words
     }
+
+
+def _width(text_model: nn.Module) -> int:
+    """Of its states: its first layer's input."""
+    return next(layer.in_features for layer in text_model.modules() if isinstance(layer, nn.Linear))
 
 
 def word_remarks(words: Iterable[PlannedWord], examples: Sequence[Example]) -> list[Noted]:

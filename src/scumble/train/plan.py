@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from PIL import ImageColor
+from torch import nn
 
 from scumble.adapters.pack import Storage
 from scumble.config import DataConfig, ModelConfig, PriorConfig, TrainConfig
@@ -16,7 +17,7 @@ from scumble.data.masks import MaskRule
 from scumble.data.pictures import PictureRule
 from scumble.data.scan import Scan, ScanRule, scan_folder
 from scumble.device import choose_dtype, device_of
-from scumble.errors import ConfigError, DataError
+from scumble.errors import ConfigError, DataError, TargetError
 from scumble.families.base import BaseModel, check_clip_skip
 from scumble.families.find import open_base
 from scumble.files.lorafile import LoraFile
@@ -172,9 +173,10 @@ def make_plan(config: TrainConfig, scan: Scan | None = None) -> Plan:
         config = config.model_copy(update={"data": data})
     classes = _scan_classes(config, scan)
     base = _open_base(config.model)
-    modules = {"unet": base.empty_denoiser(), **base.empty_text_encoders()}
+    outline = base.outline()
+    modules = outline.modules
     init = _init(config, base)
-    layers = find_layers(base, modules, config) if init is None else list(init.layers)
+    layers = _layers(base, modules, config) if init is None else list(init.layers)
     val = config.validation
     split = split_pictures(_kin(scan), val.validation_split, val.seed_for(config.training.seed))
     share = share_of()
@@ -204,11 +206,18 @@ def make_plan(config: TrainConfig, scan: Scan | None = None) -> Plan:
         share=share,
         dtype=choose_dtype(resolved.training.mixed_precision, device),
         trainable=count_numbers(planned, words),
-        total=sum(parameter.numel() for parameter in modules["unet"].parameters()),
+        total=outline.num_parameters,
         init=init,
         given=config.model_dump(mode="json", exclude_defaults=True),
         notes=(*remarks(config, base, scan, split, init), *lint_remarks(scan), *prompt_remarks(config)),
     )
+
+
+def _layers(base: BaseModel, modules: Mapping[str, nn.Module], config: TrainConfig) -> list[str]:
+    try:
+        return find_layers(base, modules, config)
+    except TargetError:  # the whole denoiser also knows what cannot be adapted, and that a target means it
+        return find_layers(base, {**modules, "unet": base.empty_denoiser()}, config)
 
 
 def _init(config: TrainConfig, base: BaseModel) -> LoraFile | None:

@@ -2,7 +2,7 @@
 
 from scumble.edit.programs.effects import WHOLE, WITHOUT_ZERO, Effect, not_applied
 from scumble.edit.programs.seen import Seen, SeenFile
-from scumble.families.layers import Shape
+from scumble.families.outline import Shape
 from scumble.files.lorafile import LoraLayer
 from scumble.files.namings import DIFFUSERS, SGM
 
