@@ -108,7 +108,7 @@ from scumble.train.plan import make_plan
 
 data, output = {"folder": sys.argv[1]}, {"output_dir": sys.argv[2]}
 config = TrainConfig.model_validate({"model": {"base": "mini"}, "data": data, "output": output})
-assert planned(make_plan(config)).card["adapter"] == "lora, rank 16, alpha 16, on 64 layers"
+assert planned(make_plan(config)).card["adapter"].startswith("lora, rank ")
 print([name for name in ("diffusers", "transformers", "accelerate") if name in sys.modules])
 """
 
