@@ -21,14 +21,14 @@ from scumble.metrics.figures import standard_error
 from scumble.train.batches import Batch, Pool
 from scumble.train.cuts import Cut
 from scumble.train.objective import Objective
-from scumble.train.validation import TIMESTEPS_PER_PICTURE, validation_batches
+from scumble.train.validation import MOST_SAMPLES, samples_a_picture, validation_batches
 from scumble.train.views import EncodedViews, middle_mask
 
 BATCH_SIZE = 8
 
 
 def measure(subject: Subject) -> Iterator[Event]:
-    """`validation_loss`; its spread is that over the pictures, each at the same timesteps.
+    """`validation_loss`; its spread is that over the pictures, of many of which each has timesteps of its own.
 
     Raises:
         MetricError: no training pictures are known.
@@ -37,10 +37,17 @@ def measure(subject: Subject) -> Iterator[Event]:
     stand = _Stand.of(subject)
     lora, base = stand.losses(subject.loras), stand.losses(())
     said = (
-        f"{training.said}, each at {TIMESTEPS_PER_PICTURE} timesteps with fixed noise of seed {training.seed}; "
+        f"{training.said}, {in_samples(len(training.held_out))} with fixed noise of seed {training.seed}; "
         f"{subject.album.base_said} with {sources.loras_in_words(subject.loras)}"
     )
     yield Measured("validation_loss", float(lora.mean()), "lower", said, standard_error(lora), float(base.mean()))
+
+
+def in_samples(num_pictures: int) -> str:
+    """How often the pictures are asked about: "each at 8 timesteps", "64 of them, each at 1 timestep"."""
+    share = samples_a_picture(num_pictures)
+    at = f"each at {share} timestep{'s' if share > 1 else ''}"
+    return at if num_pictures <= MOST_SAMPLES else f"{MOST_SAMPLES} of them, {at}"
 
 
 @dataclass(frozen=True)
@@ -73,14 +80,14 @@ class _Stand:
 
     @torch.no_grad()
     def losses(self, loras: Sequence[LoraUse]) -> Tensor:
-        """Mean loss of each picture, [pictures], on the CPU."""
+        """Mean loss of each picture that is asked about, [pictures], on the CPU."""
         self.painter.use_loras(loras)
         states = self._states()
         pools = [self._pool(cuts, latents, states) for cuts, latents in zip(self.cuts, self.latents, strict=True)]
         num_timesteps = len(self.painter.base.noise_schedule())
         batches = validation_batches(pools, num_timesteps, BATCH_SIZE, self.seed)
         samples = torch.cat([self._losses_of(batch) for batch in batches])
-        return samples.view(-1, TIMESTEPS_PER_PICTURE).mean(dim=1)
+        return samples.view(-1, samples_a_picture(sum(map(len, pools)))).mean(dim=1)
 
     def _losses_of(self, batch: Batch) -> Tensor:
         base, denoiser = self.painter.base, self.painter.denoiser

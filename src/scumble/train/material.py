@@ -21,7 +21,7 @@ from scumble.train.noise import noise_of
 from scumble.train.plan import Plan
 from scumble.train.samples import SampleTexts, sample_texts
 from scumble.train.timesteps import timesteps_of
-from scumble.train.validation import MOST_SAMPLES, validation_batches
+from scumble.train.validation import validation_batches
 from scumble.train.views import EncodedViews, RandomViews, Views, middle_mask
 
 VALIDATION_BATCH = 8
@@ -92,7 +92,7 @@ def prepare_material(
     seed = config.validation.seed_for(config.training.seed)
     most = min(VALIDATION_BATCH, config.training.train_batch_size)
     validated = [*pools(plan.validated, False).values()]
-    batches = validation_batches(validated, len(plan.base.noise_schedule()), most, seed, MOST_SAMPLES)
+    batches = validation_batches(validated, len(plan.base.noise_schedule()), most, seed)
     samples = sample_texts(load_encoder(), prompts, config.model.clip_skip) if prompts else {}
     return Material(mixture, batches, samples)
 

@@ -14,7 +14,7 @@ from scumble.train.session import Session
 
 TIMESTEPS_PER_PICTURE, BANDS = 8, 4
 MOST_SAMPLES = 64
-"""Of a validation within a run: with more than eight pictures each is asked about at fewer timesteps, all together at
+"""Of a validation: with more than eight pictures each is asked about at fewer timesteps, all together at
 all of them; with more than 64, as many spread over them. More samples would cost a large folder more than its training."""
 
 
@@ -55,21 +55,18 @@ def split_pictures(kin: Sequence[str], share: float, seed: int) -> Split:
     return Split(tuple(index for index in range(len(kin)) if kin[index] not in chosen), held_out)
 
 
-def validation_batches(
-    pools: Sequence[Pool], num_timesteps: int, batch_size: int, seed: int, most: int | None = None
-) -> list[Batch]:
-    """Each picture at timesteps spread evenly over the schedule, each with noise of its own, fixed for the run.
+def validation_batches(pools: Sequence[Pool], num_timesteps: int, batch_size: int, seed: int) -> list[Batch]:
+    """Pictures at timesteps spread evenly over the schedule, each with noise of its own, fixed for the run.
 
     Args:
         pools: the pictures, encoded beforehand, by size.
         num_timesteps: length of the noise schedule.
         batch_size: most samples of a batch.
         seed: of the noise.
-        most: samples of them all; None = every picture at every timestep.
     """
     stride = num_timesteps / TIMESTEPS_PER_PICTURE
     timesteps = [int((band + 0.5) * stride) for band in range(TIMESTEPS_PER_PICTURE)]
-    at = [[timesteps[one] for one in chosen] for chosen in chosen_timesteps(sum(map(len, pools)), most)]
+    at = [[timesteps[one] for one in chosen] for chosen in chosen_timesteps(sum(map(len, pools)))]
     batches, before = [], 0
     for pool in pools:
         batches += _batches_of(pool, at[before : before + len(pool)], batch_size, (seed, before))
@@ -78,16 +75,20 @@ def validation_batches(
 
 
 def count_samples(num_pictures: int) -> int:
-    """Samples of a validation within a run."""
-    return min(MOST_SAMPLES, TIMESTEPS_PER_PICTURE * num_pictures)
+    """Samples of a validation."""
+    return min(num_pictures, MOST_SAMPLES) * samples_a_picture(num_pictures)
 
 
-def chosen_timesteps(num_pictures: int, most: int | None) -> list[list[int]]:
-    """Which of the `TIMESTEPS_PER_PICTURE` each picture is asked about: its share of `most`, the next picture at others."""
-    share = TIMESTEPS_PER_PICTURE if most is None else min(TIMESTEPS_PER_PICTURE, most // num_pictures)
-    if share == 0:
-        assert most is not None
-        asked = {index * num_pictures // most: index for index in range(most)}
+def samples_a_picture(num_pictures: int) -> int:
+    """Samples of each picture that is asked about."""
+    return min(TIMESTEPS_PER_PICTURE, max(1, MOST_SAMPLES // num_pictures))
+
+
+def chosen_timesteps(num_pictures: int) -> list[list[int]]:
+    """Which of the `TIMESTEPS_PER_PICTURE` each picture is asked about, the next one about others where it is not all."""
+    share = samples_a_picture(num_pictures)
+    if num_pictures > MOST_SAMPLES:
+        asked = {index * num_pictures // MOST_SAMPLES: index for index in range(MOST_SAMPLES)}
         return [[asked[picture] % TIMESTEPS_PER_PICTURE] if picture in asked else [] for picture in range(num_pictures)]
     places = [place * TIMESTEPS_PER_PICTURE // share for place in range(share)]
     return [sorted((place + picture) % TIMESTEPS_PER_PICTURE for place in places) for picture in range(num_pictures)]
