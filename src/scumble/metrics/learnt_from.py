@@ -26,12 +26,11 @@ def of_plan(plan: Plan) -> Training:
     """The pictures that a run trains on and those that it holds out."""
     config = plan.config
     assert config.model.clip_skip is not None
-    held_out = "held-out picture" if plan.split.held_out else "picture, none of them held out"
-    several = "" if plan.split.held_out else "pictures, none of them held out"
+    what, note = ("held-out picture", "") if plan.split.held_out else ("picture", " (none is held out)")
     return Training(
         examples=tuple(plan.scan.examples[index] for index in plan.split.training),
         held_out=tuple(plan.cuts[index] for index in plan.validated),
-        said=f"{counted(len(plan.validated), held_out, several)} of run {plan.name}",
+        said=f"{counted(len(plan.validated), what)} of run {plan.name}{note}",
         seed=config.training.seed,
         num_chunks=config.data.num_chunks,
         clip_skip=config.model.clip_skip,
