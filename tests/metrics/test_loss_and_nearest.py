@@ -17,7 +17,6 @@ from scumble.metrics.base import Measured, Subject
 from scumble.metrics.measure import measure
 from scumble.train.loop import train
 
-
 HELD_OUT = {
     0.3: "4 held-out pictures of run photos, each at 8 timesteps with fixed noise",
     0.0: "12 pictures of run photos (none is held out), each at 5 timesteps with fixed noise",
