@@ -62,6 +62,19 @@ def choose_dtype(precision: str | None, device: torch.device) -> torch.dtype:
     return PRECISIONS[precision]
 
 
+def slow_precision(dtype: torch.dtype, device: torch.device) -> str | None:
+    """A warning where a CPU has no instructions for a precision of 16 bits; None where there is nothing to say."""
+    asked = {torch.bfloat16: "_is_mkldnn_bf16_supported", torch.float16: "_is_mkldnn_fp16_supported"}.get(dtype, "")
+    has_instructions = getattr(torch.ops.mkldnn, asked, None) if device.type == "cpu" and asked else None
+    if has_instructions is None or has_instructions():
+        return None
+    name = next(name for name, each in PRECISIONS.items() if each == dtype)
+    return (
+        f"this processor has no instructions for {name}: linear layers take several times as long as in float32, "
+        "convolutions up to a hundred times; --mixed-precision no is faster, and takes twice the memory for the weights"
+    )
+
+
 def has_memory_of_its_own(device: torch.device) -> bool:
     """Whether what is on the device is not in the computer's own memory."""
     return device.type == "cuda"

@@ -14,7 +14,7 @@ from diffusers import UNet2DConditionModel
 from scumble.families.checkpoint import shipped_configs
 from scumble.families.find import open_base
 from scumble.families.hub import IN_THE_BOX
-from scumble.families.outline import DEFAULTS, TABLES, empty_unet, shapes_in, text_shapes
+from scumble.families.shapes import DEFAULTS, TABLES, empty_unet, shapes_in, text_shapes
 from scumble.registry import names
 
 

@@ -13,7 +13,7 @@ from scumble.errors import TargetError
 from scumble.families.checkpoint import shipped_configs
 from scumble.families.find import open_base
 from scumble.families.noising import alphas_cumprod
-from scumble.families.outline import empty_unet, known_as, layer_shapes, outline_of, shapes_in
+from scumble.families.shapes import empty_unet, known_as, layer_shapes, outline_of, shapes_in
 from scumble.registry import names
 from scumble.train.plan import make_plan
 

@@ -24,8 +24,8 @@ from scumble.errors import BaseModelError, ConfigError, DataError, ScumbleError
 from scumble.generate.events import Noted
 from scumble.page import check_place
 from scumble.train.events import Prepared
-from scumble.train.pictures import dataset_of, place_of
-from scumble.train.plan import Plan, make_plan, scan_rule
+from scumble.train.pictures import dataset_of, place_of, scan_rule
+from scumble.train.plan import Plan, make_plan
 
 PAGE = "scumble-check.html"
 THUMBNAIL_PX = 192

@@ -17,6 +17,7 @@ from scumble.compare.paint import Clock, Studio, paint_on, work_of
 from scumble.config.compare import CompareConfig
 from scumble.device import choose_device, choose_dtype
 from scumble.generate.events import Noted
+from scumble.generate.prepare import precision_notes
 from scumble.generate.recipe import Recipe
 
 
@@ -56,6 +57,7 @@ def draw_cells(
     """
     device = choose_device(config.device)
     dtype = choose_dtype(config.mixed_precision, device)
+    yield from precision_notes(dtype, device)
     kept = KeptCells(config.cells or unfinished(config.out), stays=config.cells is not None)
     keys = _keys(config, cells, device, dtype)
     images = {recipe: kept.find(key, recipe) for recipe, key in keys.items()}

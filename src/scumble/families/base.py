@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from scumble.errors import ConfigError
 from scumble.families.chunks import Prompt
 from scumble.families.new_words import NewWords
+from scumble.families.outline import Outline
 
 PredictionType = Literal["epsilon", "v_prediction"]
 TextState = Mapping[str, Tensor]
@@ -91,19 +92,6 @@ class FileIdentity:
     is_v2: bool
     architecture: str
     implementation: str = "diffusers"
-
-
-@dataclass(frozen=True)
-class Outline:
-    """What a base is made of, without numbers.
-
-    Attributes:
-        modules: model part -> at least the layers that a LoRA may change, in their places, on the meta device.
-        num_parameters: of the denoiser.
-    """
-
-    modules: Mapping[str, nn.Module]
-    num_parameters: int
 
 
 class Autoencoder(Protocol):

@@ -12,7 +12,8 @@ from scumble.errors import BaseModelError
 from scumble.families.base import BaseModel, FileIdentity
 from scumble.families.find import open_base
 from scumble.families.hub import IN_THE_BOX
-from scumble.families.outline import Shape, layer_paths, layer_shapes, shipped_table
+from scumble.families.outline import Shape
+from scumble.families.shapes import layer_paths, layer_shapes, shipped_table
 from scumble.families.stored import StoredWeight, stored_weights
 from scumble.families.unet import UnetBase
 from scumble.families.weights import opened

@@ -8,8 +8,8 @@ import torch
 
 from scumble.families.base import FileIdentity, Frame, PredictionType, TextState
 from scumble.families.clip import Clip, ClipText
-from scumble.families.outline import Configs
 from scumble.families.parts import Parts
+from scumble.families.shapes import Configs
 
 PIPELINE_CLASSES = ("StableDiffusionPipeline",)
 

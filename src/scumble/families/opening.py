@@ -12,8 +12,8 @@ from scumble.families.checkpoint import CheckpointParts, Header
 from scumble.families.convert import UNET
 from scumble.families.folder import FolderParts
 from scumble.families.noising import is_marked_zero_snr, marked_prediction, scheduler_for
-from scumble.families.outline import Configs
 from scumble.families.parts import Parts
+from scumble.families.shapes import Configs
 from scumble.families.unet import UnetBase, UnetKind
 from scumble.families.vae import Vae, other_vae, own_vae
 

@@ -1,159 +1,27 @@
-"""The layers of a base by its settings; of a known architecture off a table, so that no code of a model is imported for it.
+"""A base without numbers: its layers in their places, on the meta device."""
 
-tests/families/make_layer_tables.py writes the tables: the first line has the numbers of the whole denoiser, each other one a
-layer's canonical key and the sizes of its weight.
-"""
-
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
-from pathlib import Path
-from typing import Any
 
-import torch
 from torch import nn
-
-from scumble.families.base import Outline
-from scumble.families.checkpoint import CONFIGS, shipped_configs
-from scumble.families.clip import canonical_text_paths
-from scumble.families.hub import IN_THE_BOX
-from scumble.registry import names
-
-Configs = Mapping[str, Mapping[str, Any]]
-"""Model part -> its settings."""
 
 Shape = tuple[int, ...]
 
-TABLES = CONFIGS.with_name("tables")
-DEFAULTS = TABLES / "defaults.json"
-"""Settings of a UNet that its file leaves out."""
-
-DENOISER = "unet"
-NO_SHAPE = {"sample_size", "upcast_attention"}
-"""Settings by which no layer's shape changes, and in which bases of one architecture differ."""
-
 
 @dataclass(frozen=True)
-class Table:
-    """A known architecture.
+class Outline:
+    """What a base is made of.
 
     Attributes:
+        modules: model part -> at least the layers that a LoRA may change.
         num_parameters: of the denoiser.
-        shapes: canonical key -> shape of the layer's weight, [out, in] or [out, in, k, k].
     """
 
+    modules: Mapping[str, nn.Module]
     num_parameters: int
-    shapes: Mapping[str, Shape]
 
 
-@cache
-def shipped_table(name: str) -> Table:
-    """The table of a base in the box or of a family."""
-    first, *lines = (TABLES / f"{name}.txt").read_text(encoding="utf-8").splitlines()
-    shapes = {key: tuple(map(int, sizes)) for key, *sizes in map(str.split, lines)}
-    return Table(int(first.removeprefix(DENOISER)), shapes)
-
-
-def layer_shapes(configs: Configs) -> dict[str, Shape]:
-    """Canonical key -> shape of the weight, from the settings of the denoiser and of each text encoder."""
-    shapes = _denoiser_shapes(configs[DENOISER])
-    for part in configs:
-        if part != DENOISER:
-            shapes |= text_shapes(part, configs[part])
-    return shapes
-
-
-def layer_paths(shapes: Mapping[str, Shape]) -> dict[str, list[str]]:
-    """Model part -> dotted paths of its layers, of canonical keys."""
-    found: dict[str, list[str]] = {}
-    for key in shapes:
-        part, _, path = key.partition(".")
-        found.setdefault(part, []).append(path)
-    return found
-
-
-def outline_of(configs: Configs) -> Outline:
-    """The base that has such settings; of an architecture that is not known, its denoiser is built empty."""
-    name = known_as(configs[DENOISER])
-    denoiser = empty_unet(configs[DENOISER]) if name is None else _tree(_of_part(DENOISER, shipped_table(name).shapes))
-    count = sum(map(torch.Tensor.numel, denoiser.parameters())) if name is None else shipped_table(name).num_parameters
-    texts = {
-        part: _tree(_of_part(part, text_shapes(part, config))) for part, config in configs.items() if part != DENOISER
-    }
-    return Outline({DENOISER: denoiser, **texts}, count)
-
-
-def empty_unet(config: Mapping[str, Any]) -> nn.Module:
-    """The UNet of these settings, on the meta device."""
-    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
-
-    with torch.device("meta"):
-        denoiser: nn.Module = UNet2DConditionModel.from_config(dict(config))
-    return denoiser
-
-
-def known_as(config: Mapping[str, Any]) -> str | None:
-    """Name of the table that tells the layers of a UNet with these settings; None = there is none."""
-    wanted = _whole(config)
-    return None if wanted is None else next((name for name, known in _known() if known == wanted), None)
-
-
-@cache
-def _known() -> Sequence[tuple[str, Mapping[str, Any] | None]]:
-    box = Path(str(resources.files("scumble")))
-    own = {name: json.loads((box / place / DENOISER / "config.json").read_text()) for name, place in IN_THE_BOX.items()}
-    settings = own | {family: shipped_configs(family)[DENOISER] for family in names("family")}
-    return [(name, _whole(config)) for name, config in settings.items()]
-
-
-@cache
-def _defaults() -> Mapping[str, Any]:
-    values: dict[str, Any] = json.loads(DEFAULTS.read_text(encoding="utf-8"))
-    return values
-
-
-def _whole(config: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """All settings that may matter to a shape; None where one of them was not known when the tables were written."""
-    given = {name: value for name, value in config.items() if not name.startswith("_")}
-    if not given.keys() <= _defaults().keys():
-        return None
-    return {name: value for name, value in {**_defaults(), **given}.items() if name not in NO_SHAPE}
-
-
-def _denoiser_shapes(config: Mapping[str, Any]) -> dict[str, Shape]:
-    name = known_as(config)
-    if name is not None:
-        return {key: shape for key, shape in shipped_table(name).shapes.items() if key.startswith(f"{DENOISER}.")}
-    return shapes_in(empty_unet(config))
-
-
-def shapes_in(denoiser: nn.Module) -> dict[str, Shape]:
-    """Canonical key -> shape, of a UNet's layers that a LoRA may change."""
-    return {
-        f"{DENOISER}.{path}": tuple(layer.weight.shape)
-        for path, layer in denoiser.named_modules()
-        if isinstance(layer, nn.Linear | nn.Conv2d)
-    }
-
-
-def text_shapes(part: str, config: Mapping[str, Any]) -> dict[str, Shape]:
-    """Canonical key -> shape, of a CLIP text model's layers that a LoRA may change."""
-    width, inner = int(config["hidden_size"]), int(config["intermediate_size"])
-    sizes = {"fc1": (inner, width), "fc2": (width, inner)}
-    return {
-        f"{part}.{path}": sizes.get(path.rpartition(".")[2], (width, width))
-        for path in canonical_text_paths(int(config["num_hidden_layers"]))
-    }
-
-
-def _of_part(part: str, shapes: Mapping[str, Shape]) -> dict[str, Shape]:
-    beginning = f"{part}."
-    return {key.removeprefix(beginning): shape for key, shape in shapes.items() if key.startswith(beginning)}
-
-
-def _tree(shapes: Mapping[str, Shape]) -> nn.Module:
+def tree(shapes: Mapping[str, Shape]) -> nn.Module:
     """Empty layers at their dotted paths."""
     root = nn.Module()
     for path, shape in shapes.items():

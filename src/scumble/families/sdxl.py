@@ -16,8 +16,8 @@ from scumble.families.convert import UNET, VAE, Stored, clip_weights, open_clip_
 from scumble.families.folder import FolderParts
 from scumble.families.new_words import NewWords
 from scumble.families.opening import Choices, open_unet_checkpoint, open_unet_folder
-from scumble.families.outline import Configs
 from scumble.families.parts import Parts, read_json
+from scumble.families.shapes import Configs
 
 FAMILY = "sdxl"
 PIPELINE_CLASSES = ("StableDiffusionXLPipeline",)

@@ -11,12 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from scumble.errors import BaseModelError
-from scumble.families.base import Advice, FileIdentity, Frame, Outline, PredictionType, TextEncoder, TextState
+from scumble.families.base import Advice, FileIdentity, Frame, PredictionType, TextEncoder, TextState
 from scumble.families.clip import text_module_path
 from scumble.families.kl import KlAutoencoder
 from scumble.families.noising import alphas_cumprod
-from scumble.families.outline import Configs, empty_unet, layer_paths, layer_shapes, outline_of
+from scumble.families.outline import Outline
 from scumble.families.parts import Parts
+from scumble.families.shapes import Configs, empty_unet, layer_paths, layer_shapes, outline_of
 from scumble.families.vae import Vae
 
 

@@ -1,10 +1,12 @@
 """From settings to a loaded painter: everything that can be refused is refused before anything heavy is loaded."""
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+
+import torch
 
 from scumble.config import ModelConfig
 from scumble.config.drawing import DrawingConfig
-from scumble.device import choose_device, choose_dtype
+from scumble.device import choose_device, choose_dtype, slow_precision
 from scumble.errors import ConfigError
 from scumble.families.base import BaseModel
 from scumble.families.find import open_base
@@ -102,6 +104,7 @@ def load_painter(
     """
     place = choose_device(device)
     dtype = choose_dtype(precision, place)
+    yield from precision_notes(dtype, place)
     for note in base.notes:
         yield Noted(note)
     loras = open_loras(found, base, allow_partial)
@@ -114,6 +117,13 @@ def load_painter(
             yield stranger
         painter.add_lora(lora.use.name, lora.file)
     return painter, loras
+
+
+def precision_notes(dtype: torch.dtype, device: torch.device) -> Iterator[Noted]:
+    """A warning where the device is slow in this precision."""
+    slow = slow_precision(dtype, device)
+    if slow is not None:
+        yield Noted(slow, warning=True)
 
 
 def note_prompts(prompts: Iterable[str]) -> Generator[Noted, None, None]:

@@ -16,8 +16,8 @@ from scumble.sweep.optuna_choice import Suggested
 from scumble.sweep.record import Record
 from scumble.train.events import Event
 from scumble.train.identity import identity
-from scumble.train.pictures import survey_pictures
-from scumble.train.plan import Plan, make_plan, scan_rule
+from scumble.train.pictures import scan_rule, survey_pictures
+from scumble.train.plan import Plan, make_plan
 
 MOST_CAPTIONS = 2
 """Captions that are drawn where no prompts are given."""

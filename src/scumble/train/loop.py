@@ -28,8 +28,8 @@ from scumble.train.journal import PROGRAMS, PROOF, facts_of, journaled
 from scumble.train.keep import PRECISIONS, Keeper
 from scumble.train.material import Material, prepare_material
 from scumble.train.peers import Peers, joined
-from scumble.train.pictures import survey_pictures
-from scumble.train.plan import Plan, make_plan, scan_rule
+from scumble.train.pictures import scan_rule, survey_pictures
+from scumble.train.plan import Plan, make_plan
 from scumble.train.prefetch import Batches, prefetched
 from scumble.train.prior import find_classes
 from scumble.train.proof import prove

@@ -4,17 +4,45 @@ from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
 
+from PIL import ImageColor
+
 from scumble.config import DataConfig
 from scumble.data.cache import default_cache_dir
+from scumble.data.captions import CaptionRule
 from scumble.data.datasets.open import OpenedDataset, Request, open_dataset
 from scumble.data.datasets.shards import TRAIN
 from scumble.data.layouts.found import Rejected
+from scumble.data.masks import MaskRule
 from scumble.data.names import counted
+from scumble.data.pictures import PictureRule
 from scumble.data.scan import FIRST, Scan, ScanRule, result_of, survey, usable
 from scumble.data.seen import SeenPictures
-from scumble.errors import DataError
+from scumble.errors import ConfigError, DataError
 from scumble.train.ahead import refuse_missing_pictures
 from scumble.train.events import Prepared
+
+
+def scan_rule(data: DataConfig) -> ScanRule:
+    """How the settings say that a folder is read.
+
+    Raises:
+        ConfigError: the background is no colour.
+    """
+    try:
+        background = ImageColor.getrgb(data.background)[:3]
+    except ValueError:
+        raise ConfigError(
+            f"background={data.background!r}: expected a colour by name, such as white, or as #rrggbb"
+        ) from None
+    captions = CaptionRule(data.trigger, data.caption, data.caption_per_line, data.caption_prefix, data.caption_suffix)
+    if data.mask_dir is not None and not data.mask_dir.is_dir():
+        raise ConfigError(f"mask_dir={data.mask_dir}: no such folder")
+    return ScanRule(
+        captions,
+        PictureRule((background[0], background[1], background[2]), data.first_frame),
+        data.caption_column,
+        masks=MaskRule(data.mask_dir, data.alpha_mask),
+    )
 
 
 def scan_pictures(data: DataConfig, rule: ScanRule) -> tuple[Scan, DataConfig]:

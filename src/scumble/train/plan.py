@@ -1,35 +1,33 @@
 """What a run will do, decided before anything heavy is loaded: every setting that was left open is chosen here."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import ImageColor
-from torch import nn
 
 from scumble.adapters.pack import Storage
-from scumble.config import DataConfig, ModelConfig, PriorConfig, TrainConfig
-from scumble.data.captions import CaptionRule
+from scumble.config import ModelConfig, TrainConfig
 from scumble.data.duplicates import kin
-from scumble.data.masks import MaskRule
-from scumble.data.pictures import PictureRule
-from scumble.data.scan import Scan, ScanRule, scan_folder
+from scumble.data.scan import Scan
 from scumble.device import choose_dtype, device_of
-from scumble.errors import ConfigError, DataError, TargetError
+from scumble.errors import TargetError
 from scumble.families.base import BaseModel, check_clip_skip
 from scumble.families.find import open_base
+from scumble.families.outline import Outline
 from scumble.files.lorafile import LoraFile
 from scumble.files.places import FILE_SUFFIX, PEFT_SUFFIX
 from scumble.generate.events import Noted
+from scumble.generate.prepare import precision_notes
 from scumble.processes import Share, share_of
+from scumble.train.class_pictures import scan_classes
 from scumble.train.cuts import Cut, bucket_rule, cuts_of
 from scumble.train.going_on import read_init
 from scumble.train.lint_remarks import lint_remarks
 from scumble.train.naming import count_numbers, planned_layers, refuse_unsayable
 from scumble.train.new_words import PlannedWord, empty_words, planned_words
-from scumble.train.pictures import scan_pictures
+from scumble.train.pictures import scan_pictures, scan_rule
 from scumble.train.recipes import find_layers, refuse_idle_patterns
 from scumble.train.remarks import prompt_remarks, remarks
 from scumble.train.resolve import TrainingSize, Where, resolve
@@ -171,29 +169,23 @@ def make_plan(config: TrainConfig, scan: Scan | None = None) -> Plan:
     if scan is None:
         scan, data = scan_pictures(config.data, scan_rule(config.data))
         config = config.model_copy(update={"data": data})
-    classes = _scan_classes(config, scan)
+    classes = scan_classes(config, scan)
     base = _open_base(config.model)
     outline = base.outline()
-    modules = outline.modules
     init = _init(config, base)
-    layers = _layers(base, modules, config) if init is None else list(init.layers)
-    val = config.validation
-    split = split_pictures(_kin(scan), val.validation_split, val.seed_for(config.training.seed))
+    layers = _layers(base, outline, config) if init is None else list(init.layers)
+    split = _split(config, scan)
     share = share_of()
     device = device_of(share, config.training.device)
-    sizes = TrainingSize(
-        pictures=len(split.training),
-        samples=sum(scan.examples[index].repeats for index in split.training),
-        validated=count_samples(len(split.held_out or scan.examples)),
-        has_classes=classes is not None,
-    )
-    resolved = resolve(config, base, sizes, Where(device, share), init)
+    resolved = resolve(config, base, _size_of(scan, split, classes), Where(device, share), init)
     refuse_idle_patterns(layers, resolved.adapter)
     cuts = cuts_of(scan.examples, bucket_rule(resolved.data, base.pixels_per_latent))
     refuse_idle_storage(resolved, base, [size for _, size in cuts], device)
-    planned = planned_layers(base, modules, layers, resolved.adapter) if init is None else init.layers
-    words = empty_words(planned_words(config.tokens, init), modules)
+    planned = planned_layers(base, outline.modules, layers, resolved.adapter) if init is None else init.layers
+    words = empty_words(planned_words(config.tokens, init), outline.modules)
     refuse_unsayable(resolved.output.format, planned, base, words)
+    dtype = choose_dtype(resolved.training.mixed_precision, device)
+    said = [*precision_notes(dtype, device), *remarks(config, base, scan, split, init)]
     return Plan(
         config=resolved,
         base=base.with_tiles() if resolved.training.vae_tiling else base,
@@ -204,20 +196,29 @@ def make_plan(config: TrainConfig, scan: Scan | None = None) -> Plan:
         layers=tuple(layers),
         device=device,
         share=share,
-        dtype=choose_dtype(resolved.training.mixed_precision, device),
+        dtype=dtype,
         trainable=count_numbers(planned, words),
         total=outline.num_parameters,
         init=init,
         given=config.model_dump(mode="json", exclude_defaults=True),
-        notes=(*remarks(config, base, scan, split, init), *lint_remarks(scan), *prompt_remarks(config)),
+        notes=(*said, *lint_remarks(scan), *prompt_remarks(config)),
     )
 
 
-def _layers(base: BaseModel, modules: Mapping[str, nn.Module], config: TrainConfig) -> list[str]:
+def _layers(base: BaseModel, outline: Outline, config: TrainConfig) -> list[str]:
     try:
-        return find_layers(base, modules, config)
+        return find_layers(base, outline.modules, config)
     except TargetError:  # the whole denoiser also knows what cannot be adapted, and that a target means it
-        return find_layers(base, {**modules, "unet": base.empty_denoiser()}, config)
+        return find_layers(base, {**outline.modules, "unet": base.empty_denoiser()}, config)
+
+
+def _size_of(scan: Scan, split: Split, classes: Scan | None) -> TrainingSize:
+    return TrainingSize(
+        pictures=len(split.training),
+        samples=sum(scan.examples[index].repeats for index in split.training),
+        validated=count_samples(len(split.held_out or scan.examples)),
+        has_classes=classes is not None,
+    )
 
 
 def _init(config: TrainConfig, base: BaseModel) -> LoraFile | None:
@@ -225,8 +226,10 @@ def _init(config: TrainConfig, base: BaseModel) -> LoraFile | None:
     return None if output.init_lora is None else read_init(output.init_lora, base, output.allow_partial)
 
 
-def _kin(scan: Scan) -> list[str]:
-    return kin([example.content for example in scan.examples], [example.look for example in scan.examples])
+def _split(config: TrainConfig, scan: Scan) -> Split:
+    val = config.validation
+    alike = kin([example.content for example in scan.examples], [example.look for example in scan.examples])
+    return split_pictures(alike, val.validation_split, val.seed_for(config.training.seed))
 
 
 def _open_base(model: ModelConfig) -> BaseModel:
@@ -241,67 +244,3 @@ def _open_base(model: ModelConfig) -> BaseModel:
     )
     check_clip_skip(base, model.clip_skip or base.advice.clip_skip)
     return base
-
-
-def scan_rule(data: DataConfig) -> ScanRule:
-    """How the settings say that a folder is read.
-
-    Raises:
-        ConfigError: the background is no colour.
-    """
-    try:
-        background = ImageColor.getrgb(data.background)[:3]
-    except ValueError:
-        raise ConfigError(
-            f"background={data.background!r}: expected a colour by name, such as white, or as #rrggbb"
-        ) from None
-    captions = CaptionRule(data.trigger, data.caption, data.caption_per_line, data.caption_prefix, data.caption_suffix)
-    if data.mask_dir is not None and not data.mask_dir.is_dir():
-        raise ConfigError(f"mask_dir={data.mask_dir}: no such folder")
-    return ScanRule(
-        captions,
-        PictureRule((background[0], background[1], background[2]), data.first_frame),
-        data.caption_column,
-        masks=MaskRule(data.mask_dir, data.alpha_mask),
-    )
-
-
-def _scan_classes(config: TrainConfig, own: Scan) -> Scan | None:
-    """The given class pictures; the same words are their captions where they have none of their own."""
-    prior = config.prior
-    if own.classes:
-        return _classes_beside(prior, own)
-    if prior.class_data_dir is None:
-        _refuse_idle_prior(prior)
-        return None
-    rule = scan_rule(config.data)
-    rule = ScanRule(CaptionRule(given=prior.class_prompt), rule.pictures)
-    try:
-        scan = scan_folder(prior.class_data_dir, rule)
-    except DataError as error:
-        raise DataError(f"class pictures: {error}; class_prompt is their caption where they have none") from None
-    if prior.class_prompt is not None and all(example.source != "given" for example in scan.examples):
-        raise ConfigError(
-            "class_prompt would have no effect: every class picture has a caption of its own; leave class_prompt out"
-        )
-    return scan
-
-
-def _classes_beside(prior: PriorConfig, own: Scan) -> Scan:
-    """The class pictures that the layout of the own pictures tells apart."""
-    for name in ("class_data_dir", "class_prompt"):
-        if getattr(prior, name) is not None:
-            raise ConfigError(
-                f"{name} would have no effect: {own.folder} has {len(own.classes)} class pictures of its own; leave "
-                f"{name} out"
-            )
-    return replace(own, examples=own.classes, classes=(), rejected=(), notes=())
-
-
-def _refuse_idle_prior(prior: PriorConfig) -> None:
-    for name in ("prior_share", "prior_loss_weight"):
-        if prior.class_prompt is None and getattr(prior, name) is not None:
-            raise ConfigError(
-                f"{name} would have no effect: it needs class_prompt, class_data_dir or class pictures in the folder; "
-                f"change that or leave {name} out"
-            )
