@@ -238,6 +238,19 @@ def share_of_core(runs: Runs) -> float:
     return min(one.spent.processor_seconds / one.spent.seconds for made in runs.values() for one in made)
 
 
+def bounds_of(setting: Setting) -> list[tuple[str, float, str]]:
+    """What is to be how much of the script's, and the figure that says it."""
+    bounds = [(f"{name}, of the script's", setting.time_goal, name) for name in TIMES]
+    if setting.memory_goal is not None:
+        bounds.append(("peak memory, of the script's", setting.memory_goal, "peak, GB"))
+    return bounds
+
+
+def question_of(setting: Setting) -> str:
+    """What the bench answers."""
+    return f"How long does a whole training take, {setting.words}, beside diffusers' script?"
+
+
 def goals_of(setting: Setting, found: Mapping[str, Values], share: float, why: str) -> list[Goal]:
     """The bounds that the issue set, on the last figures; the clock is judged where every run had a core to itself."""
     busy = f"a run had {100 * share:.0f} % of a core: the clock says how busy the machine was"
@@ -248,10 +261,7 @@ def goals_of(setting: Setting, found: Mapping[str, Values], share: float, why: s
         value = ratio(found[name][OURS], found[name][THEIRS])
         return Goal(what, limit, value.median, (value.high - value.low) / 2, why=why)
 
-    goals = [goal(f"{name}, of the script's", setting.time_goal, name) for name in TIMES]
-    if setting.memory_goal is not None:
-        goals.append(goal("peak memory, of the script's", setting.memory_goal, "peak, GB"))
-    return goals
+    return [goal(what, limit, name) for what, limit, name in bounds_of(setting)]
 
 
 def report(asked: argparse.Namespace, setting: Setting, runs: Runs) -> None:
@@ -278,10 +288,9 @@ def report(asked: argparse.Namespace, setting: Setting, runs: Runs) -> None:
     drawn: dict[str, Spread] = {side: spread(wanted[TIMES[2]][side]) for side in (OURS, THEIRS)}
     bars(f"end-to-end-{asked.setting}", f"From start to end, {setting.words}, {setting.steps} steps", TIMES[2], drawn)
     used = versions("torch", "diffusers", "transformers", "peft", "datasets", "accelerate")
-    question = f"How long does a whole training take, {setting.words}, beside diffusers' script?"
     Result(
         f"end-to-end-{asked.setting}",
-        question,
+        question_of(setting),
         rows,
         goals_of(setting, wanted, share_of_core(runs), asked.why),
         notes,
@@ -293,11 +302,8 @@ def report(asked: argparse.Namespace, setting: Setting, runs: Runs) -> None:
 def not_measured(name: str, why: str) -> None:
     """The goals of a setting that this machine cannot run."""
     setting = SETTINGS[name]
-    limits = {f"{what}, of the script's": setting.time_goal for what in TIMES}
-    limits |= {} if setting.memory_goal is None else {"peak memory, of the script's": setting.memory_goal}
-    goals = [Goal(what, limit, None, why=why) for what, limit in limits.items()]
-    question = f"How long does a whole training take, {setting.words}, beside diffusers' script?"
-    Result(f"end-to-end-{name}", question, [], goals).write()
+    goals = [Goal(what, limit, None, why=why) for what, limit, _ in bounds_of(setting)]
+    Result(f"end-to-end-{name}", question_of(setting), [], goals).write()
 
 
 def main() -> None:
