@@ -33,11 +33,13 @@ class Axis:
 
     Attributes:
         what: in words.
+        unit: what is counted.
         sizes: from few to many.
         command: for a size, in a work folder.
     """
 
     what: str
+    unit: str
     sizes: Sequence[int]
     command: Callable[[Path, int], list[str]]
 
@@ -52,6 +54,8 @@ def train(work: Path, pictures: int) -> list[str]:
 def merge(work: Path, count: int) -> list[str]:
     """Add up so many LoRAs exactly."""
     source = work / "runs" / "grown" / "grown.safetensors"
+    if not source.exists():
+        measured(train(work, 1))
     files = [work / f"lora-{index:02d}.safetensors" for index in range(count)]
     for file in files:
         shutil.copy(source, file)
@@ -89,10 +93,10 @@ def _places(work: Path, name: str) -> list[str]:
 
 
 AXES = {
-    "pictures": Axis("pictures, two steps", (1, 64, 256, 1024), train),
-    "merge": Axis("LoRAs merged", (2, 4, 8, 32), merge),
-    "cells": Axis("sweep cells of two steps", (1, 2, 4, 8), sweep),
-    "processes": Axis("processes on one machine, the same steps", (1, 2), processes),
+    "pictures": Axis("the pictures that two steps learn from", "pictures", (1, 64, 256, 1024), train),
+    "merge": Axis("the LoRAs that are merged", "LoRAs", (2, 4, 8, 32), merge),
+    "cells": Axis("the cells of a sweep, two steps each", "cells", (1, 2, 4, 8), sweep),
+    "processes": Axis("the processes that share the steps, on one machine", "processes", (1, 2), processes),
 }
 
 
@@ -112,39 +116,39 @@ def goals_of(name: str, axis: Axis, spent: Sequence[Spent]) -> list[Goal]:
     fit = added(list(zip(axis.sizes, used, strict=True)))
     why = "" if fit else "nothing was added that could be told from the spread"
     shown = None if fit is None else fit.exponent
-    return [Goal(f"{axis.what}: exponent of added processor time", LINEAR, shown, SPREAD, why=why)]
+    return [Goal(f"exponent of added processor time over {axis.unit}", LINEAR, shown, SPREAD, why=why)]
+
+
+def measure(name: str, axis: Axis, work: Path) -> None:
+    """Measure one axis, write its result."""
+    spent = [measured(axis.command(work, size), {"OMP_NUM_THREADS": "1"}) for size in axis.sizes]
+    rows = [{axis.unit: size, **each.figures()} for size, each in zip(axis.sizes, spent, strict=True)]
+    memory = added([(size, each.peak_gb) for size, each in zip(axis.sizes, spent, strict=True)])
+    lines = {axis.what: [(size, each.processor_seconds) for size, each in zip(axis.sizes, spent, strict=True)]}
+    curves(f"growth-{name}", "A whole command on the model in the box", axis.unit, "processor seconds", lines)
+    Result(
+        f"growth-{name}",
+        f"How do time and memory grow with {axis.what}?",
+        rows,
+        goals_of(name, axis, spent),
+        notes=[
+            "Every point includes the start of a process, about the same for all; exponents are of what is added to it.",
+            f"Memory: {'nothing is added that grows' if memory is None else f'exponent of what is added {memory}'}.",
+        ],
+        versions=versions("torch", "diffusers"),
+        threads=1,
+    ).write()
 
 
 def main() -> None:
-    """Measure, write the result."""
+    """Measure, write the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--axis", choices=list(AXES), nargs="+", default=list(AXES))
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
-    rows, goals, lines = [], [], {}
     for name in options.axis:
-        axis = AXES[name]
-        spent = [measured(axis.command(options.work, size), {"OMP_NUM_THREADS": "1"}) for size in axis.sizes]
-        for size, each in zip(axis.sizes, spent, strict=True):
-            rows.append({"over": axis.what, "size": size, **each.figures()})
-            print(rows[-1], flush=True)
-        memory = added([(size, each.peak_gb) for size, each in zip(axis.sizes, spent, strict=True)])
-        rows[-1]["exponent of added memory"] = None if memory is None else str(memory)
-        goals += goals_of(name, axis, spent)
-        lines[axis.what] = [(size, each.processor_seconds) for size, each in zip(axis.sizes, spent, strict=True)]
-    curves("growth-of-work", "Whole commands on the model in the box", "size", "processor seconds", lines)
-    Result(
-        "growth-of-work",
-        "How do time and memory grow with the work?",
-        rows,
-        goals,
-        notes=[
-            "Every point includes the start of a process, about the same for all; exponents are of what is added to it."
-        ],
-        versions=versions("torch", "diffusers"),
-        threads=1,
-    ).write()
+        measure(name, AXES[name], options.work)
 
 
 if __name__ == "__main__":
