@@ -4,7 +4,6 @@ tests/families/make_layer_tables.py writes the tables: the first line has the nu
 layer's canonical key and the sizes of its weight.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -19,6 +18,7 @@ from scumble.families.checkpoint import CONFIGS, shipped_configs
 from scumble.families.clip import canonical_text_paths
 from scumble.families.hub import IN_THE_BOX
 from scumble.families.outline import Outline, Shape, tree
+from scumble.families.parts import read_json
 from scumble.registry import names
 
 Configs = Mapping[str, Mapping[str, Any]]
@@ -101,15 +101,14 @@ def known_as(config: Mapping[str, Any]) -> str | None:
 @cache
 def _known() -> Sequence[tuple[str, Mapping[str, Any] | None]]:
     box = Path(str(resources.files("scumble")))
-    own = {name: json.loads((box / place / DENOISER / "config.json").read_text()) for name, place in IN_THE_BOX.items()}
+    own = {name: read_json(box / place / DENOISER / "config.json", name) for name, place in IN_THE_BOX.items()}
     settings = own | {family: shipped_configs(family)[DENOISER] for family in names("family")}
     return [(name, _whole(config)) for name, config in settings.items()]
 
 
 @cache
 def _defaults() -> Mapping[str, Any]:
-    values: dict[str, Any] = json.loads(DEFAULTS.read_text(encoding="utf-8"))
-    return values
+    return read_json(DEFAULTS, DEFAULTS.name)
 
 
 def _whole(config: Mapping[str, Any]) -> Mapping[str, Any] | None:
