@@ -1,7 +1,7 @@
 """From the start of the process to the LoRA on the disk: `scumble train` beside diffusers' own LoRA script.
 
     python bench/end_to_end.py mini --diffusers CHECKOUT
-    python bench/end_to_end.py bf16 --diffusers CHECKOUT --base FOLDER --steps 4 8
+    python bench/end_to_end.py bf16 --diffusers CHECKOUT --base FOLDER --steps 6
 
 The same pictures, base folder, steps, rank, targets (q, k, v, out), learning rate and batch of one picture; nothing
 is mirrored, every run has empty caches. The peer is examples/text_to_image/train_text_to_image_lora.py of the
@@ -11,12 +11,14 @@ scumble always does (a validation before and after, the proof of the file, the r
 run is written there as it ends, and those that are there are not made again. sd-scripts'
 train_network.py is no side of this: it asks for diffusers 0.32, transformers 4.54 and OpenCV, an installation apart.
 
-With two numbers of steps the seconds of a step and those around the steps are told apart, and those of a run of 200
-are worked out from them, and said to be.
+With fewer steps than 200 the seconds of a run of 200 are worked out, and said to be: those of the run, and for each step
+that it lacks what its own steps took on average, by our journal and by the script's progress bar.
 """
 
 import argparse
+import json
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -24,11 +26,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 from time import time
 from typing import Any
 
 from harness.bases import write_sd15
-from harness.beside import Values, rows_beside, worked_out
+from harness.beside import Values, rows_beside
 from harness.kept import Kept
 from harness.peers import commit_of, missing_checkout, versions
 from harness.pictures import write_pictures, write_table
@@ -40,6 +43,8 @@ from harness.turns import Spread, in_turns, ratio, spread
 SCRIPT = "examples/text_to_image/train_text_to_image_lora.py"
 OURS, THEIRS = "scumble", "diffusers' script"
 QUIET = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}
+BAR = re.compile(r"Steps: 100%.*?(\d+)/\1 \[(?:(\d+):)?(\d+):(\d+)<")
+"""The last line of the script's progress bar: its steps, and the hours, minutes and seconds that they took."""
 WHOLE = 200
 """Steps of the run that is asked about where fewer are made."""
 
@@ -145,10 +150,11 @@ class Case:
 
 @dataclass(frozen=True)
 class Run:
-    """One run: what the process took, and when its LoRA was there (None where only its end was noted)."""
+    """One run: what the process took, when its LoRA was there, and the mean of its steps."""
 
     spent: Spent
-    seconds_to_file: float | None
+    seconds_to_file: float
+    seconds_a_step: float
 
 
 def run(case: Case, side: str) -> Run:
@@ -161,10 +167,23 @@ def run(case: Case, side: str) -> Run:
     started = time()
     spent = measured([sys.executable, *words])
     to_file = file.stat().st_mtime - started
+    a_step = seconds_in_journal(file.with_name("events.jsonl")) if side == OURS else seconds_on_bar(spent.output)
     print(
         f"{side}, {case.steps} steps: {spent.seconds} s, {spent.processor_seconds} s of processor, {spent.peak_gb} GB"
     )
-    return Run(spent, round(to_file, 2))
+    return Run(spent, round(to_file, 2), round(a_step, 3))
+
+
+def seconds_in_journal(journal: Path) -> float:
+    """Mean of the steps that our journal tells."""
+    events = map(json.loads, journal.read_text(encoding="utf-8").splitlines())
+    return fmean(event["seconds"] for event in events if event["kind"] == "stepped")
+
+
+def seconds_on_bar(output: str) -> float:
+    """Mean of the steps that the script's progress bar tells, at the end of its run."""
+    *_, (steps, hours, minutes, seconds) = BAR.findall(output)
+    return (3600 * int(hours or 0) + 60 * int(minutes) + int(seconds)) / int(steps)
 
 
 def write_data(folder: Path, count: int, side_px: int) -> Path:
@@ -197,7 +216,15 @@ def run_all(cases: Sequence[Case], rounds: int, kept: Path | None) -> Runs:
             return runs[side, case.steps][-1].spent.seconds
         made = run(case, side)
         runs[side, case.steps].append(made)
-        done.add({"side": side, "steps": case.steps, "to_file": made.seconds_to_file, **made.spent.figures()})
+        done.add(
+            {
+                "side": side,
+                "steps": case.steps,
+                "to_file": made.seconds_to_file,
+                "a_step": made.seconds_a_step,
+                **made.spent.figures(),
+            }
+        )
         return made.spent.seconds
 
     in_turns({f"{side} {case.steps}": partial(take, case, side) for case in cases for side in (OURS, THEIRS)}, rounds)
@@ -208,7 +235,7 @@ def _by_case(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, int], list[Ru
     runs: dict[tuple[str, int], list[Run]] = {}
     for row in rows:
         spent = Spent(row["seconds"], row["processor_seconds"], row["peak_gb"])
-        runs.setdefault((row["side"], row["steps"]), []).append(Run(spent, row["to_file"]))
+        runs.setdefault((row["side"], row["steps"]), []).append(Run(spent, row["to_file"], row["a_step"]))
     return runs
 
 
@@ -217,6 +244,7 @@ FIGURES = {
     "seconds to the end": lambda run: run.spent.seconds,
     "processor seconds": lambda run: run.spent.processor_seconds,
     "peak, GB": lambda run: run.spent.peak_gb,
+    "seconds a step": lambda run: run.seconds_a_step,
 }
 TIMES = tuple(FIGURES)[:3]
 CLOCK = TIMES[:2]
@@ -224,13 +252,22 @@ ENOUGH = 0.8
 """Share of a core from which on the clock is worth something."""
 
 
-def figures(runs: Runs, steps: int) -> dict[str, dict[str, list[float]]]:
-    """Figure -> side -> its values at a number of steps that was run, round by round; without those that a run lacks."""
-    found = {
-        name: {side: [read(one) for one in runs[side, steps]] for side in (OURS, THEIRS)}
-        for name, read in FIGURES.items()
+def figures(runs: Runs, steps: int, whole: int) -> dict[str, dict[str, list[float]]]:
+    """Figure -> side -> its values, round by round.
+
+    Args:
+        runs: of all.
+        steps: of the runs that are asked about.
+        whole: so many steps, with those that are not made worked out.
+    """
+
+    def value(run: Run, name: str) -> float:
+        lacking = whole - steps if name in TIMES else 0
+        return FIGURES[name](run) + lacking * run.seconds_a_step
+
+    return {
+        name: {side: [value(one, name) for one in runs[side, steps]] for side in (OURS, THEIRS)} for name in FIGURES
     }
-    return {name: by for name, by in found.items() if None not in [*by[OURS], *by[THEIRS]]}
 
 
 def share_of_core(runs: Runs) -> float:
@@ -256,7 +293,7 @@ def goals_of(setting: Setting, found: Mapping[str, Values], share: float, why: s
     busy = f"a run had {100 * share:.0f} % of a core: the clock says how busy the machine was"
 
     def goal(what: str, limit: float, name: str) -> Goal:
-        if name not in found or (name in CLOCK and share < ENOUGH):
+        if name in CLOCK and share < ENOUGH:
             return Goal(what, limit, None, why=busy)
         value = ratio(found[name][OURS], found[name][THEIRS])
         return Goal(what, limit, value.median, (value.high - value.low) / 2, why=why)
@@ -267,11 +304,12 @@ def goals_of(setting: Setting, found: Mapping[str, Values], share: float, why: s
 def report(asked: argparse.Namespace, setting: Setting, runs: Runs) -> None:
     """Write the result and its plot."""
     ran = sorted({steps for _, steps in runs})
-    found = {steps: figures(runs, steps) for steps in ran}
     rows = [
-        row for steps in ran for row in rows_beside(found[steps], (OURS, THEIRS), {"steps": steps, "how": "measured"})
+        row
+        for steps in ran
+        for row in rows_beside(figures(runs, steps, steps), (OURS, THEIRS), {"steps": steps, "how": "measured"})
     ]
-    wanted = found[ran[-1]]
+    wanted = figures(runs, ran[-1], max(ran[-1], setting.steps))
     notes = [
         f"{setting.words}; {setting.pictures} pictures of {setting.side_px} px, rank {asked.rank}, batch 1, no mirroring.",
         f"The peer: {SCRIPT} of diffusers {commit_of(asked.diffusers)}, unchanged, with the installed packages.",
@@ -279,12 +317,11 @@ def report(asked: argparse.Namespace, setting: Setting, runs: Runs) -> None:
     ]
     if asked.kept is not None:
         notes.append("Runs of an earlier call, as it noted them, are among these.")
-    if len(ran) > 1:
-        share = (setting.steps - ran[0]) / (ran[-1] - ran[0])
-        first, last = found[ran[0]], found[ran[-1]]
-        wanted = {**last, **{name: worked_out(first[name], last[name], share) for name in TIMES if name in last}}
+    if ran[-1] < setting.steps:
         rows += rows_beside(wanted, (OURS, THEIRS), {"steps": setting.steps, "how": "worked out"})
-        notes.append(f"{setting.steps} steps are worked out of {ran[0]} and {ran[-1]}: a line through both.")
+        notes.append(
+            f"{setting.steps} steps are worked out: those of the runs, and more of the mean of their own steps."
+        )
     drawn: dict[str, Spread] = {side: spread(wanted[TIMES[2]][side]) for side in (OURS, THEIRS)}
     bars(f"end-to-end-{asked.setting}", f"From start to end, {setting.words}, {setting.steps} steps", TIMES[2], drawn)
     used = versions("torch", "diffusers", "transformers", "peft", "datasets", "accelerate")
@@ -314,7 +351,7 @@ def main() -> None:
     parser.add_argument(
         "--base", type=Path, help="base folder; none = the model in the box, or made with random weights"
     )
-    parser.add_argument("--steps", type=int, nargs="+", help="steps of a run; two numbers tell a step from the rest")
+    parser.add_argument("--steps", type=int, nargs="+", help="steps of a run")
     parser.add_argument("--rank", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1, help="of each process")

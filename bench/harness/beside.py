@@ -1,4 +1,4 @@
-"""Two sides, figure by figure: their table, and what lies on the line through two sizes of a run."""
+"""Two sides, figure by figure: their table, and the goal beside the fastest of several."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,11 +7,6 @@ from .turns import ratio, spread
 
 Values = Mapping[str, Sequence[float]]
 """Side -> what it measured, round by round."""
-
-
-def worked_out(few: Values, more: Values, share: float) -> dict[str, list[float]]:
-    """Values on the line through two runs of each round: 0 = the first, 1 = the second, more = beyond it."""
-    return {side: [low + (high - low) * share for low, high in zip(few[side], more[side], strict=True)] for side in few}
 
 
 def rows_beside(

@@ -4,7 +4,7 @@ import json
 import sys
 
 import pytest
-from harness.beside import rows_beside, worked_out
+from harness.beside import rows_beside
 from harness.kept import Kept
 from harness.pictures import write_pictures, write_table
 from harness.processes import CommandFailedError, measured
@@ -88,10 +88,6 @@ def test_a_result_is_written_twice(tmp_path, capsys):
 
 def test_a_table_keeps_the_order_of_its_columns():
     assert table([{"b": 1}, {"a": 2, "b": 3}]).splitlines()[0] == "| b | a |"
-
-
-def test_a_longer_run_is_on_the_line_through_two():
-    assert worked_out({"a": [10.0, 12.0]}, {"a": [14.0, 20.0]}, 3) == {"a": [22.0, 36.0]}
 
 
 def test_two_sides_stand_above_their_ratio():
