@@ -56,7 +56,7 @@ def merge(work: Path, count: int) -> list[str]:
     source = work / "runs" / "grown" / "grown.safetensors"
     if not source.exists():
         measured(train(work, 1))
-    files = [work / f"lora-{index:02d}.safetensors" for index in range(count)]
+    files = [work / f"lora-{index:03d}.safetensors" for index in range(count)]
     for file in files:
         shutil.copy(source, file)
     return [
@@ -94,7 +94,7 @@ def _places(work: Path, name: str) -> list[str]:
 
 AXES = {
     "pictures": Axis("the pictures that two steps learn from", "pictures", (1, 64, 256, 1024), train),
-    "merge": Axis("the LoRAs that are merged", "LoRAs", (2, 4, 8, 32), merge),
+    "merge": Axis("the LoRAs that are merged", "LoRAs", (2, 32, 128, 512), merge),
     "cells": Axis("the cells of a sweep, two steps each", "cells", (1, 2, 4, 8), sweep),
     "processes": Axis("the processes that share the steps, on one machine", "processes", (1, 2), processes),
 }

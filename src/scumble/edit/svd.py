@@ -29,8 +29,11 @@ class Thin:
     down: Tensor
 
     def square(self) -> float:
-        """Squared Frobenius norm of the product, without building it; float64."""
+        """Squared Frobenius norm of the product, which is built only where that is the smaller work; float64."""
         up, down = self.up.double(), self.down.double()
+        num_rows, num_columns = up.shape[0], down.shape[1]
+        if num_rows * num_columns < self.rank * (num_rows + num_columns):  # as of many LoRAs that were added up
+            return float((up @ down).square().sum())
         return max(float(((up.t() @ up) * (down @ down.t())).sum()), 0.0)
 
     def minus(self, other: "Thin") -> "Thin":
