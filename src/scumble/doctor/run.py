@@ -26,6 +26,6 @@ def examine() -> Iterator[Finding]:
 def _opens_mini() -> str:
     from scumble.families.find import open_base
 
-    denoiser = open_base("mini").empty_denoiser()
-    numbers = sum(parameter.numel() for parameter in denoiser.parameters())
+    base = open_base("mini")
+    numbers = sum(parameter.numel() for parameter in base.empty_denoiser().parameters())
     return f"the model in the box is there, {numbers:,} numbers in its denoiser"

@@ -15,7 +15,7 @@ from scumble.errors import BaseModelError, LoraFileError
 from scumble.families.convert import EMA_PREFIX, Layout, Weights
 from scumble.families.parts import frozen, read_json, refuse_missing
 from scumble.families.vocabulary import clip_tokenizer
-from scumble.families.weights import empty_model, opened, read
+from scumble.families.weights import empty_model, opened, read, shapes_of
 from scumble.files.guard import read_metadata
 
 CONFIGS = Path(str(resources.files("scumble"))) / "families" / "configs"
@@ -53,9 +53,7 @@ def read_header(path: Path, name: str) -> Header:
         metadata = read_metadata(path)
     except LoraFileError as error:
         raise BaseModelError(f"base {name}: {error}") from error
-    with opened(path, name) as file:
-        shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
-    return Header(name, path, shapes, metadata)
+    return Header(name, path, shapes_of(path, name), metadata)
 
 
 def shipped_configs(family: str) -> dict[str, dict[str, Any]]:

@@ -33,6 +33,19 @@ def opened(path: Path, name: str) -> Iterator[Any]:
         raise BaseModelError(f"base {name}: cannot read {path}: {first_line(error)}") from error
 
 
+def shapes_of(path: Path, name: str) -> dict[str, tuple[int, ...]]:
+    """Tensor name -> shape, of a file; no weight is read.
+
+    Args:
+        path: the file.
+        name: the base as the person named it.
+    Raises:
+        BaseModelError: it cannot be read.
+    """
+    with opened(path, name) as file:
+        return {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
+
+
 def read(path: Path, name: str, wanted: Sequence[str], dtype: torch.dtype) -> Iterator[dict[str, Tensor]]:
     """Tensors of a file, some at a time, floating-point ones in one precision.
 
@@ -61,9 +74,7 @@ def empty_model(model_class: Any, config: Mapping[str, Any]) -> Any:
 
 def fits(model: Any, path: Path, name: str) -> bool:
     """Whether a file's tensors are the model's, name by name and shape by shape."""
-    with opened(path, name) as file:
-        found = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
-    return found == {key: tuple(tensor.shape) for key, tensor in model.state_dict().items()}
+    return shapes_of(path, name) == {key: tuple(tensor.shape) for key, tensor in model.state_dict().items()}
 
 
 def fill(model: Any, path: Path, name: str, dtype: torch.dtype, device: torch.device) -> None:
