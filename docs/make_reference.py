@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -131,16 +131,17 @@ def table(command: str, section: type[Section]) -> str:
 
 def type_words(field: FieldInfo) -> str:
     """The type and its bounds, for people."""
-    kinds = [_plain(part) for part in _alternatives(field.annotation) if part is not NoneType]
-    return " or ".join(_kind_words(kind, field) for kind in kinds)
+    kinds = [part for part in _alternatives(field.annotation) if part is not NoneType]
+    return " or ".join(_kind_words(kind, field.metadata) for kind in kinds)
 
 
-def _kind_words(kind: Any, field: FieldInfo) -> str:
+def _kind_words(annotated: Any, metadata: Sequence[Any]) -> str:
+    kind = _plain(annotated)
     if get_origin(kind) is Literal:
         return ", ".join(f"`{choice}`" for choice in get_args(kind))
     if get_origin(kind) is tuple:
-        return f"{_kind_words(_plain(get_args(kind)[0]), field)}, repeatable"
-    return ", ".join([WORDS[kind], *_bounds(field)])
+        return f"{_kind_words(get_args(kind)[0], metadata)}, repeatable"
+    return ", ".join([WORDS[kind], *_bounds([*metadata, *_annotations(annotated)])])
 
 
 def default_words(field: FieldInfo) -> str:
@@ -166,8 +167,14 @@ def _plain(kind: Any) -> Any:
     return get_args(kind)[0] if get_origin(kind) is Annotated else kind
 
 
-def _bounds(field: FieldInfo) -> Iterator[str]:
-    for constraint in field.metadata:
+def _annotations(kind: Any) -> Iterator[Any]:
+    """What is annotated on a type."""
+    for extra in get_args(kind)[1:] if get_origin(kind) is Annotated else ():
+        yield from extra.metadata if isinstance(extra, FieldInfo) else [extra]
+
+
+def _bounds(metadata: Iterable[Any]) -> Iterator[str]:
+    for constraint in metadata:
         for name, sign in SIGNS.items():
             if hasattr(constraint, name):
                 bound = getattr(constraint, name)

@@ -134,6 +134,7 @@ def test_prompts_take_the_side_that_is_free(laid):
         ({"x": "sampler: Eular"}, "unknown sampler 'Eular'"),
         ({"x": "size: big"}, "a size is written 512x768"),
         ({"x": "s/r: blue, red"}, "'blue' is neither in the prompt"),
+        ({"x": "s/r: red"}, "nothing is to take its place"),
         ({"x": "s/r: , red"}, "what is searched for comes first"),
         ({"x": "lora: paint", "lora": ("ink",)}, "LoRA 'paint' is no file, and not among those given"),
         ({"x": "checkpoint"}, "no run is named"),

@@ -53,6 +53,11 @@ def test_another_trainers_name_in_a_file_says_what_it_is_called():
     ("values", "said"),
     [
         ({"adapter": {"rank": 0}}, "rank=0 in [adapter]: must be 1 or more"),
+        ({"training": {"seed": -2}}, "seed=-2 in [training]: must be 0 or more"),
+        (
+            {"training": {"seed": -1}},
+            "seed=-1 in [training]: must be 0 or more; it is never a random one here, so that everything can be made again",
+        ),
         ({"adapter": {"rank": 2000}}, "rank=2000 in [adapter]: must be 1024 or less"),
         ({"adapter": {"rank": "four"}}, "rank='four' in [adapter]: must be a whole number"),
         ({"adapter": {"rank": 1.5}}, "rank=1.5 in [adapter]: must be a whole number"),

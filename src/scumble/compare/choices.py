@@ -156,6 +156,8 @@ def _replacements(values: Sequence[str]) -> list[Choice]:
     searched = values[0]
     if not searched:
         raise ConfigError("what is searched for comes first, and cannot be empty")
+    if len(values) == 1:
+        raise ConfigError(f"'{searched}' is searched for, and nothing is to take its place: write such as 'cat, dog'")
     return [Choice(value or f"(no {searched})", _swapping(searched, value)) for value in values]
 
 

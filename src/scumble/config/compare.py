@@ -6,7 +6,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from scumble.config.drawing import DrawingConfig
-from scumble.config.section import Place
+from scumble.config.section import Place, Seed
 from scumble.config.there import LORA_THERE
 from scumble.errors import ConfigError
 
@@ -46,7 +46,7 @@ class CompareConfig(DrawingConfig):
     weights: Annotated[
         str | None, Field(description=f'weights of the plane; none = "{DEFAULT_WEIGHTS}", five of each')
     ] = None
-    seed: Annotated[int, Field(ge=0, lt=2**63, description="seed of the noise, the same in every cell")] = 1025
+    seed: Annotated[Seed, Field(description="seed of the noise, the same in every cell")] = 1025
     n: Annotated[int, Field(ge=1, le=16, description="pictures per prompt, with seeds counting up")] = 1
     out: Annotated[
         Place, Field(description="the picture to write; the page goes beside it, under the same name with .html")

@@ -6,7 +6,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from scumble.config.passes import PassesConfig, idle_passes_settings
-from scumble.config.section import Also, Place, Rule
+from scumble.config.section import Also, Place, Rule, Seed
 from scumble.errors import ConfigError
 
 DEFAULT_MOMENTS = 20
@@ -36,9 +36,9 @@ class GenerateConfig(PassesConfig):
     runs_dir: Annotated[Place, Field(description="folder of the runs, in which <lora:name> is looked up")] = Path(
         "runs"
     )
-    seed: Annotated[int, Field(ge=0, lt=2**63, description="seed of the first picture; the next ones count up")] = 1025
+    seed: Annotated[Seed, Field(description="seed of the first picture; the next ones count up")] = 1025
     seeds: Annotated[
-        tuple[Annotated[int, Field(ge=0, lt=2**63)], ...],
+        tuple[Seed, ...],
         Field(description="seeds one by one, such as 1 7 9, instead of seed and n: a picture each"),
     ] = ()
     n: Annotated[int, Also("num_images"), Field(ge=1, le=1000, description="number of pictures, of each prompt")] = 1

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from scumble import registry
 from scumble.config.drawing import DrawingConfig
 from scumble.config.output import split_names
-from scumble.config.section import Also, Place
+from scumble.config.section import Also, Place, Seed
 from scumble.config.there import There
 from scumble.errors import ConfigError, nearest
 
@@ -67,7 +67,7 @@ class MeasureConfig(DrawingConfig):
         Field(description="what it shall leave as it is, repeatable: without the trigger; none = a few common things"),
     ] = ()
     n: Annotated[int, Also("num_images"), Field(ge=1, le=1000, description="pictures of each prompt")] = 8
-    seed: Annotated[int, Field(ge=0, lt=2**63, description="seed of a prompt's first picture; they count up")] = 1025
+    seed: Annotated[Seed, Field(description="seed of a prompt's first picture; they count up")] = 1025
     clip: Annotated[
         str | None,
         Field(description="CLIP model that looks at the pictures: a folder, or a hub id that is in the hub's cache"),

@@ -6,7 +6,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from scumble.config.base import AllowPartial
-from scumble.config.section import Also, Place, Section, file_name
+from scumble.config.section import Also, Place, Section, Seed, file_name
 from scumble.config.there import There
 from scumble.errors import ConfigError
 
@@ -59,7 +59,7 @@ class PublishConfig(Section):
         Also("schedule_type"),
         Field(description="schedule type of the previews by its WebUI name, such as Karras; none = the sampler's own"),
     ] = None
-    seed: Annotated[int, Field(ge=0, lt=2**63, description="seed of the first preview")] = 1025
+    seed: Annotated[Seed, Field(description="seed of the first preview")] = 1025
     trigger: Annotated[str | None, Field(description="the word that calls the LoRA; none = as the file says")] = None
     license: Annotated[
         str | None,

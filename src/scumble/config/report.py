@@ -4,7 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from scumble.config.section import Also, Place, Section
+from scumble.config.section import Also, Place, Section, Seed
 from scumble.errors import ConfigError
 
 
@@ -22,7 +22,7 @@ class ReportConfig(Section):
             description="draw the base and the LoRA side by side for the page, repeatable; none = the run's own samples"
         ),
     ] = ()
-    seed: Annotated[int, Field(ge=0, lt=2**63, description="seed of what --prompt draws")] = 1025
+    seed: Annotated[Seed, Field(description="seed of what --prompt draws")] = 1025
     as_json: Annotated[bool, Also("json"), Field(description="print the facts as JSON, and write no page")] = False
 
     @model_validator(mode="after")

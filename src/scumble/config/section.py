@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from scumble.errors import ConfigError, nearest
 
@@ -26,6 +26,16 @@ Rule = tuple[bool, str, str]
 
 Place = Annotated[Path, AfterValidator(Path.expanduser)]
 """A path as people write it: ~ is the home folder, also where no shell expands it."""
+
+
+def _no_random_seed(seed: Any) -> Any:
+    if str(seed) == "-1":
+        raise ValueError("must be 0 or more; it is never a random one here, so that everything can be made again")
+    return seed
+
+
+Seed = Annotated[int, Field(ge=0, lt=2**63), BeforeValidator(_no_random_seed)]
+"""A seed; -1, which other programs take for a random one, is refused with the reason."""
 
 
 class Section(BaseModel):

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from scumble.config.section import Also, Section
+from scumble.config.section import Also, Section, Seed
 from scumble.config.sweep_numbers import NumbersConfig
 from scumble.config.train import TrainConfig
 from scumble.errors import ConfigError
@@ -55,7 +55,7 @@ class CellsConfig(Section):
         ),
     ] = ()
     seeds: Annotated[
-        tuple[Annotated[int, Field(ge=0, lt=2**63)], ...],
+        tuple[Seed, ...],
         Field(description="seeds to try: how far equal settings lie apart; what is held out stays the same"),
     ] = ()
     vary: Annotated[

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from scumble.config.section import Also, Section
+from scumble.config.section import Also, Section, Seed
 
 
 class TrainingConfig(Section):
@@ -57,7 +57,7 @@ class TrainingConfig(Section):
         ),
     ] = False
     device: Annotated[str | None, Field(description="cuda, mps or cpu; none = the best there is")] = None
-    seed: Annotated[int, Field(ge=0, lt=2**63, description="seed of everything random")] = 0
+    seed: Annotated[Seed, Field(description="seed of everything random")] = 0
     on_nan: Annotated[
         Literal["stop", "skip", "rollback"],
         Field(

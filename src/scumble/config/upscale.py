@@ -6,7 +6,7 @@ from typing import Annotated, Self
 from pydantic import Field, field_validator, model_validator
 
 from scumble.config.drawing import DrawingConfig
-from scumble.config.section import Also, Place, Section
+from scumble.config.section import Also, Place, Section, Seed
 from scumble.config.there import LORA_THERE, PICTURE_THERE
 from scumble.errors import ConfigError
 
@@ -76,8 +76,8 @@ class UpscaleConfig(DrawingConfig):
         Field(gt=0, le=1, description="how much the base draws anew: of the steps that share is taken"),
     ] = 0.35
     seed: Annotated[
-        int,
-        Field(ge=0, lt=2**63, description="seed of the first tile, the next ones count up; a recipe brings its own"),
+        Seed,
+        Field(description="seed of the first tile, the next ones count up; a recipe brings its own"),
     ] = 1025
     first_frame: Annotated[bool, Field(description=FIRST_FRAME_HELP)] = False
     overwrite: Annotated[bool, Field(description=OVERWRITE_HELP)] = False

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from scumble.config.section import Rule, Section
+from scumble.config.section import Rule, Section, Seed
 
 
 class ValidationConfig(Section):
@@ -14,10 +14,8 @@ class ValidationConfig(Section):
         float, Field(ge=0, le=0.5, description="share of pictures held out; with fewer than 10 pictures none are")
     ] = 0.1
     validation_seed: Annotated[
-        int | None,
+        Seed | None,
         Field(
-            ge=0,
-            lt=2**63,
             description="seed of which pictures are held out, and of the validation's noise, so that the losses of runs with "
             "different seeds can be compared; none = the run's seed",
         ),

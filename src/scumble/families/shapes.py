@@ -75,11 +75,9 @@ def layer_paths(shapes: Mapping[str, Shape]) -> dict[str, list[str]]:
 def outline_of(configs: Configs) -> Outline:
     """The base that has such settings; of an architecture that is not known, its denoiser is built empty."""
     name = known_as(configs[DENOISER])
-    denoiser = empty_unet(configs[DENOISER]) if name is None else tree(_of_part(DENOISER, shipped_table(name).shapes))
+    denoiser = empty_unet(configs[DENOISER]) if name is None else tree(_paths(_denoiser_shapes(configs[DENOISER])))
     count = sum(map(torch.Tensor.numel, denoiser.parameters())) if name is None else shipped_table(name).num_parameters
-    texts = {
-        part: tree(_of_part(part, text_shapes(part, config))) for part, config in configs.items() if part != DENOISER
-    }
+    texts = {part: tree(_paths(text_shapes(part, config))) for part, config in configs.items() if part != DENOISER}
     return Outline({DENOISER: denoiser, **texts}, count)
 
 
@@ -145,6 +143,6 @@ def text_shapes(part: str, config: Mapping[str, Any]) -> dict[str, Shape]:
     }
 
 
-def _of_part(part: str, shapes: Mapping[str, Shape]) -> dict[str, Shape]:
-    beginning = f"{part}."
-    return {key.removeprefix(beginning): shape for key, shape in shapes.items() if key.startswith(beginning)}
+def _paths(shapes: Mapping[str, Shape]) -> dict[str, Shape]:
+    """Of one part: canonical keys without the part's name."""
+    return {key.partition(".")[2]: shape for key, shape in shapes.items()}
