@@ -140,7 +140,7 @@ def rates(work: Path, count: int, rounds: int) -> tuple[list[dict], list[Goal]]:
             if way != "Pillow, bare decode":
                 why = "" if share.median >= LEAST else f"milliseconds a picture: {spent}"
                 what = f"{way}, {name}: pictures a core and second, of Pillow's bare decode"
-                goals.append(Goal(what, LEAST, share.median, (share.high - share.low) / 2, at_least=True, why=why))
+                goals.append(Goal.of(what, LEAST, share, at_least=True, why=why))
     return rows, goals
 
 

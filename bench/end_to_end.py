@@ -296,7 +296,7 @@ def goals_of(setting: Setting, found: Mapping[str, Values], share: float, why: s
         if name in CLOCK and share < ENOUGH:
             return Goal(what, limit, None, why=busy)
         value = ratio(found[name][OURS], found[name][THEIRS])
-        return Goal(what, limit, value.median, (value.high - value.low) / 2, why=why)
+        return Goal.of(what, limit, value, why=why)
 
     return [goal(what, limit, name) for what, limit, name in bounds_of(setting)]
 

@@ -245,7 +245,7 @@ def _report(
 
     def goal(what: str, limit: float, found: list[float], other: list[float]) -> Goal:
         value = ratio(found, other)
-        return Goal(what, limit, value.median, (value.high - value.low) / 2)
+        return Goal.of(what, limit, value)
 
     goals = [
         *(

@@ -90,7 +90,7 @@ def main() -> None:
         goals = [Goal(goal, 1.0, None, why=missing)]
     else:
         beside = ratio(taken["scumble"], taken["sd-scripts"])
-        goals = [Goal(goal, 1.0, beside.median, (beside.high - beside.low) / 2, why=asked.why)]
+        goals = [Goal.of(goal, 1.0, beside, why=asked.why)]
     used = versions("torch", "diffusers", "pillow")
     if missing is None:
         used |= {"sd-scripts": commit_of(asked.sd_scripts)}

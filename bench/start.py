@@ -153,7 +153,7 @@ def _report(taken: dict[str, list[Spent]], heavy: dict[str, list[str]]) -> None:
         if label not in taken:
             return Goal(f"{label}, {of}", limit, None, why="left out by --card-rounds 0")
         value = (seconds if of == "seconds" else processor)[label]
-        return Goal(f"{label}, {of}", limit, value.median, (value.high - value.low) / 2, why=_why(label, processor))
+        return Goal.of(f"{label}, {of}", limit, value, why=_why(label, processor))
 
     limits = dict.fromkeys(MISSING, 1.0) | {HELP: 0.3, "card, mini": 5.0, "card, SD 1.5": 5.0}
     goals = [goal(label, limit, of) for of in ("seconds", "processor seconds") for label, limit in limits.items()]

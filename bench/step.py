@@ -98,7 +98,7 @@ def goals_of(taken: dict[str, list[float]], base: str, why: str) -> list[Goal]:
     over = ratio(taken[NAME], taken[NOTHING])
     return [
         goal_beside_fastest("step", taken, NAME, [NOTHING], why),
-        Goal("step with LoRA / without", LIMITS[base], over.median, (over.high - over.low) / 2, why=why),
+        Goal.of("step with LoRA / without", LIMITS[base], over, why=why),
     ]
 
 

@@ -41,7 +41,4 @@ def goal_beside_fastest(what: str, taken: Values, ours: str, without: Sequence[s
     if not peers:
         return Goal(f"{what}, {ours} / fastest peer", 1.0, None, why="no peer has it")
     fastest = min(peers, key=lambda side: peers[side])
-    beside = ratio(taken[ours], taken[fastest])
-    return Goal(
-        f"{what}, {ours} / fastest peer ({fastest})", 1.0, beside.median, (beside.high - beside.low) / 2, why=why
-    )
+    return Goal.of(f"{what}, {ours} / fastest peer ({fastest})", 1.0, ratio(taken[ours], taken[fastest]), why=why)

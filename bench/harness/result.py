@@ -7,9 +7,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from .machine import hardware, load_now
+from .turns import Spread
 
 RESULTS = Path(__file__).parents[1] / "results"
 
@@ -33,6 +34,11 @@ class Goal:
     spread: float = 0.0
     at_least: bool = False
     why: str = ""
+
+    @classmethod
+    def of(cls, what: str, limit: float, value: Spread, at_least: bool = False, why: str = "") -> Self:
+        """Of a median with its quartiles."""
+        return cls(what, limit, value.median, (value.high - value.low) / 2, at_least, why)
 
     @property
     def verdict(self) -> str:
