@@ -1,13 +1,26 @@
 """What the runs of these tests have in common."""
 
+import importlib
+
 import pytest
+from PIL import Image
 
 from scumble.config import TrainConfig, from_values, merged
 
 
+@pytest.fixture(autouse=True)
+def plain_curves(monkeypatch):
+    """Drawing the curves takes a fifth of a run of a few steps; tests/report and the commands' tests look at real ones."""
+    loop = importlib.import_module("scumble.train.loop")
+    monkeypatch.setattr(loop, "draw_curves", lambda *given: Image.new("RGB", (9, 6)))
+
+
 @pytest.fixture
 def common(tiny_base, photos, tmp_path):
-    """Settings of a run of four steps on the tiny base, from groups of values that win one over the other."""
+    """Settings of a run of four steps on the tiny base, from groups of values that win one over the other.
+
+    Unless they say otherwise, the held-out loss is measured before the first step and after the last one.
+    """
 
     def build(*changes):
         values = {
@@ -19,6 +32,7 @@ def common(tiny_base, photos, tmp_path):
         }
         for change in changes:
             values = merged(values, change)
-        return from_values(TrainConfig, values)
+        last = {"validation": {"validation_steps": values["training"]["max_train_steps"]}}
+        return from_values(TrainConfig, merged(last, values))
 
     return build

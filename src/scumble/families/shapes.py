@@ -4,9 +4,10 @@ tests/families/make_layer_tables.py writes the tables: the first line has the nu
 layer's canonical key and the sizes of its weight.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -73,12 +74,10 @@ def layer_paths(shapes: Mapping[str, Shape]) -> dict[str, list[str]]:
 
 
 def outline_of(configs: Configs) -> Outline:
-    """The base that has such settings; of an architecture that is not known, its denoiser is built empty."""
-    name = known_as(configs[DENOISER])
-    denoiser = empty_unet(configs[DENOISER]) if name is None else tree(_paths(_denoiser_shapes(configs[DENOISER])))
-    count = sum(map(torch.Tensor.numel, denoiser.parameters())) if name is None else shipped_table(name).num_parameters
+    """The base that has such settings."""
     texts = {part: tree(_paths(text_shapes(part, config))) for part, config in configs.items() if part != DENOISER}
-    return Outline({DENOISER: denoiser, **texts}, count)
+    denoiser = tree(_paths(_denoiser_shapes(configs[DENOISER])))
+    return Outline({DENOISER: denoiser, **texts}, _table_of(configs[DENOISER]).num_parameters)
 
 
 def empty_unet(config: Mapping[str, Any]) -> nn.Module:
@@ -118,10 +117,19 @@ def _whole(config: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def _denoiser_shapes(config: Mapping[str, Any]) -> dict[str, Shape]:
+    return {key: shape for key, shape in _table_of(config).shapes.items() if key.startswith(f"{DENOISER}.")}
+
+
+def _table_of(config: Mapping[str, Any]) -> Table:
     name = known_as(config)
-    if name is not None:
-        return {key: shape for key, shape in shipped_table(name).shapes.items() if key.startswith(f"{DENOISER}.")}
-    return shapes_in(empty_unet(config))
+    return _made_table(json.dumps(dict(config), sort_keys=True)) if name is None else shipped_table(name)
+
+
+@lru_cache(maxsize=8)
+def _made_table(config: str) -> Table:
+    """Of an architecture that is not known, off its UNet, which is built empty."""
+    denoiser = empty_unet(json.loads(config))
+    return Table(sum(map(torch.Tensor.numel, denoiser.parameters())), shapes_in(denoiser))
 
 
 def shapes_in(denoiser: nn.Module) -> dict[str, Shape]:

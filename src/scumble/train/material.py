@@ -21,11 +21,9 @@ from scumble.train.noise import noise_of
 from scumble.train.plan import Plan
 from scumble.train.samples import SampleTexts, sample_texts
 from scumble.train.timesteps import timesteps_of
-from scumble.train.validation import validation_batches
+from scumble.train.validation import samples_at_once, validation_batches
 from scumble.train.views import EncodedViews, RandomViews, Views, middle_mask
 
-VALIDATION_BATCH = 8
-"""Most samples of a batch that is validated; no more than a step has, or a large base would need more memory for it."""
 MOST_SHOWN = 80
 """Signs of the words that are not seen."""
 
@@ -90,7 +88,7 @@ def prepare_material(
     of_classes = pools(range(len(plan.cuts), len(cuts)), is_random)
     mixture = _mixture(plan, list(own.values()), [of_classes[size] for size in own] if of_classes else [])
     seed = config.validation.seed_for(config.training.seed)
-    most = min(VALIDATION_BATCH, config.training.train_batch_size)
+    most = samples_at_once(config.training)
     validated = [*pools(plan.validated, False).values()]
     batches = validation_batches(validated, len(plan.base.noise_schedule()), most, seed)
     samples = sample_texts(load_encoder(), prompts, config.model.clip_skip) if prompts else {}

@@ -8,6 +8,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from scumble.config import TrainingConfig
 from scumble.train import draws
 from scumble.train.batches import Batch, Pool, stack_masks, stack_states
 from scumble.train.session import Session
@@ -16,6 +17,9 @@ TIMESTEPS_PER_PICTURE, BANDS = 8, 4
 MOST_SAMPLES = 64
 """Of a validation: with more than eight pictures each is asked about at fewer timesteps, all together at
 all of them; with more than 64, as many spread over them. More samples would cost a large folder more than its training."""
+AT_ONCE, AT_ONCE_CHECKPOINTED, MOST_AT_ONCE = 4, 2, 8
+"""Samples of a pass, for each sample of a step, and at most: nothing is kept for a backward pass, so that on the SD 1.5
+architecture these take a third of the step's memory, or of a checkpointed step's two thirds. Several take less time each."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,12 @@ def validation_batches(pools: Sequence[Pool], num_timesteps: int, batch_size: in
         batches += _batches_of(pool, at[before : before + len(pool)], batch_size, (seed, before))
         before += len(pool)
     return batches
+
+
+def samples_at_once(training: TrainingConfig) -> int:
+    """Most samples of one pass of a validation, which takes no more memory than a step of the run."""
+    of_one = AT_ONCE_CHECKPOINTED if training.gradient_checkpointing else AT_ONCE
+    return min(MOST_AT_ONCE, of_one * training.train_batch_size)
 
 
 def count_samples(num_pictures: int) -> int:
