@@ -3,8 +3,9 @@
 import json
 
 import pytest
-from end_to_end import OURS, THEIRS, Run, figures, seconds_in_journal, seconds_on_bar
+from end_to_end import figures
 from harness.processes import Spent
+from sides.trainings import OURS, THEIRS, Run, seconds_in_journal, seconds_on_bar
 
 BAR = "\rSteps:  83%|####  | 5/6 [00:56<00:11, 11.31s/it, lr=0.0001]\rSteps: 100%|####| 6/6 [{}<00:00, 11.0s/it, lr=0.0001]\n"
 
