@@ -31,7 +31,7 @@ def plan(photos, tiny_base, tmp_path):
     return make
 
 
-SAMPLES = {"validation": {"validation_prompt": "a dog|a cat", "num_validation_images": 2, "sample_steps": 4}}
+SAMPLES = {"validation": {"validation_prompt": "a dog|a cat", "num_validation_images": 2, "sample_steps": 2}}
 
 
 @pytest.mark.parametrize(

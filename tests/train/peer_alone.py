@@ -36,7 +36,7 @@ def main() -> None:
             found = {name: None if p.grad is None else p.grad.flatten().tolist() for name, p in parameters.items()}
             print(f"{share.index} {float(total)} {found}", flush=True)
             if task == "leaves early" and not is_last:
-                time.sleep(8)
+                time.sleep(2 * TIMEOUT)
             if task == "differs" and is_last:
                 parameters["both"].data += 1e-3
             peers.refuse_difference(parameters, 0) if task == "differs" else peers.wait("end")
