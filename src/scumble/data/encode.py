@@ -42,6 +42,11 @@ class Moments:
     mean: Tensor
     std: Tensor
 
+    @property
+    def nbytes(self) -> int:
+        """Of both."""
+        return self.mean.nbytes + self.std.nbytes
+
 
 @dataclass(frozen=True)
 class Latents:
@@ -49,6 +54,11 @@ class Latents:
 
     upright: Moments
     mirrored: Moments | None
+
+    @property
+    def nbytes(self) -> int:
+        """Of all its numbers."""
+        return self.upright.nbytes + (0 if self.mirrored is None else self.mirrored.nbytes)
 
 
 @dataclass(frozen=True)

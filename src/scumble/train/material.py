@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from scumble.config.data import MOST_TOKENS, TOKENS_OF_A_CHUNK
 from scumble.data.buckets import Size
@@ -16,6 +17,7 @@ from scumble.generate.prompt import cut_off
 from scumble.train.batches import Batch, Mixture, Pool
 from scumble.train.cuts import Cut, class_cuts
 from scumble.train.events import Prepared
+from scumble.train.held import ROOM, Chosen, Held
 from scumble.train.new_words import first_words, more_tokens
 from scumble.train.noise import noise_of
 from scumble.train.plan import Plan
@@ -60,15 +62,16 @@ def prepare_material(
     load_autoencoder = functools.cache(lambda: plan.base.load_autoencoder(plan.device))
     is_random = not config.data.center_crop
     kept = plan.encoded if is_random else range(len(cuts))
-    latents: dict[int, Latents] = {}
+    latents = _held_latents(plan, cache, cuts)
     computed, made = 0, cache.num_made
     for index, item in zip(
         kept, picture_encoder(plan, cache, load_autoencoder).encode([cuts[index] for index in kept]), strict=True
     ):
-        latents[index] = item
+        latents.put(index, item)
         computed, made = computed + (cache.num_made > made), cache.num_made
         yield Prepared("latents", len(latents), len(kept))
     yield from _use_of_cache("latents", len(kept) - computed, len(kept))
+    yield from _without_room("latents", latents)
     load_encoder = functools.cache(lambda: plan.base.load_text_encoder(plan.device))
     states = yield from _encode_texts(plan, cuts, cache, load_encoder)
 
@@ -80,7 +83,7 @@ def prepare_material(
         return {
             size: make([cuts[index] for index in chosen], load_autoencoder())
             if is_cut_anew
-            else make([cuts[index] for index in chosen], [latents[index] for index in chosen])
+            else make([cuts[index] for index in chosen], Chosen(latents, chosen))
             for size, chosen in sorted(by_size.items())
         }
 
@@ -104,21 +107,49 @@ def _encode_texts(
     captions = [caption for example, _ in cuts for caption in example.captions]
     yield from _cut_captions(plan, captions, load_encoder)
     wanted = list(dict.fromkeys([*captions, ""]))
-    states: dict[str, TextState] = {}
+    encode = functools.partial(
+        each_caption,
+        clip_skip=config.model.clip_skip,
+        cache=cache,
+        shapes=plan.base.text_shapes(config.data.num_chunks),
+        encoder_hash=plan.base.hashes()["text_encoder"],
+        num_chunks=config.data.num_chunks,
+    )
+
+    def again(caption: str) -> TextState:
+        return dict(encode([caption], load_encoder=lambda: plan.base.load_text_encoder(plan.device)))[caption]
+
+    states: Held[str, TextState] = Held(again, _bytes_of_state, ROOM)
     made = cache.num_made
-    for caption, state in each_caption(
-        wanted,
-        config.model.clip_skip,
-        cache,
-        plan.base.text_shapes(config.data.num_chunks),
-        plan.base.hashes()["text_encoder"],
-        load_encoder,
-        config.data.num_chunks,
-    ):
-        states[caption] = state
+    for caption, state in encode(wanted, load_encoder=load_encoder):
+        states.put(caption, state)
         yield Prepared("text states", len(states), len(wanted))
     yield from _use_of_cache("text states", len(states) - (cache.num_made - made), len(states))
+    yield from _without_room("text states", states)
     return states
+
+
+def _held_latents(plan: Plan, cache: TensorCache, cuts: Sequence[Cut]) -> Held[int, Latents]:
+    """Place for the latents of pictures; where one has gone from the cache, the autoencoder comes back for it."""
+
+    def again(index: int) -> Latents:
+        encoder = picture_encoder(plan, cache, lambda: plan.base.load_autoencoder(plan.device))
+        return next(encoder.encode([cuts[index]]))
+
+    return Held(again, lambda latents: latents.nbytes, ROOM)
+
+
+def _bytes_of_state(state: TextState) -> int:
+    return sum(tensor.nbytes for tensor in state.values())
+
+
+def _without_room(what: str, items: Held[Any, Any]) -> Iterator[Noted]:
+    """How many are not held, where any are not."""
+    if items.num_held < len(items):
+        yield Noted(
+            f"{what}: {items.num_held:,} of {len(items):,} are held in memory, the others are read from the cache when a step "
+            "needs them"
+        )
 
 
 def _use_of_cache(what: str, found: int, total: int) -> Iterator[Noted]:
@@ -145,7 +176,8 @@ def _pool(
 
 def _encoded_views(plan: Plan, cuts: Sequence[Cut], latents: Sequence[Latents]) -> Views:
     frames = [plan.base.frame_state(frame_at(example.size_px, size)) for example, size in cuts]
-    return EncodedViews(latents, frames, [middle_mask(*cut, plan.base.pixels_per_latent) for cut in cuts])
+    masks = [middle_mask(*cut, plan.base.pixels_per_latent) for cut in cuts]
+    return EncodedViews(latents, frames, masks, is_mirrored=plan.config.data.random_flip)
 
 
 def random_views(plan: Plan, cuts: Sequence[Cut], autoencoder: Autoencoder) -> Views:

@@ -61,16 +61,13 @@ class EncodedViews:
         latents: of each picture.
         frames: of each picture, what its state needs besides.
         masks: of each picture; () = all of all counts.
+        is_mirrored: whether every picture's mirror image was encoded too.
     """
 
     latents: Sequence[Latents]
     frames: Sequence[TextState]
     masks: Sequence[Tensor | None] = ()
-
-    @property
-    def is_mirrored(self) -> bool:
-        """Whether every picture's mirror image was encoded too."""
-        return all(latents.mirrored is not None for latents in self.latents)
+    is_mirrored: bool = False
 
     def __len__(self) -> int:
         return len(self.latents)
