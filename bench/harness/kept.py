@@ -12,13 +12,13 @@ class Kept:
         path: of the file, made with the first row; None = nothing is kept.
 
     Attributes:
-        rows: those of earlier calls and of this one.
+        rows: those of earlier calls and of this one; a last line that was cut off does not count.
     """
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
-        is_there = path is not None and path.exists()
-        self.rows: list[dict[str, Any]] = [json.loads(line) for line in path.open(encoding="utf-8")] if is_there else []
+        lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path is not None and path.exists() else []
+        self.rows: list[dict[str, Any]] = [json.loads(line) for line in lines]
 
     def add(self, row: dict[str, Any]) -> None:
         """Keep a row."""

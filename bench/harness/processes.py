@@ -79,11 +79,13 @@ def measured(
     watcher = threading.Thread(target=watch)
     watcher.start()
     assert process.stdout is not None
-    output = process.stdout.read()
-    _, status, used = os.wait4(process.pid, 0)
-    seconds = time.monotonic() - started
-    ended.set()
-    watcher.join()
+    try:
+        output = process.stdout.read()
+        _, status, used = os.wait4(process.pid, 0)
+        seconds = time.monotonic() - started
+    finally:
+        ended.set()
+        watcher.join()
     process.returncode = code = os.waitstatus_to_exitcode(status)
     if code != expected:
         last = "\n".join(output.splitlines()[-15:])

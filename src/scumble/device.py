@@ -57,9 +57,15 @@ def choose_dtype(precision: str | None, device: torch.device) -> torch.dtype:
     """
     if precision is None:
         return torch.float16 if device.type == "cuda" else torch.float32
-    if precision == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
+    if precision == "bf16" and device.type == "cuda" and not has_bf16(device):
         raise ConfigError("mixed_precision=bf16: this GPU cannot compute in bfloat16; use fp16")
     return PRECISIONS[precision]
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether a GPU of CUDA computes in bfloat16; torch says yes of older ones too, which only imitate it, slowly."""
+    with torch.cuda.device(device):
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
 
 
 def slow_precision(dtype: torch.dtype, device: torch.device) -> str | None:
@@ -98,8 +104,8 @@ def memory_advice(advice: str) -> Iterator[None]:
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether an error of torch says that the device ran out of memory; a CPU, and page-locked memory, in words only."""
-    words = ("not enough memory", "can't allocate memory", "CUDA error: out of memory")
+    """Whether an error of torch says that the device ran out of memory; a CPU, Apple's GPU, and page-locked memory in words only."""
+    words = ("not enough memory", "can't allocate memory", "MPS backend out of memory", "CUDA error: out of memory")
     return isinstance(error, torch.OutOfMemoryError) or any(each in str(error) for each in words)
 
 

@@ -11,8 +11,8 @@ from scumble.config import TrainConfig, from_values, merged
 @pytest.fixture(autouse=True)
 def plain_curves(monkeypatch):
     """Drawing the curves takes a fifth of a run of a few steps; tests/report and the commands' tests look at real ones."""
-    loop = importlib.import_module("scumble.train.loop")
-    monkeypatch.setattr(loop, "draw_curves", lambda *given: Image.new("RGB", (9, 6)))
+    saving = importlib.import_module("scumble.train.saving")
+    monkeypatch.setattr(saving, "draw_curves", lambda *given: Image.new("RGB", (9, 6)))
 
 
 @pytest.fixture

@@ -175,7 +175,10 @@ def _swapping(searched: str, value: str) -> Callable[[Draft], Draft]:
 
 
 def _lora_label(loras: tuple[FoundLora, ...], fixed: Sequence[FoundLora]) -> str:
-    return " + ".join(lora.name for lora in loras) or ("without" if fixed else "base")
+    if not loras:
+        return "without" if fixed else "base"
+    weight = loras[0].weight  # all have the same
+    return " + ".join(lora.name for lora in loras) + ("" if weight == 1.0 else f" at {plain_number(weight)}")
 
 
 def _weighed(about: str, shelf: Sequence[FoundLora]) -> str:

@@ -12,7 +12,6 @@ from scumble.compare.shelf import named_apart
 from scumble.config.compare import AXES, CompareConfig
 from scumble.errors import ConfigError
 from scumble.generate.prompt import FoundLora, parse_tags
-from scumble.generate.recipe import plain_number
 from scumble.generate.samplers import find_sampler
 from scumble.generate.samplers.names import find_schedule
 
@@ -65,8 +64,6 @@ def lay_out(config: CompareConfig) -> Layout:
     on_axes = {lora for each in asked if each.kind in (LORA, CHECKPOINT) for some in _on(each, loras) for lora in some}
     fixed = tuple(lora for lora in loras if lora not in on_axes)
     axes = {each.flag: read_choices(each, loras, fixed) for each in asked}
-    if "x" in axes and axes["x"].kind == LORA and config.weight != 1.0:
-        axes["x"] = _with_weight(axes["x"], config.weight)
     axes = _with_subjects(axes, config)
     x, y, z = (axes.get(flag, NOTHING) for flag in AXES)
     layout = Layout(x, y, z, tuple(loras), _drafts((x, y, z), _first(config, fixed)))
@@ -80,13 +77,6 @@ def _on(asked: Asked, loras: Sequence[FoundLora]) -> list[tuple[FoundLora, ...]]
         return loras_on(asked, loras)
     except ConfigError as error:
         raise asked.wrong(error) from None
-
-
-def _with_weight(axis: Axis, weight: float) -> Axis:
-    """Labels that say the weight that all LoRAs have."""
-    said = f" at {plain_number(weight)}"
-    named = [Choice(each.label + (said if index else ""), each.change) for index, each in enumerate(axis.choices)]
-    return Axis(axis.kind, axis.about, named)
 
 
 def _with_subjects(axes: Mapping[str, Axis], config: CompareConfig) -> dict[str, Axis]:

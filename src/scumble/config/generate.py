@@ -9,8 +9,6 @@ from scumble.config.passes import PassesConfig, idle_passes_settings
 from scumble.config.section import Also, Place, Rule, Seed
 from scumble.errors import ConfigError
 
-DEFAULT_MOMENTS = 20
-
 LORA_TAGS = ("<lora:", "<lyco:")
 """How a prompt begins to name a LoRA; the WebUI takes lyco for lora."""
 
@@ -87,8 +85,3 @@ class GenerateConfig(PassesConfig):
             (bool(self.seeds) and self.n != 1, "n", "seeds left out"),
             (bool(self.seeds) and self.seed != type(self).model_fields["seed"].default, "seed", "seeds left out"),
         ]
-
-    @property
-    def num_moments(self) -> int:
-        """Moments of the reverse process to draw, unless fewer steps are taken; 0 = none."""
-        return 0 if not self.strip else self.moments or min(DEFAULT_MOMENTS, self.steps + 1)

@@ -132,9 +132,16 @@ def result_of(steps: Generator[Any, None, Result]) -> Result:
             return result
 
 
-def usable(scan: Scan) -> Scan:
+OR_GIVE = 'give --trigger "sks dog" (caption "a photo of sks dog"), or --caption "" for the empty prompt'
+"""What gives pictures without a caption one."""
+
+
+def usable(scan: Scan, or_give: str = OR_GIVE) -> Scan:
     """The scan, if it can be trained on.
 
+    Args:
+        scan: of a folder.
+        or_give: what a person can do about captions besides writing them.
     Raises:
         DataError: no usable picture, a picture without any caption, or with one that cannot be read.
     """
@@ -142,10 +149,7 @@ def usable(scan: Scan) -> Scan:
         raise DataError(scan.unread[0].reason)
     if scan.uncaptioned:
         names = _named([example.path for example in scan.uncaptioned], scan.folder)
-        raise DataError(
-            f"{names} in {scan.folder} without a caption: write a .txt file "
-            f'beside each, or give --trigger "sks dog" (caption "a photo of sks dog"), or --caption "" for the empty prompt'
-        )
+        raise DataError(f"{names} in {scan.folder} without a caption: write a .txt file beside each, or {or_give}")
     if not scan.examples:
         raise DataError(_nothing_usable(scan.folder, scan.rejected))
     return scan

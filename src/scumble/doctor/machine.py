@@ -107,9 +107,11 @@ def _gpus() -> Iterator[Finding]:
 def _gpu(index: int) -> str:
     import torch
 
+    from scumble.device import has_bf16
+
     facts, device = torch.cuda.get_device_properties(index), f"cuda:{index}"
     free, total = torch.cuda.mem_get_info(index)
-    is_bf16 = torch.cuda.is_bf16_supported()
+    is_bf16 = has_bf16(torch.device(device))
     said = (
         f"{facts.name}, {free / 1e9:.1f} of {total / 1e9:.1f} GB free, compute capability {facts.major}.{facts.minor}, "
         f"{_driver()}CUDA {torch.version.cuda}, {'bf16' if is_bf16 else 'no bf16: fp16 is used'}"

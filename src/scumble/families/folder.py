@@ -71,8 +71,8 @@ class FolderParts:
             if not fits(model, file, self.name):
                 return None
             fill(model, file, self.name, dtype, device)
-        except BaseModelError:
-            return None  # the library says it in its own words
+        except (BaseModelError, ValueError, TypeError):
+            return None  # the library finds the same, and `load` says it
         return model
 
     def tokenizer(self, part: str, pad_token: str) -> Any:

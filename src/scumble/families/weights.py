@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import torch
@@ -62,11 +63,15 @@ def read(path: Path, name: str, wanted: Sequence[str], dtype: torch.dtype) -> It
             yield {each: _in_precision(file.get_tensor(each), dtype) for each in wanted[first : first + A_PIECE]}
 
 
+_EMPTYING = Lock()
+"""accelerate exchanges a method of all modules meanwhile, which two threads at once would not put back."""
+
+
 def empty_model(model_class: Any, config: Mapping[str, Any]) -> Any:
     """The model without numbers, but for the buffers that no file holds."""
     from accelerate import init_empty_weights
 
-    with init_empty_weights():
+    with _EMPTYING, init_empty_weights():
         if hasattr(model_class, "from_config"):  # diffusers; transformers builds from an object of settings
             return model_class.from_config(dict(config))
         return model_class(model_class.config_class.from_dict(dict(config)))

@@ -25,6 +25,7 @@ from scumble.generate.recipe import HiresPass, LoraUse, Recipe, SourcePicture, p
 from scumble.generate.samplers import find_sampler
 from scumble.generate.told import recipe_as_told
 
+DEFAULT_MOMENTS = 20
 FAR_SIZE = 2.0
 """A side so many times as long as the base's, or as short, is worth a word."""
 
@@ -147,6 +148,13 @@ def check_recipe(base: BaseModel, recipe: Recipe, num_moments: int = 0) -> None:
                 f"{recipe.width} x {recipe.height} stays; take {1 + grid / max(size_px):.4g} or more"
             )
         find_sampler(recipe.sampler, schedule_of_strength(recipe.hires.steps or recipe.steps, recipe.hires.strength))
+
+
+def count_moments(config: GenerateConfig, recipes: Sequence[Recipe]) -> int:
+    """Moments of the reverse process that a strip shows of each recipe, unless told not more than steps allow; 0 = no strip."""
+    if not config.strip:
+        return 0
+    return config.moments or min(DEFAULT_MOMENTS, min(map(steps_taken, recipes)) + 1)
 
 
 def note_passes(recipes: Sequence[Recipe]) -> Iterator[Noted]:

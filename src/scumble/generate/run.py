@@ -13,7 +13,17 @@ from scumble.generate.events import Composed, Event, Noted, Painted
 from scumble.generate.few_steps import note_few_steps
 from scumble.generate.hires import final_size
 from scumble.generate.infotext import png_texts
-from scumble.generate.plan import Asked, all_tags, asked, check_recipe, folds, note_passes, note_size, recipes_of
+from scumble.generate.plan import (
+    Asked,
+    all_tags,
+    asked,
+    check_recipe,
+    count_moments,
+    folds,
+    note_passes,
+    note_size,
+    recipes_of,
+)
 from scumble.generate.prepare import (
     OUT_OF_MEMORY_ADVICE,
     load_painter,
@@ -91,18 +101,19 @@ def _draw(config: GenerateConfig, all_asked: Sequence[Asked]) -> Iterator[Noted 
     base = yield from open_base_for(config, found)
     _refuse_uneven_strip(config, all_asked)
     firsts = [recipes_of(one, base, image)[0] for one in all_asked]
+    num_moments = count_moments(config, firsts)
     for one, first in zip(all_asked, firsts, strict=True):
         with one.wish.blamed():
-            check_recipe(base, first, config.num_moments)
+            check_recipe(base, first, num_moments)
     if config.vae_tiling:
-        base = with_tiles_for(base, *max(final_size(base, first) for first in firsts))
+        base = with_tiles_for(base, *max((final_size(base, first) for first in firsts), key=max))
     enlarger = _enlarger(config)
     painter, loras = yield from load_painter(base, found, config.device, config.mixed_precision, config.allow_partial)
     if image is not None:
         painter.add_image(image)
         yield from note_size(base, firsts)
     yield from note_passes(firsts)
-    yield from note_few_steps(firsts[0], base, loras)
+    yield from dict.fromkeys(note for first in firsts for note in note_few_steps(first, base, loras))
     uses = [lora.use for lora in loras]
     recipes = [recipe for one in all_asked for recipe in recipes_of(one, base, image, uses)]
     if enlarger is not None:
@@ -112,7 +123,7 @@ def _draw(config: GenerateConfig, all_asked: Sequence[Asked]) -> Iterator[Noted 
     if config.strip and len(recipes) > shown:
         yield Noted(f"the strip shows the first {shown} of {len(recipes)} pictures")
     folded = folds(config.fold, recipes)
-    yield from painter.painted(recipes[:shown], config.batch_size, config.num_moments, folded)
+    yield from painter.painted(recipes[:shown], config.batch_size, num_moments, folded)
     yield from painter.painted(recipes[shown:], config.batch_size, folded=folded)
     if enlarger is not None and enlarger.shortage:
         yield Noted(enlarger.shortage, warning=True)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from scumble.config import PriorConfig, TrainConfig
 from scumble.data.captions import CaptionRule
-from scumble.data.scan import Scan, ScanRule, scan_folder
+from scumble.data.scan import Scan, ScanRule, result_of, survey, usable
 from scumble.errors import ConfigError, DataError
 from scumble.train.pictures import scan_rule
 
@@ -20,9 +20,9 @@ def scan_classes(config: TrainConfig, own: Scan) -> Scan | None:
     rule = scan_rule(config.data)
     rule = ScanRule(CaptionRule(given=prior.class_prompt), rule.pictures)
     try:
-        scan = scan_folder(prior.class_data_dir, rule)
+        scan = usable(result_of(survey(prior.class_data_dir, rule)), "give class_prompt, which is then their caption")
     except DataError as error:
-        raise DataError(f"class pictures: {error}; class_prompt is their caption where they have none") from None
+        raise DataError(f"class pictures: {error}") from None
     if prior.class_prompt is not None and all(example.source != "given" for example in scan.examples):
         raise ConfigError(
             "class_prompt would have no effect: every class picture has a caption of its own; leave class_prompt out"

@@ -37,8 +37,14 @@ def disk_advice(folder: Path) -> Iterator[None]:
         cause = error if isinstance(error, OSError) else error.__cause__
         if not isinstance(cause, OSError) or cause.errno not in FULL | REFUSED:
             raise
-        advice = "make room" if cause.errno in FULL else "allow writing there, or choose another output_dir"
         raise DiskError(
-            f"cannot write to {folder} ({cause}): {advice}. What was written before is whole: the same command with "
-            "--resume goes on"
+            f"{_what_to_do(cause, folder)}. What was written before is whole: the same command with --resume goes on"
         ) from error
+
+
+def _what_to_do(cause: OSError, folder: Path) -> str:
+    """A sentence without its stop; a file that lies elsewhere may also be one that was only to be read."""
+    advice = "make room" if cause.errno in FULL else "allow writing there, or choose another output_dir"
+    if cause.filename is None or Path(cause.filename).absolute().is_relative_to(folder.absolute()):
+        return f"cannot write to {folder} ({cause}): {advice}"
+    return f"cannot use {cause.filename} ({cause.strerror}): {'make room' if cause.errno in FULL else 'allow that'}"

@@ -2,7 +2,6 @@
 
 from collections.abc import Generator, Iterator
 from functools import partial
-from pathlib import Path
 from time import monotonic
 
 from scumble.config import TrainConfig, write_toml
@@ -10,20 +9,19 @@ from scumble.data.cache import default_cache_dir
 from scumble.data.cache_use import cache_in_use
 from scumble.device import has_memory_of_its_own, memory_advice, release_memory
 from scumble.edit.programs.readings import in_words, readings_of
-from scumble.errors import DivergedError, ProcessLostError
+from scumble.errors import DivergedError
 from scumble.families.layers import table_of
 from scumble.files.atomic import write_atomically
 from scumble.files.places import words_beside
 from scumble.files.read import write_lora, write_words
 from scumble.generate.events import Noted
 from scumble.train.card import planned
-from scumble.train.checkpoint import read_newest_checkpoint, write_checkpoint
-from scumble.train.curves import Bands, draw_curves
+from scumble.train.checkpoint import read_newest_checkpoint
 from scumble.train.deterministic import deterministic_algorithms
 from scumble.train.disk import disk_advice, write_png
 from scumble.train.evaluated import evaluating, holding
 from scumble.train.events import Event, Finished, Saved, Stepped, Validated
-from scumble.train.identity import identity, refuse_another_run
+from scumble.train.identity import refuse_another_run
 from scumble.train.journal import PROGRAMS, PROOF, facts_of, journaled
 from scumble.train.keep import PRECISIONS, Keeper
 from scumble.train.material import Material, prepare_material
@@ -33,10 +31,11 @@ from scumble.train.plan import Plan, make_plan
 from scumble.train.prefetch import Batches, prefetched
 from scumble.train.prior import find_classes
 from scumble.train.proof import prove
-from scumble.train.recovery import checkpoint_contents, keep_good, recover, restore_checkpoint
+from scumble.train.recovery import keep_good, recover, restore_checkpoint
 from scumble.train.results import exported, results
 from scumble.train.runfolder import RunFolder, another_run_in, holds_run, open_run, write_json
 from scumble.train.samples import sample_prompts
+from scumble.train.saving import save_checkpoint, save_lora, saved_at_the_end, write_curves
 from scumble.train.session import Session
 from scumble.train.sheet import data_sheet, draw_sheet
 from scumble.train.shown import sample
@@ -44,7 +43,7 @@ from scumble.train.start import start_session
 from scumble.train.step import advance, memory_ran_out
 from scumble.train.surroundings import peak_memory, surroundings
 from scumble.train.tracker import open_trackers, tracked
-from scumble.train.validation import band_names, measure
+from scumble.train.validation import measure
 from scumble.train.verdicts import verdicts
 
 MEMORY_ADVICE = (
@@ -123,16 +122,8 @@ def _run(plan: Plan, run: RunFolder, peers: Peers) -> Iterator[Event]:
     peers.wait(PREPARED)
     session = yield from _started(plan, run, peers)
     keeper = Keeper(plan, session.base_fingerprint)
-    with open_trackers(plan, run, session.step) as trackers:
-        try:
-            yield from tracked(_steps(plan, run, session, material, keeper), trackers)
-        except (GeneratorExit, ProcessLostError):  # each comes between two steps: the session is whole
-            _checkpoint(plan, run, session)
-            _write_curves(plan, run, session)
-            raise
-        except DivergedError:
-            _write_curves(plan, run, session)
-            raise
+    with open_trackers(plan, run, session.step) as trackers, saved_at_the_end(plan, run, session):
+        yield from tracked(_steps(plan, run, session, material, keeper), trackers)
     yield from _finish(plan, run, session, material, keeper)
 
 
@@ -221,11 +212,11 @@ def _at_intervals(plan: Plan, run: RunFolder, session: Session, material: Materi
     is_sampled = val.sample_steps is not None and (step % val.sample_steps == 0 or is_last)
     is_checkpoint = step % plan.config.output.checkpointing_steps == 0 and not is_last
     if is_sampled or is_checkpoint:
-        yield Saved(step, _save_lora(plan, run, session, keeper), "LoRA")
+        yield Saved(step, save_lora(plan, run, session, keeper), "LoRA")
     if is_sampled and not run.samples_at(step).exists():
         yield from sample(plan, run, session, material.prompts)
     if is_checkpoint:
-        yield Saved(step, _checkpoint(plan, run, session), "checkpoint")
+        yield Saved(step, save_checkpoint(plan, run, session), "checkpoint")
 
 
 def _is_patience_over(plan: Plan, session: Session) -> bool:
@@ -242,32 +233,11 @@ def _validate(plan: Plan, session: Session, material: Material) -> Validated:
     return Validated(session.step, measured.loss, best, bool(plan.split.held_out), measured.bands, losses)
 
 
-def _save_lora(plan: Plan, run: RunFolder, session: Session, keeper: Keeper) -> Path:
-    session.refuse_non_finite()
-    path = run.lora_at(session.step)
-    output = plan.config.output
-    write_lora(keeper.lora_of(session, session.step), path, output.format, PRECISIONS[output.save_precision])
-    return path
-
-
-def _checkpoint(plan: Plan, run: RunFolder, session: Session) -> Path:
-    session.refuse_non_finite()
-    tensors, state = checkpoint_contents(session, plan.config.training.on_nan)
-    keep, attempt = plan.config.output.checkpoints_total_limit, len(session.faults.returns)
-    state["identity"] = identity(plan)
-    return write_checkpoint(run.checkpoints, session.step, tensors, state, keep, attempt=attempt)
-
-
-def _write_curves(plan: Plan, run: RunFolder, session: Session) -> None:
-    bands: Bands = {"timesteps": band_names(len(session.objective.alpha_bars)), "losses": session.bands}
-    write_json(run.history, {"history": session.history, "validations": session.validations, "bands": bands})
-    write_png(run.curves, draw_curves(session.history, session.validations, session.best_step, plan.name, bands))
-
-
 def _finish(plan: Plan, run: RunFolder, session: Session, material: Material, keeper: Keeper) -> Iterator[Event]:
-    """Write the last and the best LoRA, prove that each means what was trained, draw the curves."""
+    """Write the last checkpoint, the last and the best LoRA, prove that each means what was trained, draw the curves."""
     output = plan.config.output
-    _write_curves(plan, run, session)
+    write_curves(plan, run, session)
+    checkpoint = save_checkpoint(plan, run, session)
     made = results(plan, run, session, keeper)
     last = made["LoRA"]
     for path, lora, _ in made.values():
@@ -278,7 +248,7 @@ def _finish(plan: Plan, run: RunFolder, session: Session, material: Material, ke
     yield from verdicts(plan, session, material)
     if session.best_step == 0:
         yield Noted(f"no validation was better than that of the start: {run.best_lora.name} is the start", warning=True)
-    yield Saved(session.step, _checkpoint(plan, run, session), "checkpoint")
+    yield Saved(session.step, checkpoint, "checkpoint")
     with holding(session, exported(plan, session)):
         proof = prove(session, material.held_out[0], run.lora, PRECISIONS[output.save_precision])
     yield Noted(f"proved: {proof}", about=PROOF)

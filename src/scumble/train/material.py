@@ -62,28 +62,23 @@ def prepare_material(
     load_autoencoder = functools.cache(lambda: plan.base.load_autoencoder(plan.device))
     is_random = not config.data.center_crop
     kept = plan.encoded if is_random else range(len(cuts))
-    latents = _held_latents(plan, cache, cuts)
-    computed, made = 0, cache.num_made
-    for index, item in zip(
-        kept, picture_encoder(plan, cache, load_autoencoder).encode([cuts[index] for index in kept]), strict=True
-    ):
-        latents.put(index, item)
-        computed, made = computed + (cache.num_made > made), cache.num_made
-        yield Prepared("latents", len(latents), len(kept))
-    yield from _use_of_cache("latents", len(kept) - computed, len(kept))
-    yield from _without_room("latents", latents)
+    latents = yield from _encode_pictures(plan, cuts, kept, cache, load_autoencoder)
     load_encoder = functools.cache(lambda: plan.base.load_text_encoder(plan.device))
     states = yield from _encode_texts(plan, cuts, cache, load_encoder)
+    encoded_views = _encoded_views(plan, cuts, latents)
 
     def pools(indices: Iterable[int], is_cut_anew: bool) -> dict[Size, Pool]:
         by_size: dict[Size, list[int]] = {}
         for index in indices:
             by_size.setdefault(cuts[index][1], []).append(index)
-        make = functools.partial(_pool, plan, states)
         return {
-            size: make([cuts[index] for index in chosen], load_autoencoder())
-            if is_cut_anew
-            else make([cuts[index] for index in chosen], Chosen(latents, chosen))
+            size: Pool(
+                random_views(plan, [cuts[index] for index in chosen], load_autoencoder())
+                if is_cut_anew
+                else encoded_views(chosen),
+                [cuts[index][0].captions for index in chosen],
+                states,
+            )
             for size, chosen in sorted(by_size.items())
         }
 
@@ -98,6 +93,31 @@ def prepare_material(
     return Material(mixture, batches, samples)
 
 
+def _encode_pictures(
+    plan: Plan,
+    cuts: Sequence[Cut],
+    kept: Sequence[int],
+    cache: TensorCache,
+    load_autoencoder: Callable[[], Autoencoder],
+) -> Generator[Noted | Prepared, None, Mapping[int, Latents]]:
+    """The latents of some pictures, by their places; where one goes from the cache, the autoencoder comes back for it."""
+
+    def again(index: int) -> Latents:
+        encoder = picture_encoder(plan, cache, lambda: plan.base.load_autoencoder(plan.device))
+        return next(encoder.encode([cuts[index]]))
+
+    latents: Held[int, Latents] = Held(again, lambda latents: latents.nbytes, ROOM)
+    computed, made = 0, cache.num_made
+    encoder = picture_encoder(plan, cache, load_autoencoder)
+    for index, item in zip(kept, encoder.encode([cuts[index] for index in kept]), strict=True):
+        latents.put(index, item)
+        computed, made = computed + (cache.num_made > made), cache.num_made
+        yield Prepared("latents", len(latents), len(kept))
+    yield from _use_of_cache("latents", len(kept) - computed, len(kept))
+    yield from _without_room("latents", latents)
+    return latents
+
+
 def _encode_texts(
     plan: Plan, cuts: Sequence[Cut], cache: TensorCache, load_encoder: Callable[[], TextEncoder]
 ) -> Generator[Noted | Prepared, None, Mapping[str, TextState]]:
@@ -106,7 +126,8 @@ def _encode_texts(
     assert config.model.clip_skip is not None
     captions = [caption for example, _ in cuts for caption in example.captions]
     yield from _cut_captions(plan, captions, load_encoder)
-    wanted = list(dict.fromkeys([*captions, ""]))
+    often = ["", *(caption for example, _ in cuts[len(plan.cuts) :] for caption in example.captions)]
+    wanted = list(dict.fromkeys([*often, *captions]))  # the empty one and those of class pictures surely have room
     encode = functools.partial(
         each_caption,
         clip_skip=config.model.clip_skip,
@@ -127,16 +148,6 @@ def _encode_texts(
     yield from _use_of_cache("text states", len(states) - (cache.num_made - made), len(states))
     yield from _without_room("text states", states)
     return states
-
-
-def _held_latents(plan: Plan, cache: TensorCache, cuts: Sequence[Cut]) -> Held[int, Latents]:
-    """Place for the latents of pictures; where one has gone from the cache, the autoencoder comes back for it."""
-
-    def again(index: int) -> Latents:
-        encoder = picture_encoder(plan, cache, lambda: plan.base.load_autoencoder(plan.device))
-        return next(encoder.encode([cuts[index]]))
-
-    return Held(again, lambda latents: latents.nbytes, ROOM)
 
 
 def _bytes_of_state(state: TextState) -> int:
@@ -164,20 +175,16 @@ def _class_cuts(plan: Plan, classes: Scan | None) -> tuple[Cut, ...]:
     return class_cuts(classes.examples, [plan.cuts[index][1] for index in plan.split.training])
 
 
-def _pool(
-    plan: Plan, states: Mapping[str, TextState], cuts: Sequence[Cut], pictures: Sequence[Latents] | Autoencoder
-) -> Pool:
-    """Pictures of one size: their latents, or what encodes them anew each time."""
-    views = (
-        _encoded_views(plan, cuts, pictures) if isinstance(pictures, Sequence) else random_views(plan, cuts, pictures)
-    )
-    return Pool(views, [example.captions for example, _ in cuts], states)
+def _encoded_views(plan: Plan, cuts: Sequence[Cut], latents: Mapping[int, Latents]) -> Callable[[Sequence[int]], Views]:
+    """What makes views of some of the pictures; each mask is read once, however often its picture is among them."""
+    mask_of = functools.cache(lambda index: middle_mask(*cuts[index], plan.base.pixels_per_latent))
 
+    def views(indices: Sequence[int]) -> Views:
+        frames = [plan.base.frame_state(frame_at(cuts[index][0].size_px, cuts[index][1])) for index in indices]
+        masks = [mask_of(index) for index in indices]
+        return EncodedViews(Chosen(latents, indices), frames, masks, is_mirrored=plan.config.data.random_flip)
 
-def _encoded_views(plan: Plan, cuts: Sequence[Cut], latents: Sequence[Latents]) -> Views:
-    frames = [plan.base.frame_state(frame_at(example.size_px, size)) for example, size in cuts]
-    masks = [middle_mask(*cut, plan.base.pixels_per_latent) for cut in cuts]
-    return EncodedViews(latents, frames, masks, is_mirrored=plan.config.data.random_flip)
+    return views
 
 
 def random_views(plan: Plan, cuts: Sequence[Cut], autoencoder: Autoencoder) -> Views:

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from scumble.config import OutputConfig, PriorConfig, TrainConfig, TrainingConfig, ValidationConfig, from_values, merged
-from scumble.device import has_memory_of_its_own
+from scumble.device import has_bf16, has_memory_of_its_own
 from scumble.errors import ConfigError
 from scumble.families.base import BaseModel
 from scumble.families.find import is_local
@@ -201,7 +201,7 @@ def default_precision(device: torch.device) -> str:
     """bf16 on a GPU that has it, else fp16 on a GPU, else fp32."""
     if device.type == "cpu":
         return "no"
-    return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp16"
+    return "bf16" if device.type == "cuda" and has_bf16(device) else "fp16"
 
 
 def _default_steps(epochs: int | None, size: TrainingSize, per_step: int) -> int:
