@@ -1,11 +1,15 @@
-"""A CPU without instructions for 16 bits is warned about: training in bf16 on it takes many times as long."""
+"""What a device can do: 16 bits only where there are instructions for them, several threads only where they help."""
+
+from contextlib import nullcontext
 
 import pytest
 import torch
 
 from scumble.config import TrainConfig
-from scumble.device import slow_precision
+from scumble.device import choose_dtype, few_threads, slow_precision
+from scumble.errors import ConfigError
 from scumble.train.plan import make_plan
+from scumble.train.resolve import default_precision
 
 CPU = torch.device("cpu")
 ASKED = {torch.bfloat16: "_is_mkldnn_bf16_supported", torch.float16: "_is_mkldnn_fp16_supported"}
@@ -42,3 +46,35 @@ def test_training_says_it_before_it_starts(has_instructions, photos, tmp_path, t
     assert [note.warning for note in notes if "no instructions for bf16" in note.text] == [True] * (
         not has_instructions
     )
+
+
+def threads_within(num_parameters):
+    with few_threads(num_parameters, torch.device("cpu")):
+        return torch.get_num_threads()
+
+
+def test_a_small_denoiser_has_one_thread_unless_the_environment_says_how_many(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    torch.set_num_threads(2)
+    try:
+        assert threads_within(5_000_000) == 1
+        assert threads_within(860_000_000) == 2
+        assert torch.get_num_threads() == 2
+        monkeypatch.setenv("OMP_NUM_THREADS", "2")
+        assert threads_within(5_000_000) == 2
+    finally:
+        torch.set_num_threads(1)
+
+
+@pytest.mark.parametrize("is_real", [True, False])
+def test_a_gpu_that_only_imitates_bf16_has_none(monkeypatch, is_real):
+    """torch says that it is supported on older GPUs too, unless it is asked without emulation."""
+    monkeypatch.setattr("torch.cuda.device", lambda device: nullcontext())
+    monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda including_emulation=True: including_emulation or is_real)
+    gpu = torch.device("cuda", 1)
+    assert default_precision(gpu) == ("bf16" if is_real else "fp16")
+    if is_real:
+        assert choose_dtype("bf16", gpu) == torch.bfloat16
+    else:
+        with pytest.raises(ConfigError, match="cannot compute in bfloat16; use fp16"):
+            choose_dtype("bf16", gpu)

@@ -91,6 +91,13 @@ def test_a_weight_is_that_of_all_loras_or_of_one(laid):
     assert labels(one.x) == ["pen 0", "pen 0.5", "pen 1"]
 
 
+def test_a_weight_that_all_loras_have_is_said_of_each_and_not_of_the_base(laid, files):
+    loras = f"lora: {files['pen']}, none, ink"
+    for side in ("x", "y"):
+        layout = laid(lora=("ink",), weight=0.5, **{side: loras})
+        assert labels(getattr(layout, side)) == ["pen at 0.5", "base", "ink at 0.5"]
+
+
 def test_rows_of_weights_stand_beside_a_column_of_each_lora(laid):
     layout = laid(lora=("ink", "pen"), y="weight: 0.5, 1")
     assert labels(layout.x) == ["base", "ink", "pen"]

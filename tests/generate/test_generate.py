@@ -17,6 +17,9 @@ from scumble.files.lorafile import LoraFile
 from scumble.files.read import write_lora
 from scumble.generate.events import Composed, Noted, Painted
 from scumble.generate.infotext import read_infotext, read_recipes
+from scumble.generate.passes import steps_taken
+from scumble.generate.plan import count_moments
+from scumble.generate.recipe import Recipe, SourcePicture
 from scumble.generate.run import generate, pictures
 
 
@@ -68,8 +71,16 @@ def test_the_lora_hash_is_that_of_the_tensors_alone(config, ink_file):
 
 
 def test_a_strip_has_twenty_moments_or_as_many_as_there_are(config):
-    assert config(strip=True, steps=25).num_moments == 20
-    assert config(strip=True, steps=4).num_moments == 5
+    def shown(*recipes, **settings):
+        return count_moments(config(strip=True, **settings), recipes)
+
+    recipe = Recipe("a red line", 32, 32, steps=25)
+    assert shown(recipe) == 20
+    assert shown(recipe, replace(recipe, steps=4)) == 5
+    half = replace(recipe, source=SourcePicture("hash", 0.5))
+    assert shown(half) == steps_taken(half) + 1 < 20
+    assert shown(recipe, moments=7) == 7
+    assert count_moments(config(), [recipe]) == 0
     with pytest.raises(ConfigError, match="no effect"):
         config(moments=5)
 

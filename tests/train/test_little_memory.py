@@ -206,8 +206,9 @@ def test_idle_parts_have_left_memory_before_the_first_step(settings, monkeypatch
     assert alive == {**expected, "denoiser": 1}
 
 
-def test_page_locked_memory_that_runs_out_is_out_of_memory():
+def test_what_only_words_tell_is_out_of_memory_too():
     assert is_out_of_memory(RuntimeError("CUDA error: out of memory"))
+    assert is_out_of_memory(RuntimeError("MPS backend out of memory (MPS allocated: 9.06 GB, max allowed: 9.07 GB)."))
     assert not is_out_of_memory(RuntimeError("CUDA error: an illegal memory access"))
 
 

@@ -9,8 +9,9 @@ from safetensors.torch import load_file
 from tests.thinned import thinned
 
 from scumble.config import TrainConfig, from_values, merged, read_toml
-from scumble.errors import CheckpointError, ConfigError, DivergedError
+from scumble.errors import CheckpointError, ConfigError, DataError, DivergedError
 from scumble.generate.events import Noted
+from scumble.train.checkpoint import read_newest_checkpoint
 from scumble.train.draws import is_caption_dropped
 from scumble.train.events import Finished, Planned, Prepared, Sampled, Saved, Stepped, Validated
 from scumble.train.loop import train
@@ -102,6 +103,27 @@ def test_stopping_at_any_event_and_resuming_gives_the_same_run(settings, tmp_pat
     resumed_best = load_file(runs / "stopped" / "stopped-best.safetensors")
     assert all(torch.equal(best[key], resumed_best[key]) for key in best)
     assert (runs / "photos" / "history.json").read_text() == (runs / "stopped" / "history.json").read_text()
+
+
+def test_a_stop_after_the_last_step_loses_none(settings, tmp_path):
+    events = train(settings(output={"checkpointing_steps": 100}))
+    for event in events:
+        if isinstance(event, Saved):
+            break
+    events.close()
+    assert read_newest_checkpoint(tmp_path / "runs" / "photos" / "checkpoints").step == 6
+    again = list(train(settings(output={"checkpointing_steps": 100, "resume": True})))
+    assert "Stepped" not in kinds(again)
+
+
+def test_a_picture_that_cannot_be_read_any_more_ends_the_run_with_a_checkpoint(settings, photos, tmp_path):
+    cut_anew = {"data": {"center_crop": False}, "output": {"checkpointing_steps": 100}}
+    with pytest.raises(DataError):
+        for event in train(settings(**cut_anew)):
+            if isinstance(event, Stepped) and event.step == 3:
+                for picture in photos.glob("*.png"):
+                    picture.unlink()
+    assert read_newest_checkpoint(tmp_path / "runs" / "photos" / "checkpoints").step == 3
 
 
 def test_dropping_every_caption_trains_the_empty_prompt(settings, photos, tmp_path):

@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from scumble.adapters.inject import detach, fold, set_strength, unfold
+from scumble.device import few_threads
 from scumble.errors import ConfigError, nearest
 from scumble.families.apply import attach_lora
 from scumble.families.base import Autoencoder, BaseModel, TextEncoder, TextState, check_clip_skip
@@ -173,16 +174,22 @@ class Painter:
         Raises:
             ConfigError: a recipe that cannot be drawn, such as an unknown sampler or LoRA.
         """
-        for (num_chunks, _), group in groupby(recipes, key=self._what_a_batch_shares):
-            alike = list(group)
-            for start in range(0, len(alike), batch_size):
-                batch = alike[start : start + batch_size]
-                setting = self.setting
-                self.use_loras(batch[0].loras, folded)
-                for place, picture in enumerate(self._paint_batch(batch, num_chunks, num_moments)):
-                    drawn = Batch(len(batch), folded, self._passes.tile_px(batch[0]))
-                    made = made_of(self.base, setting, drawn, place, picture.image)
-                    yield replace(picture, made=made)
+        count = sum(map(Tensor.numel, self.denoiser.parameters()))
+        with few_threads(count, next(self.denoiser.parameters()).device):
+            for (num_chunks, _), group in groupby(recipes, key=self._what_a_batch_shares):
+                alike = list(group)
+                for start in range(0, len(alike), batch_size):
+                    batch = alike[start : start + batch_size]
+                    yield from self._painted_together(batch, num_chunks, num_moments, folded)
+
+    def _painted_together(
+        self, batch: Sequence[Recipe], num_chunks: int, num_moments: int, folded: bool
+    ) -> Iterator[Picture]:
+        setting = self.setting
+        self.use_loras(batch[0].loras, folded)
+        for place, picture in enumerate(self._paint_batch(batch, num_chunks, num_moments)):
+            drawn = Batch(len(batch), folded, self._passes.tile_px(batch[0]))
+            yield replace(picture, made=made_of(self.base, setting, drawn, place, picture.image))
 
     def text_states(self, prompts: Sequence[str], clip_skip: int = 1, num_chunks: int | None = None) -> list[TextState]:
         """Text states of prompts under the LoRAs in use, all of one shape; equal prompts are encoded once.
