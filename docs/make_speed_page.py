@@ -15,7 +15,7 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "bench"))
 
-from harness.result import RESULTS, table  # noqa: E402
+from harness.result import RESULTS, table, verdicts  # noqa: E402
 
 PAGE = ROOT / "docs" / "speed.md"
 READMES = {"en": ROOT / "README.md", "zh": ROOT / "README.zh-CN.md"}
@@ -101,7 +101,8 @@ def _section(result: Measurement) -> Iterator[str]:
     whole = result.whole
     yield f"## {result.name}"
     yield whole["question"]
-    yield table([_of_goal(goal) for goal in whole["goals"]])
+    goals = whole["goals"]
+    yield table([_of_goal(goal, said) for goal, said in zip(goals, verdicts(goals), strict=True)])
     picture = result.path.with_suffix(".png")
     if picture.exists():
         yield f"![{whole['question']}]({_link(picture)})"
@@ -114,10 +115,8 @@ def _section(result: Measurement) -> Iterator[str]:
     yield f"Measured {measured}: `{whole['command']}` ([all figures]({_link(result.path)}))."
 
 
-def _of_goal(goal: Mapping[str, Any]) -> dict[str, str]:
-    is_met = goal["verdict"].startswith("met")
-    verdict = goal["verdict"] + (f": {goal['why']}" if goal.get("why") and not is_met else "")
-    return {"goal": goal["what"], "bound": _bound(goal), "measured": _measured(goal), "verdict": verdict}
+def _of_goal(goal: Mapping[str, Any], said: str) -> dict[str, str]:
+    return {"goal": goal["what"], "bound": _bound(goal), "measured": _measured(goal), "verdict": said}
 
 
 def _bound(goal: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
@@ -90,12 +91,12 @@ class Result:
         whole = {**head, "goals": goals, "notes": list(self.notes), "rows": self.rows, **self.more}
         path = folder / f"{date}-{self.name}.json"
         path.write_text(json.dumps(whole, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        text = self._page(head)
+        text = self._page(head, goals)
         path.with_suffix(".md").write_text(text, encoding="utf-8")
         print(f"\n{text}\n{path}")
         return path
 
-    def _page(self, head: Mapping[str, Any]) -> str:
+    def _page(self, head: Mapping[str, Any], goals: Sequence[Mapping[str, Any]]) -> str:
         versions = ", ".join(f"{name} {number}" for name, number in self.versions.items())
         parts = [
             f"# {self.question}",
@@ -111,10 +112,9 @@ class Result:
                             "goal": goal.what,
                             "bound": f"{'>=' if goal.at_least else '<='} {goal.limit:g}",
                             "measured": "-" if goal.measured is None else f"{goal.measured:.3g}",
-                            "": goal.verdict
-                            + (f": {goal.why}" if goal.why and not goal.verdict.startswith("met") else ""),
+                            "": said,
                         }
-                        for goal in self.goals
+                        for goal, said in zip(self.goals, verdicts(goals), strict=True)
                     ]
                 )
             )
@@ -122,6 +122,20 @@ class Result:
             parts.append(f"![{self.question}]({head['date']}-{self.name}.png)")
         parts += [f"- {note}" for note in self.notes]
         return "\n\n".join(parts) + "\n"
+
+
+def verdicts(goals: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What each goal's row says at its end; a reason that has been given once is not given again.
+
+    Args:
+        goals: as they stand in a result's JSON.
+    """
+    said, given = [], set()
+    for goal in goals:
+        why = "" if goal["verdict"].startswith("met") else goal.get("why", "")
+        said.append(goal["verdict"] + (": as above" if why in given else f": {why}" if why else ""))
+        given.update([why] if why else [])
+    return said
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -141,6 +155,7 @@ def _cell(value: Any) -> str:
 
 
 def _command() -> str:
-    """As it was given; folders stay out of it, because they are this machine's."""
-    words = ["FOLDER" if "/" in word or "\\" in word else word for word in sys.argv[1:]]
+    """As it was given, without the reasons of --why, which stand with the goals; folders are this machine's, and stay out."""
+    given = [word for before, word in pairwise(sys.argv) if "--why" not in (before, word)]
+    words = ["FOLDER" if "/" in word or "\\" in word else word for word in given]
     return " ".join(["python", f"bench/{Path(sys.argv[0]).name}", *words])
