@@ -180,6 +180,10 @@ IN_READMES = (
         {"en": "its peak memory, of diffusers' script", "zh": "该训练的内存峰值 / diffusers 脚本"},
     ),
     (
+        ("end-to-end-bf16-memory", "peak memory"),
+        {"en": "the same in bf16, at 64 px", "zh": "同上，bf16，64 px"},
+    ),
+    (
         ("end-to-end-mini", "processor seconds"),
         {
             "en": "a whole training of 400 steps on the model in the box, of diffusers' script",
