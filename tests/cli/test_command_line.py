@@ -37,7 +37,8 @@ def dry_run(scumble, tiny_base, photos):
 
 
 def files_under(folder):
-    return sorted(path for path in folder.rglob("*"))
+    """All but the cache, where it is noted which pictures have been looked at, if they are older than two seconds."""
+    return sorted(path for path in folder.rglob("*") if folder / "cache" not in (path, *path.parents))
 
 
 DIFFUSERS_FLAGS = {
