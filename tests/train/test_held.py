@@ -43,7 +43,7 @@ def test_chosen_items_are_looked_up_when_they_are_asked_for():
 @pytest.fixture
 def settings(common, tmp_path):
     data = {"cache_dir": tmp_path / "kept", "random_flip": True, "caption_dropout_rate": 0.3}
-    own = {"adapter": {"rank": 2}, "data": data, "training": {"max_train_steps": 8, "train_batch_size": 2}}
+    own = {"adapter": {"rank": 2}, "data": data, "training": {"max_train_steps": 4, "train_batch_size": 2}}
     return lambda name, **changes: common(own, changes, {"output": {"name": name}})
 
 
