@@ -52,3 +52,10 @@ def test_a_probe_runs_in_a_process_of_its_own_and_tells_its_memory(plan):
 def test_a_probe_that_fails_says_why(plan, monkeypatch):
     monkeypatch.setattr("sys.executable", "false")
     assert probe(plan()).problem == "it ended with code 1"
+
+
+def test_what_takes_too_long_is_not_measured_and_says_so(plan, monkeypatch):
+    monkeypatch.setattr("scumble.check.probe.MOST_SECONDS", 0.01)
+    assert "such a run will take very long here" in probe(plan()).problem
+    monkeypatch.setattr("scumble.check.probe.slow_precision", lambda dtype, device: "no instructions for bf16")
+    assert probe(plan()).problem == "it would take too long: no instructions for bf16"

@@ -156,10 +156,13 @@ def test_a_damaged_checkpoint_is_passed_over_by_name(settings, tmp_path):
     assert file_hash(tmp_path / "runs" / "photos" / "photos.safetensors") == whole
 
 
-def test_resuming_with_other_settings_is_refused_naming_them(settings):
+def test_resuming_with_other_settings_is_refused_naming_them(settings, tmp_path):
     list(train(settings()))
+    journal = tmp_path / "runs" / "photos" / "events.jsonl"
+    before = journal.read_bytes()
     with pytest.raises(CheckpointError, match=r"adapter.rank was 4 and is 8"):
         list(train(settings(adapter={"rank": 8}, output={"resume": True})))
+    assert journal.read_bytes() == before
 
 
 def test_resuming_with_other_pictures_is_refused(settings, photos):

@@ -19,6 +19,7 @@ import torch
 from scumble.check.costs import Costs, Timed, costs_of
 from scumble.check.miniature import in_miniature
 from scumble.data.buckets import Size
+from scumble.device import slow_precision
 from scumble.errors import ScumbleError
 from scumble.train import draws
 from scumble.train.loop import folder_of, run_plan
@@ -26,6 +27,10 @@ from scumble.train.plan import Plan
 from scumble.train.surroundings import peak_memory
 
 MEASURING = "a run in miniature is made of it, in a process of its own, to measure it"
+
+
+MOST_SECONDS = 600
+"""Of a miniature; it takes two steps and two validations."""
 
 
 @dataclass(frozen=True)
@@ -64,17 +69,26 @@ def probe(plan: Plan, threads: int | None = None) -> Probe:
         plan: the run.
         threads: that compute; None = as many as usual.
     """
+    slow = slow_precision(plan.dtype, plan.device)
+    if slow is not None:
+        return Probe(problem=f"it would take too long: {slow}")
     own = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
     with tempfile.TemporaryDirectory(prefix="scumble-probe-", ignore_cleanup_errors=True) as folder:
         small = in_miniature(plan, Path(folder))
         started = monotonic()
-        done = subprocess.run(
-            [sys.executable, "-m", "scumble.check.probe"],
-            input=pickle.dumps(small),
-            capture_output=True,
-            check=False,
-            env={**os.environ, **own},
-        )
+        try:
+            done = subprocess.run(
+                [sys.executable, "-m", "scumble.check.probe"],
+                input=pickle.dumps(small),
+                capture_output=True,
+                check=False,
+                env={**os.environ, **own},
+                timeout=MOST_SECONDS,
+            )
+        except subprocess.TimeoutExpired:
+            return Probe(
+                problem=f"it had not ended after {MOST_SECONDS // 60} minutes: such a run will take very long here"
+            )
         seconds = monotonic() - started
     lines = done.stdout.decode("utf-8", "replace").splitlines()
     if done.returncode == 0 and lines:

@@ -50,7 +50,7 @@ def find_on(shelf: Sequence[FoundLora], text: str) -> tuple[FoundLora, ...]:
     names = [name.strip() for name in text.split("+")]
     for name in names:
         if name not in known:
-            hint = nearest(name, [lora.name for lora in shelf]) if shelf else ": no LoRA is given"
+            hint = nearest(name, [lora.name for lora in shelf]) if shelf else "; give its file with --lora"
             raise ConfigError(f"LoRA '{name}' is no file, and not among those given{hint}")
     return tuple(known[name] for name in names)
 

@@ -53,13 +53,13 @@ def import_settings(config: ImportConfig) -> Imported:
         ConfigError: the file cannot be read or is of neither program, its values cannot be used here, or something is
             at `out` already.
     """
+    table, account = _read(config.file)
     if config.out.exists() and (config.out.is_dir() or not config.overwrite):
         raise ConfigError(f"out={config.out}: is there already; give another name, or --overwrite to replace a file")
     if not config.out.absolute().parent.is_dir():
         raise ConfigError(f"out={config.out}: there is no folder {config.out.parent}; make it first")
     if config.out.exists() and config.out.samefile(config.file):
         raise ConfigError(f"out={config.out}: it is the file to import; give another name")
-    table, account = _read(config.file)
     settings = _checked(config.file, account)
     text = _with_remarks(settings, config.file, table, account)
     write_atomically(config.out, text.encode())

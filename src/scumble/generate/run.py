@@ -13,6 +13,7 @@ from scumble.generate.events import Composed, Event, Noted, Painted
 from scumble.generate.few_steps import note_few_steps
 from scumble.generate.hires import final_size
 from scumble.generate.infotext import png_texts
+from scumble.generate.passes import steps_taken
 from scumble.generate.plan import (
     Asked,
     all_tags,
@@ -150,7 +151,11 @@ def _refuse_uneven_strip(config: GenerateConfig, all_asked: Sequence[Asked]) -> 
 
 def _save_strip(config: GenerateConfig, drawn: Sequence[Picture]) -> Iterator[Event]:
     recipe = drawn[0].recipe
-    how = f"{recipe.sampler}, {recipe.steps} steps, guidance {plain_number(recipe.guidance_scale)}"
+    taken, of_all = (
+        steps_taken(recipe),
+        "" if recipe.source is None else f" of {recipe.steps}, over {recipe.source.name}",
+    )
+    how = f"{recipe.sampler}, {taken} steps{of_all}, guidance {plain_number(recipe.guidance_scale)}"
     prompts = list(dict.fromkeys(picture.recipe.prompt for picture in drawn))
     yield from note_boxes(prompts)
     image = strip(drawn, f"{prompts[0]}\n{how}" if len(prompts) == 1 else how)

@@ -20,7 +20,7 @@ def strip(pictures: Sequence[Picture], title: str | None = None) -> Image.Image:
     assert all(picture.moments for picture in pictures), "paint with num_moments"
     return labelled_grid(
         [[moment.image for moment in picture.moments] for picture in pictures],
-        [_moment_label(moment.step) for moment in pictures[0].moments],
+        [_moment_label(moment.step, pictures[0].recipe.source is not None) for moment in pictures[0].moments],
         [picture_label(picture, pictures) for picture in pictures],
         title,
         MAX_CELL_PX,
@@ -37,5 +37,6 @@ def picture_label(picture: Picture, among: Sequence[Picture]) -> str:
     return seed if len(prompts) == 1 else f"{prompt}\n{seed}"
 
 
-def _moment_label(step: int) -> str:
-    return "noise" if step == 0 else f"step {step}"
+def _moment_label(step: int, is_over_picture: bool) -> str:
+    start = "the picture, noised" if is_over_picture else "noise"
+    return start if step == 0 else f"step {step}"

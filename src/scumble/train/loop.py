@@ -99,9 +99,18 @@ def run_plan(plan: Plan) -> Iterator[Event]:
             yield from _run_beside(plan, run, peers)
             return
         with open_run(run, output.resume, output.overwrite):
+            if output.resume:
+                _refuse_another_run(plan, run)
             facts = {**facts_of(plan), **surroundings(plan.device), "card": planned(plan).card}
             used = partial(peak_memory, plan.device)
             yield from journaled(_run(plan, run, peers), run.journal, facts, output.resume, used)
+
+
+def _refuse_another_run(plan: Plan, run: RunFolder) -> None:
+    """Raise before anything is encoded, or noted in a journal that is not of this run, see `refuse_another_run`."""
+    newest = read_newest_checkpoint(run.checkpoints)
+    if newest is not None:
+        refuse_another_run(plan, newest.state["identity"])
 
 
 def _run_beside(plan: Plan, run: RunFolder, peers: Peers) -> Iterator[Event]:
