@@ -67,7 +67,7 @@ def cost_words(forecast: Forecast) -> Iterator[tuple[str, str]]:
     probe, told = forecast.probe, forecast.estimate
     assert probe is not None
     if told is None:
-        yield "measured", f"the run in miniature came to no end: {probe.problem}"
+        yield "measured", f"the run in miniature gave no figures: {probe.problem}"
         return
     assert forecast.peak_bytes is not None
     whose = "of the process" if forecast.device == "cpu" else "of tensors on the device"

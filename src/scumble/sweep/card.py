@@ -96,7 +96,7 @@ def cost_of(forecast: Forecast, total: int, room: Room) -> Planned:
 def _costs(forecast: Forecast, total: int, room: Room) -> Iterator[tuple[str, str]]:
     assert forecast.probe is not None
     if forecast.seconds is None or forecast.peak_bytes is None or forecast.estimate is None:
-        yield "measured", f"the run in miniature came to no end: {forecast.probe.problem}"
+        yield "measured", f"the run in miniature gave no figures: {forecast.probe.problem}"
         return
     rounds = -(-total // room.workers)
     yield "memory", f"{amount(forecast.peak_bytes)} a cell, {amount(room.workers * forecast.peak_bytes)} at once"
