@@ -1,4 +1,4 @@
-"""What a device can do: 16 bits only where there are instructions for them, several threads only where they help."""
+"""What a device can do: 16 bits only where there are instructions for them."""
 
 from contextlib import nullcontext
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from scumble.config import TrainConfig
-from scumble.device import choose_dtype, few_threads, slow_precision
+from scumble.device import choose_dtype, slow_precision
 from scumble.errors import ConfigError
 from scumble.train.plan import make_plan
 from scumble.train.resolve import default_precision
@@ -46,24 +46,6 @@ def test_training_says_it_before_it_starts(has_instructions, photos, tmp_path, t
     assert [note.warning for note in notes if "no instructions for bf16" in note.text] == [True] * (
         not has_instructions
     )
-
-
-def threads_within(num_parameters):
-    with few_threads(num_parameters, torch.device("cpu")):
-        return torch.get_num_threads()
-
-
-def test_a_small_denoiser_has_one_thread_unless_the_environment_says_how_many(monkeypatch):
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    torch.set_num_threads(2)
-    try:
-        assert threads_within(5_000_000) == 1
-        assert threads_within(860_000_000) == 2
-        assert torch.get_num_threads() == 2
-        monkeypatch.setenv("OMP_NUM_THREADS", "2")
-        assert threads_within(5_000_000) == 2
-    finally:
-        torch.set_num_threads(1)
 
 
 @pytest.mark.parametrize("is_real", [True, False])

@@ -1,7 +1,6 @@
 """Where the numbers are: the device, the precision of the weights, and what to say when memory runs out."""
 
 import ctypes
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,9 +10,6 @@ import torch
 
 from scumble.errors import ConfigError, OutOfMemoryError
 from scumble.processes import Share
-
-FEW_NUMBERS = 20_000_000
-"""A denoiser with fewer, such as the one in the box, has operations that are too short to be shared out."""
 
 PRECISIONS = {"no": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
@@ -88,26 +84,6 @@ def slow_precision(dtype: torch.dtype, device: torch.device) -> str | None:
 def has_memory_of_its_own(device: torch.device) -> bool:
     """Whether what is on the device is not in the computer's own memory."""
     return device.type == "cuda"
-
-
-@contextmanager
-def few_threads(num_parameters: int, device: torch.device) -> Iterator[None]:
-    """One thread for a small denoiser on a CPU, unless OMP_NUM_THREADS says how many.
-
-    Several threads save it a tenth of the time on cores of their own. Where other programs run, or fewer cores may be used than
-    there are, they wait for each other in a loop that takes four times as long.
-
-    Args:
-        num_parameters: of the denoiser.
-        device: where it runs.
-    """
-    before = torch.get_num_threads()
-    if device.type == "cpu" and num_parameters < FEW_NUMBERS and "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @contextmanager

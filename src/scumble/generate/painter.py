@@ -11,7 +11,6 @@ from PIL import Image
 from torch import Tensor, nn
 
 from scumble.adapters.inject import detach, fold, set_strength, unfold
-from scumble.device import few_threads
 from scumble.errors import ConfigError, nearest
 from scumble.families.apply import attach_lora
 from scumble.families.base import Autoencoder, BaseModel, TextEncoder, TextState, check_clip_skip
@@ -174,13 +173,10 @@ class Painter:
         Raises:
             ConfigError: a recipe that cannot be drawn, such as an unknown sampler or LoRA.
         """
-        count = sum(map(Tensor.numel, self.denoiser.parameters()))
-        with few_threads(count, next(self.denoiser.parameters()).device):
-            for (num_chunks, _), group in groupby(recipes, key=self._what_a_batch_shares):
-                alike = list(group)
-                for start in range(0, len(alike), batch_size):
-                    batch = alike[start : start + batch_size]
-                    yield from self._painted_together(batch, num_chunks, num_moments, folded)
+        for (num_chunks, _), group in groupby(recipes, key=self._what_a_batch_shares):
+            alike = list(group)
+            for start in range(0, len(alike), batch_size):
+                yield from self._painted_together(alike[start : start + batch_size], num_chunks, num_moments, folded)
 
     def _painted_together(
         self, batch: Sequence[Recipe], num_chunks: int, num_moments: int, folded: bool

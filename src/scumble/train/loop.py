@@ -7,7 +7,7 @@ from time import monotonic
 from scumble.config import TrainConfig, write_toml
 from scumble.data.cache import default_cache_dir
 from scumble.data.cache_use import cache_in_use
-from scumble.device import few_threads, has_memory_of_its_own, memory_advice, release_memory
+from scumble.device import has_memory_of_its_own, memory_advice, release_memory
 from scumble.edit.programs.readings import in_words, readings_of
 from scumble.errors import DivergedError
 from scumble.families.layers import table_of
@@ -93,8 +93,7 @@ def run_plan(plan: Plan) -> Iterator[Event]:
     cache = cache_in_use(plan.config.data.cache_dir or default_cache_dir())
     kernels = deterministic_algorithms(plan.config.training.deterministic)
     met = joined(plan.share, plan.device, plan.config.training.process_timeout)
-    threads = few_threads(plan.total, plan.device)
-    with disk_advice(run.path), memory_advice(MEMORY_ADVICE), threads, kernels, cache, met as peers:
+    with disk_advice(run.path), memory_advice(MEMORY_ADVICE), kernels, cache, met as peers:
         if not peers.is_main:
             yield from _run_beside(plan, run, peers)
             return
