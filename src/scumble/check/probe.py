@@ -28,7 +28,6 @@ from scumble.train.surroundings import peak_memory
 
 MEASURING = "a run in miniature is made of it, in a process of its own, to measure it"
 
-
 MOST_SECONDS = 600
 """Of a miniature; it takes two steps and two validations."""
 

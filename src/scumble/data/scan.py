@@ -113,13 +113,17 @@ class ScanRule:
     masks: MaskRule = WITHOUT_MASKS
 
 
-def scan_folder(folder: Path, rule: ScanRule | None = None) -> Scan:
+OR_GIVE = 'give --trigger "sks dog" (caption "a photo of sks dog"), or --caption "" for the empty prompt'
+"""What gives pictures without a caption one."""
+
+
+def scan_folder(folder: Path, rule: ScanRule | None = None, or_give: str = OR_GIVE) -> Scan:
     """Find the pictures of a folder, in whatever layout it has, and their captions: a scan that can be trained on.
 
     Raises:
         DataError: no such folder, no usable picture, a picture without any caption, or with one that cannot be read.
     """
-    return usable(result_of(survey(folder, rule)))
+    return usable(result_of(survey(folder, rule)), or_give)
 
 
 def result_of(steps: Generator[Any, None, Result]) -> Result:
@@ -130,10 +134,6 @@ def result_of(steps: Generator[Any, None, Result]) -> Result:
         except StopIteration as end:
             result: Result = end.value
             return result
-
-
-OR_GIVE = 'give --trigger "sks dog" (caption "a photo of sks dog"), or --caption "" for the empty prompt'
-"""What gives pictures without a caption one."""
 
 
 def usable(scan: Scan, or_give: str = OR_GIVE) -> Scan:

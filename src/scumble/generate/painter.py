@@ -176,16 +176,13 @@ class Painter:
         for (num_chunks, _), group in groupby(recipes, key=self._what_a_batch_shares):
             alike = list(group)
             for start in range(0, len(alike), batch_size):
-                yield from self._painted_together(alike[start : start + batch_size], num_chunks, num_moments, folded)
-
-    def _painted_together(
-        self, batch: Sequence[Recipe], num_chunks: int, num_moments: int, folded: bool
-    ) -> Iterator[Picture]:
-        setting = self.setting
-        self.use_loras(batch[0].loras, folded)
-        for place, picture in enumerate(self._paint_batch(batch, num_chunks, num_moments)):
-            drawn = Batch(len(batch), folded, self._passes.tile_px(batch[0]))
-            yield replace(picture, made=made_of(self.base, setting, drawn, place, picture.image))
+                batch = alike[start : start + batch_size]
+                setting = self.setting
+                self.use_loras(batch[0].loras, folded)
+                for place, picture in enumerate(self._paint_batch(batch, num_chunks, num_moments)):
+                    drawn = Batch(len(batch), folded, self._passes.tile_px(batch[0]))
+                    made = made_of(self.base, setting, drawn, place, picture.image)
+                    yield replace(picture, made=made)
 
     def text_states(self, prompts: Sequence[str], clip_skip: int = 1, num_chunks: int | None = None) -> list[TextState]:
         """Text states of prompts under the LoRAs in use, all of one shape; equal prompts are encoded once.

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from scumble.config import PriorConfig, TrainConfig
 from scumble.data.captions import CaptionRule
-from scumble.data.scan import Scan, ScanRule, result_of, survey, usable
+from scumble.data.scan import Scan, ScanRule, scan_folder
 from scumble.errors import ConfigError, DataError
 from scumble.train.pictures import scan_rule
 
@@ -20,7 +20,7 @@ def scan_classes(config: TrainConfig, own: Scan) -> Scan | None:
     rule = scan_rule(config.data)
     rule = ScanRule(CaptionRule(given=prior.class_prompt), rule.pictures)
     try:
-        scan = usable(result_of(survey(prior.class_data_dir, rule)), "give class_prompt, which is then their caption")
+        scan = scan_folder(prior.class_data_dir, rule, "give class_prompt, which is then their caption")
     except DataError as error:
         raise DataError(f"class pictures: {error}") from None
     if prior.class_prompt is not None and all(example.source != "given" for example in scan.examples):

@@ -94,12 +94,12 @@ def run_plan(plan: Plan) -> Iterator[Event]:
     kernels = deterministic_algorithms(plan.config.training.deterministic)
     met = joined(plan.share, plan.device, plan.config.training.process_timeout)
     with disk_advice(run.path), memory_advice(MEMORY_ADVICE), kernels, cache, met as peers:
+        if output.resume:
+            _refuse_another_run(plan, run)
         if not peers.is_main:
             yield from _run_beside(plan, run, peers)
             return
         with open_run(run, output.resume, output.overwrite):
-            if output.resume:
-                _refuse_another_run(plan, run)
             facts = {**facts_of(plan), **surroundings(plan.device), "card": planned(plan).card}
             used = partial(peak_memory, plan.device)
             yield from journaled(_run(plan, run, peers), run.journal, facts, output.resume, used)
@@ -160,7 +160,6 @@ def _resume(plan: Plan, run: RunFolder, session: Session) -> Iterator[Event]:
         return
     for reason in checkpoint.damaged:
         yield Noted(f"checkpoint passed over: {reason}", warning=True)
-    refuse_another_run(plan, checkpoint.state["identity"])
     restore_checkpoint(session, checkpoint, plan.config.training.on_nan)
     yield Noted(f"going on from step {checkpoint.step} ({checkpoint.path.name})")
 
