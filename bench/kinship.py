@@ -5,7 +5,7 @@ one of training. The bases: the model in the box, some that were finetuned from 
 learnt from the demonstration's other pictures, in its weights at several strengths), and one made from another seed by
 the same recipe.
 
-    scumble demo --out demo --seed 0                  # 3 minutes on two cores
+    scumble demo --out demo --seed 0                  # 9 minutes on two cores
     scumble pretrain --out other --seed 1             # an hour
     python bench/kinship.py --demo demo --other other --work FOLDER
 

@@ -3,7 +3,7 @@
 Every point is asked for a nine and for zero to eight, all in the style's words, from the same noise. The picture shows one
 prompt and one noise over the plane.
 
-    scumble demo --out demo --seed 0                  # 3 minutes on two cores
+    scumble demo --out demo --seed 0                  # 9 minutes on two cores
     python bench/mixing.py --demo demo                # --weights "0-1 [3]" --pictures 9 is a quick look
 
 Results go to bench/results/, the picture to docs/images/mixing.png.

@@ -78,7 +78,7 @@ def run_family(
     files = options.work / "files"
     files.mkdir(exist_ok=True)
     paths = {case.name: write_case(case, base, files) for case in cases}
-    statements = Statements(base.folder)
+    statements = Statements(base.folder, {program.stated for program in programs if program.stated})
     rows, versions, outcomes = [], {}, {}
     for program in programs:
         checkout = getattr(options, program.checkout) if program.checkout else None

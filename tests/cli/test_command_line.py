@@ -352,3 +352,8 @@ def test_help_shows_the_brackets_of_a_lora(scumble):
     _, out, _ = scumble("generate", "--help")
     assert 'the moon <lora:photos:0.8>" --n 4' in out
     assert "<lora:name:weight> applies a LoRA" in out
+
+
+def test_a_command_that_a_command_has_not_is_refused_with_the_nearest(scumble):
+    code, _, errors = scumble("cache", "purge")
+    assert (code, errors) == (2, "error: scumble cache has no command 'purge': did you mean 'prune'?\n")

@@ -64,5 +64,5 @@ def test_a_trained_lora_is_published_with_what_its_run_knows(scumble, photos, ti
 
 def test_publishing_what_is_not_there_says_so(scumble):
     code, _, err = scumble("publish", "nothing.safetensors")
-    assert code == 2
-    assert "expected a LoRA that is there: a .safetensors file or a PEFT folder" in err
+    assert code == 1
+    assert "nothing.safetensors: there is no such file" in err

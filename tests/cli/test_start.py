@@ -36,12 +36,17 @@ def test_the_front_page_needs_no_parser(words, monkeypatch):
 
 
 MISSING = [
-    (["generate", "a dog", "--lora", "no.safetensors"], 2, "lora=no.safetensors: no such file"),
+    (["generate", "a dog", "--lora", "no.safetensors"], 1, "no.safetensors: there is no such file"),
     (["generate", "a dog <lora:nobody:1>"], 2, "LoRA 'nobody' not found"),
     (["generate", "a dog", "--image", "no.png"], 1, "no.png: there is no such picture"),
     (["generate", "--prompts-file", "no.txt"], 2, "prompts_file=no.txt: cannot be read"),
     (["generate", "a dog", "--base", "./no/base"], 1, "base ./no/base: no such folder"),
     (["generate", "a dog", "--base", "no.safetensors"], 1, "base no.safetensors: there is no such file"),
+    (
+        ["generate", "a dog", "--base", "mni"],
+        1,
+        "base mni: no such folder, and not a hub id (owner/name); did you mean 'mini'?",
+    ),
     (["compare", "--prompt", "a dog", "--lora", "no.safetensors"], 1, "no.safetensors: there is no such file"),
     (["train", "no"], 1, "no: no such folder"),
     (["train", ".", "--base", "./no/base"], 1, "base ./no/base: no such folder"),
@@ -52,8 +57,8 @@ MISSING = [
     (["verify", "no.safetensors", "--base", "mini"], 1, "no.safetensors: there is no such file"),
     (["convert", "no.pt", "--out", "new.safetensors"], 1, "no.pt: there is no such file"),
     (["resize", "no.safetensors", "--rank", "4", "--out", "new.safetensors"], 1, "there is no such file"),
-    (["publish", "no.safetensors"], 2, "no.safetensors: expected a LoRA that is there"),
-    (["measure", "no.safetensors"], 2, "no.safetensors: no such file"),
+    (["publish", "no.safetensors"], 1, "no.safetensors: there is no such file"),
+    (["measure", "no.safetensors"], 1, "no.safetensors: there is no such file"),
     (["upscale", "no.png", "--out", "new.png", "--model", "no.pth"], 1, "no.png: there is no such picture"),
     (["caption", "no"], 1, "no: there is no such picture or folder"),
     (["recipe", "no.png"], 1, "no.png: there is no such picture"),

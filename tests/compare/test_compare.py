@@ -73,12 +73,12 @@ def test_an_earlier_comparison_is_replaced_and_that_is_told(tmp_path, tiny_base,
     [
         ({"prompt": ("a <lora:ink:1>",)}, "compare takes LoRAs by --lora only"),
         ({"out": Path("compare.jpg")}, "must be the name of a .png file"),
-        ({"lora": (Path("gone.safetensors"),)}, "no such file"),
+        ({"lora": (Path("gone.safetensors"),)}, "gone.safetensors: there is no such file"),
         ({"sampler": "Eular"}, "unknown sampler"),
     ],
 )
 def test_bad_settings_are_refused_before_anything_is_made(tmp_path, config, ink, settings, said):
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises((ConfigError, LoraFileError), match=said):
         list(compare(config(**{"lora": (ink,), **settings})))
     assert not (tmp_path / "sub").exists()
 

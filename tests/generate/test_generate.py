@@ -111,7 +111,7 @@ def test_pictures_are_drawn_from_python_without_a_file(tmp_path, config):
     ("settings", "error", "said"),
     [
         ({"prompt": "a <lora:gone:1>"}, ConfigError, "LoRA 'gone' not found"),
-        ({"lora": (Path("gone.safetensors"),)}, ConfigError, "no such file"),
+        ({"lora": (Path("gone.safetensors"),)}, LoraFileError, "there is no such file"),
         ({"sampler": "Eular a"}, ConfigError, "did you mean 'Euler a'"),
         ({"negative_prompt": "blue", "guidance_scale": 1}, ConfigError, "negative_prompt would have no effect"),
         ({"negative_prompt": "<lora:ink:1>"}, ConfigError, "negative_prompt: a LoRA there has no effect"),

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from scumble.config import GenerateConfig
-from scumble.errors import ConfigError
+from scumble.errors import ConfigError, LoraFileError
 from scumble.generate.prompt import LoraTag, cut_off, find_loras, parse_tags
 from scumble.generate.recipe import LoraUse
 
@@ -125,7 +125,7 @@ def test_two_files_of_one_name_in_one_place_are_refused(tmp_path):
 
 
 def test_a_missing_file_or_folder_is_named(tmp_path):
-    with pytest.raises(ConfigError, match=r"lora=.*gone\.safetensors: no such file"):
+    with pytest.raises(LoraFileError, match=r"gone\.safetensors: there is no such file"):
         found([], tmp_path / "gone.safetensors")
     with pytest.raises(ConfigError, match=r"lora_dir=.*: no such folder"):
         found([], lora_dir=tmp_path / "gone")

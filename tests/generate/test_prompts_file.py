@@ -4,7 +4,7 @@ import pytest
 
 from scumble.config import GenerateConfig, from_values
 from scumble.errors import ConfigError
-from scumble.generate.events import Painted
+from scumble.generate.events import Noted, Painted
 from scumble.generate.prompts_file import read_prompts, wishes
 from scumble.generate.run import generate
 
@@ -108,6 +108,14 @@ def test_every_prompt_is_drawn_with_its_loras_and_seeds(write, config, ink_file)
         ("a dog", 9, ["<lora:ink:0.25:1>"], (40, 32)),
     ]
     assert [event.total for event in events] == [5] * 5
+
+
+def test_a_line_that_is_drawn_with_its_own_seed_alone_is_named(write, config):
+    path = write("a dog\na cat --d 3\n")
+    notes = [event.text for event in generate(config(prompts_file=path, seeds=(1, 9))) if isinstance(event, Noted)]
+    assert [note for note in notes if "seed" in note] == [
+        f"{path}, line 2: drawn with its own seed, 3, and not with those of --seeds"
+    ]
 
 
 def test_a_given_lora_counts_in_every_prompt_that_does_not_name_it(write, config, ink_file):

@@ -69,9 +69,12 @@ def test_it_learns_from_folders_like_a_persons_own(whole):
 
 
 @pytest.mark.slow
-def test_kinship_is_in_the_order_of_what_the_lora_still_does(whole, tmp_path):
-    """On its own base, a finetuned one, and one from another seed; bench/kinship.py has one that was made in full."""
+def test_kinship_is_in_the_order_of_what_the_lora_still_does(whole, tmp_path, monkeypatch):
+    """On its own base, a finetuned one, and one from another seed; bench/kinship.py has one that was made in full, and
+    draws more pictures.
+    """
     bench = load_script(BENCH / "kinship.py")
+    monkeypatch.setattr(bench, "PICTURES", 24)
     concept = whole / "concept" / "concept.safetensors"
     list(pretrain(PretrainConfig(out=tmp_path / "other", seed=1, **SHORT)))
     change = bench.learnt(whole / "pictures" / "scanlines", tmp_path)

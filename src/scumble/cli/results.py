@@ -86,7 +86,7 @@ def _of_merged(done: Any) -> list[str]:
 def _of_mergedbase(done: Any) -> list[str]:
     return [
         f"{done.path}: {done.made_for} with {done.num_layers} layers changed, in {done.num_tensors} tensors",
-        _error(done.error),
+        f"{_error(done.error)} (of rounding to the base's own numbers, {', '.join(done.numbers)})",
         *_left_out_of_each(done),
         *(f"! {note}" for note in done.notes),
     ]

@@ -27,6 +27,7 @@ from scumble.compare.draft import Draft
 from scumble.compare.shelf import checkpoint_label, files_of_run, find_on
 from scumble.compare.values import numbers, texts, whole_numbers
 from scumble.config import CompareConfig, from_values
+from scumble.config.there import LORA_THERE
 from scumble.errors import ConfigError
 from scumble.generate.prompt import FoundLora
 from scumble.generate.recipe import plain_number
@@ -127,14 +128,14 @@ def checkpoints(asked: Asked, given: Sequence[Path]) -> list[Path]:
         given: the LoRA files given by --lora; the first tells the run where the axis names none.
     Raises:
         ConfigError: no run.
+        LoraFileError: a file is not there.
     """
     named = [Path(value).expanduser() for value in texts(asked.values or "")] or list(given[:1])
     if not named:
         raise ConfigError("no run is named: write such as 'checkpoint: runs/photos', or give --lora a file of one")
     if len(named) > 1:
-        missing = next((path for path in named if not path.exists()), None)
-        if missing is not None:
-            raise ConfigError(f"{missing}: no such file")
+        for path in named:
+            LORA_THERE.refuse(path)
         return named
     return files_of_run(named[0])
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from scumble.config.there import LORA_THERE
 from scumble.errors import ConfigError, nearest
 from scumble.files.folder import metadata_in
 from scumble.files.places import plain_name
@@ -18,11 +19,11 @@ def named_apart(files: Sequence[Path], weight: float) -> list[FoundLora]:
     """LoRA files under names that differ: the file's own, with as many folders before it as that takes.
 
     Raises:
-        ConfigError: a file that is not there, or given twice.
+        ConfigError: a file is given twice.
+        LoraFileError: a file is not there.
     """
     for path in files:
-        if not path.exists():
-            raise ConfigError(f"lora={path}: no such file")
+        LORA_THERE.refuse(path)
         if files.count(path) > 1:
             raise ConfigError(f"lora={path}: given twice; each LoRA has one column")
     found = []

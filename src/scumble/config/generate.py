@@ -65,7 +65,9 @@ class GenerateConfig(PassesConfig):
     def _refuse_settings_without_effect(self) -> Self:
         for is_idle, setting, needs in [*idle_passes_settings(self), *self._idle()]:
             if is_idle:
-                raise ConfigError(f"{setting} would have no effect: it needs {needs}; set that or leave {setting} out")
+                raise ConfigError(
+                    f"{setting} would have no effect: it needs {needs}; change that, or leave {setting} out"
+                )
         twice = next((seed for seed in self.seeds if self.seeds.count(seed) > 1), None)
         if twice is not None:
             raise ConfigError(f"seeds: {twice} is given twice, and would draw the same picture twice")

@@ -8,7 +8,7 @@ from scumble import registry
 from scumble.config.drawing import DrawingConfig
 from scumble.config.output import split_names
 from scumble.config.section import Also, Place, Seed
-from scumble.config.there import There
+from scumble.config.there import LORA_THERE
 from scumble.errors import ConfigError, nearest
 
 WITHOUT_EYES = frozenset({"run_loss", "validation_loss", "judge", "nearest"})
@@ -36,7 +36,7 @@ def known_metrics(names: tuple[str, ...]) -> tuple[str, ...]:
 class MeasureConfig(DrawingConfig):
     """Everything `measure` needs: the LoRA, what it learnt from, what is drawn to measure it, and which numbers are wanted."""
 
-    lora: Annotated[Place, There(ConfigError, "no such file"), Field(description="LoRA file or PEFT folder")]
+    lora: Annotated[Place, LORA_THERE, Field(description="LoRA file or PEFT folder")]
     weight: Annotated[float, Field(description="strength of the LoRA")] = 1.0
     metrics: Annotated[
         tuple[str, ...],

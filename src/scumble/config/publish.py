@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from scumble.config.base import AllowPartial
 from scumble.config.section import Also, Place, Section, Seed, file_name
-from scumble.config.there import There
+from scumble.config.there import LORA_THERE
 from scumble.errors import ConfigError
 
 
@@ -24,11 +24,7 @@ class ImportConfig(Section):
 class PublishConfig(Section):
     """Everything `publish` needs: a LoRA file as a folder that is ready to share."""
 
-    file: Annotated[
-        Place,
-        There(ConfigError, "expected a LoRA that is there: a .safetensors file or a PEFT folder"),
-        Field(description="LoRA file or PEFT folder"),
-    ]
+    file: Annotated[Place, LORA_THERE, Field(description="LoRA file or PEFT folder")]
     out: Annotated[Place | None, Field(description="folder to write; none = NAME-published beside the file")] = None
     name: Annotated[
         str | None, AfterValidator(file_name), Field(description="name of the shared files; none = the file's own")

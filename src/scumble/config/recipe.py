@@ -46,7 +46,7 @@ class RecipeConfig(Section):
         of_run = [name for name in plain if name not in ("picture", "as_json", "run")]
         idle = [name for name in of_run if getattr(self, name) != plain[name]]
         if idle and not self.run:
-            raise ConfigError(f"{idle[0]} would have no effect: it needs run; set that or leave {idle[0]} out")
+            raise ConfigError(f"{idle[0]} would have no effect: it needs run; give run too, or leave {idle[0]} out")
         if self.run and self.as_json:
-            raise ConfigError("as_json would have no effect: it needs run left out; leave one of them out")
+            raise ConfigError("as_json would have no effect with run: leave one of them out")
         return self

@@ -116,7 +116,10 @@ def in_words(error: ValidationError) -> str:
         names = [part for part in problem["loc"] if isinstance(part, str)]  # and not the place in a list
         *section, key = names or ["settings"]
         where = f" in [{'.'.join(section)}]" if section else ""
-        found = f"={problem['input']!r}" if problem["type"] != "missing" else ""
+        if problem["type"] == "missing":
+            lines.append(f"{key}{where} must be given: --{key.replace('_', '-')}")
+            continue
+        found = f"={problem['input']!r}"
         expected = _EXPECTED.get(problem["type"])
         said = expected.format(**problem.get("ctx", {})) if expected else problem["msg"].removeprefix("Value error, ")
         lines.append(f"{key}{found}{where}: {said}")
@@ -124,7 +127,6 @@ def in_words(error: ValidationError) -> str:
 
 
 _EXPECTED = {
-    "missing": "must be given",
     "int_parsing": "must be a whole number",
     "int_from_float": "must be a whole number",
     "int_type": "must be a whole number",

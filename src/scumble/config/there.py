@@ -20,6 +20,15 @@ class There:
     error: type[ScumbleError]
     said: str
 
+    def refuse(self, place: Path) -> None:
+        """Raise where a place is not there.
+
+        Raises:
+            ScumbleError: of the kind that the mark says.
+        """
+        if not place.exists():
+            raise self.error(f"{place}: {self.said}{_run_called(place)}")
+
 
 LORA_THERE = There(LoraFileError, "there is no such file; look for its name and folder")
 PICTURE_THERE = There(DataError, "there is no such picture or folder; look for its name")
@@ -32,8 +41,14 @@ def refuse_missing(settings: Section) -> None:
         ScumbleError: of the kind that the mark says.
     """
     for place, there in _read(settings):
-        if not place.exists():
-            raise there.error(f"{place}: {there.said}")
+        there.refuse(place)
+
+
+def _run_called(place: Path) -> str:
+    """The end of a message on a place that is not there: the LoRA of the run that has this name."""
+    name = place.name.removesuffix(".safetensors")
+    lora = Path("runs") / name / f"{name}.safetensors"
+    return f"; or did you mean {lora}?" if lora.is_file() else ""
 
 
 def _read(settings: Section) -> Iterator[tuple[Path, There]]:

@@ -41,6 +41,7 @@ class MergedBase:
         made_for: the base.
         num_layers: layers that were changed.
         num_tensors: tensors that were changed; a folder may hold a layer in several precisions.
+        numbers: formats of the changed tensors, as torch names them, which the result is rounded to.
         error: what rounding to the base's precision takes of the change: |result - (base + change)| / |change|.
         left_out: path of a LoRA -> names there of the layers and tensors that were not read; only where that was allowed.
         notes: what the person should know: a LoRA that changes nothing or is of another base, what of the base was left out or left as it was.
@@ -50,6 +51,7 @@ class MergedBase:
     made_for: str
     num_layers: int
     num_tensors: int
+    numbers: tuple[str, ...]
     error: Error
     left_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -90,6 +92,7 @@ def merge_into(
         made_for=base,
         num_layers=len(merging.keys),
         num_tensors=merging.num_tensors,
+        numbers=tuple(sorted(merging.numbers)),
         error=merging.total.error(),
         left_out=left_out_of(given),
         notes=(*idle_words(given), *strangers, *notes),
@@ -133,6 +136,7 @@ class _Merging:
             for stored in table.stored[key]:
                 self.places.setdefault(stored.file, {}).setdefault(stored.name, []).append((key, stored))
         self.total = ErrorSum()
+        self.numbers: set[str] = set()
         self.num_tensors = 0
 
     def rewrite(self, source: Path, target: Path) -> None:
@@ -161,6 +165,7 @@ class _Merging:
             result[begin:end] += change
             changes.append((key, begin, end, float(change.double().square().sum())))
         rounded = result.to(tensor.dtype)
+        self.numbers.add(str(tensor.dtype).removeprefix("torch."))
         lost = rounded.float() - result
         for key, begin, end, square in changes:
             self.total.add(f"{file.name}: {key}", float(lost[begin:end].double().square().sum()), square)

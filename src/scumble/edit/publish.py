@@ -15,7 +15,7 @@ from scumble.edit.programs.readings import in_words
 from scumble.edit.push import check_repository, push_folder
 from scumble.edit.shared_file import SharedFile, shared_file
 from scumble.edit.workflow import workflow
-from scumble.errors import ConfigError
+from scumble.errors import ConfigError, LoraFileError
 from scumble.files.atomic import whole_folder
 from scumble.files.folder import metadata_in, weight_files
 from scumble.files.guard import read_metadata
@@ -89,7 +89,7 @@ def _own_api() -> Any:
 def _place(config: PublishConfig) -> tuple[str, Path]:
     """The name of the shared files and the folder for them, which may be written."""
     if not config.file.is_dir() and (config.file.suffix.lower() != FILE_SUFFIX or not config.file.is_file()):
-        raise ConfigError(f"file={config.file}: expected a LoRA that is there: a .safetensors file or a PEFT folder")
+        raise LoraFileError(f"{config.file}: expected a LoRA: a .safetensors file or a PEFT folder")
     name = config.name or plain_name(config.file.name)
     out = config.out if config.out is not None else config.file.parent / f"{name}-published"
     if not out.absolute().parent.is_dir():

@@ -1,5 +1,6 @@
 """From a name to a place on the disk: a folder or file here, the model in the box, or the hub and its cache."""
 
+import difflib
 import re
 from collections.abc import Sequence
 from importlib import resources
@@ -62,7 +63,9 @@ def refuse_no_base(name: str | None) -> None:
     if path.suffix.lower() == ".safetensors":
         raise BaseModelError(f"base {name}: there is no such file; look for its name and folder")
     if not _HUB_ID.fullmatch(name):
-        raise BaseModelError(f"base {name}: no such folder, and not a hub id (owner/name)")
+        meant = difflib.get_close_matches(name, IN_THE_BOX, n=1)
+        hint = f"; did you mean '{meant[0]}'?" if meant else ""
+        raise BaseModelError(f"base {name}: no such folder, and not a hub id (owner/name){hint}")
 
 
 def _path_of(name: str) -> Path:

@@ -39,7 +39,7 @@ class Painted:
 
 @dataclass(frozen=True)
 class Composed:
-    """A labelled picture made of several, now on the disk; `what` is "strip" or "comparison"."""
+    """A labelled picture made of several, now on the disk; `what` says which, such as "strip" or "comparison"."""
 
     path: Path
     image: Image.Image

@@ -81,6 +81,15 @@ def all_tags(all_asked: Sequence[Asked]) -> list[LoraTag]:
     return list({tag.name: tag for one in all_asked for tag in one.tags}.values())
 
 
+def note_own_seeds(config: GenerateConfig, all_asked: Sequence[Asked]) -> Iterator[Noted]:
+    """Say which lines of the prompts' file are drawn once, by the seed that they name, though `seeds` asks for more."""
+    for one in all_asked:
+        if config.seeds and not one.settings.seeds:
+            yield Noted(
+                f"{one.wish.place}: drawn with its own seed, {one.settings.seed}, and not with those of --seeds"
+            )
+
+
 def uses_of(tags: Sequence[LoraTag], given: Sequence[Path], opened: Sequence[LoraUse]) -> tuple[LoraUse, ...]:
     """The LoRAs of one prompt: those that it names, then the given files that it does not, at strength 1.
 

@@ -46,7 +46,7 @@ def check_negative_prompt(negative_prompt: str, guidance_scale: float | None) ->
         raise ConfigError("negative_prompt: a LoRA there has no effect; write it in the prompt, with a negative weight")
     if negative_prompt and guidance_scale == 1.0:
         raise ConfigError(
-            "negative_prompt would have no effect: it needs guidance_scale above 1; set that or leave negative_prompt out"
+            "negative_prompt would have no effect: it needs guidance_scale above 1; change that, or leave negative_prompt out"
         )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scumble.config.generate import LORA_TAGS
+from scumble.config.there import LORA_THERE
 from scumble.errors import ConfigError, nearest
 from scumble.files.places import FILE_SUFFIX, PEFT_SUFFIX, WEIGHTS, lora_of, plain_name
 from scumble.generate.blocks import parse_blocks
@@ -172,8 +173,7 @@ def _find(tag: LoraTag, places: dict[str, dict[str, list[Path]]]) -> FoundLora:
 def _existing(files: Iterable[Path]) -> list[Path]:
     unique = list(dict.fromkeys(files))
     for path in unique:
-        if not path.exists():
-            raise ConfigError(f"lora={path}: no such file")
+        LORA_THERE.refuse(path)
     return unique
 
 

@@ -21,6 +21,7 @@ from scumble.generate.plan import (
     check_recipe,
     count_moments,
     folds,
+    note_own_seeds,
     note_passes,
     note_size,
     recipes_of,
@@ -97,6 +98,7 @@ def _advised(config: GenerateConfig, all_asked: Sequence[Asked]) -> Iterator[Not
 
 def _draw(config: GenerateConfig, all_asked: Sequence[Asked]) -> Iterator[Noted | Picture]:
     yield from note_prompts([text for one in all_asked for text in (one.prompt, one.settings.negative_prompt)])
+    yield from note_own_seeds(config, all_asked)
     image = None if config.image is None else read_picture(config.image)
     found = find_loras(all_tags(all_asked), config.lora, config.lora_dir, config.runs_dir)
     base = yield from open_base_for(config, found)

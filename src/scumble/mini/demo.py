@@ -14,7 +14,7 @@ from scumble.errors import ScumbleError
 from scumble.families.find import open_base
 from scumble.files.atomic import write_atomically
 from scumble.files.read import read_lora
-from scumble.generate.events import Noted
+from scumble.generate.events import Composed, Noted
 from scumble.generate.grid import labelled_grid
 from scumble.generate.painter import Painter
 from scumble.generate.strip import strip
@@ -33,7 +33,7 @@ from scumble.mini.lessons import (
     write_concept,
     write_style,
 )
-from scumble.train.events import Event, Finished, Saved, Tabled
+from scumble.train.events import Event, Finished, Tabled
 from scumble.train.loop import train
 
 BASE = "mini"
@@ -53,11 +53,11 @@ FIRST_SEED = 5000
 DIGITS_SHOWN = (NEW_DIGIT, *OLD_DIGITS)
 
 
-def demo(config: DemoConfig) -> Iterator[Event]:
+def demo(config: DemoConfig) -> Iterator[Event | Composed]:
     """Train a concept and a style, mix them, judge every variant, write the report.
 
     Yields:
-        What training yields, then a table of the judge's figures, and at the end Finished.
+        What training yields, then the pictures of the report, a table of the judge's figures, and at the end Finished.
     Raises:
         ScumbleError: the folder holds something else, or a part of the demonstration failed.
     """
@@ -77,19 +77,18 @@ def demo(config: DemoConfig) -> Iterator[Event]:
     for name, mark in examine_variants(painter, judge, config.pictures_per_score, first_seed):
         marks[name] = mark
         yield Noted(f"judged: {name}")
-    files = _draw(painter, out, first_seed)
+    drawn = _draw(painter, out, first_seed)
+    yield from drawn
     error = _folding_error(painter, first_seed)
-    for what, path in files.items():
-        yield Saved(0, path, what)
+    yield Noted(f"with the LoRAs folded into the weights a pixel differs by {255 * error:.0f} of 255 at most")
     yield _table(marks)
     seconds = monotonic() - started
+    files = {each.what: each.path for each in drawn}
     files |= {"concept LoRA": _lora(out, "concept"), "style LoRA": _lora(out, "style")}
     _write_json(out / "report.json", marks, seconds, files, error)
     write_report(out / "report.html", config, marks, seconds, files, error)
     files |= {"report": out / "report.html", "figures": out / "report.json"}
-    yield Finished(
-        config.concept_steps + config.style_steps, files, {"seconds": seconds, "folded_pixels_differ_by": error}
-    )
+    yield Finished(config.concept_steps + config.style_steps, files, {"seconds": seconds})
 
 
 def _make_room(out: Path) -> None:
@@ -151,8 +150,8 @@ def _painter(config: DemoConfig) -> Painter:
     return painter
 
 
-def _draw(painter: Painter, out: Path, first_seed: int) -> dict[str, Path]:
-    """The side-by-side picture and the strip."""
+def _draw(painter: Painter, out: Path, first_seed: int) -> list[Composed]:
+    """The side-by-side picture and the strip, written."""
     rows = []
     for loras in VARIANTS.values():
         recipes = [recipe(style_prompt(digit), first_seed + digit, loras) for digit in DIGITS_SHOWN]
@@ -164,10 +163,13 @@ def _draw(painter: Painter, out: Path, first_seed: int) -> dict[str, Path]:
     nine = recipe(plain_prompts([NEW_DIGIT], 1)[0][1], first_seed + NEW_DIGIT, (CONCEPT,))
     painted = painter.paint([*known, nine], batch_size=10, num_moments=MOMENTS)
     process = strip(painted, "from noise to picture: 20 moments, ten digits (the nine through its LoRA)")
-    files = {"side by side": out / "side-by-side.png", "reverse process": out / "strip.png"}
-    side_by_side.save(files["side by side"])
-    process.save(files["reverse process"])
-    return files
+    drawn = [
+        Composed(out / "side-by-side.png", side_by_side, "side by side"),
+        Composed(out / "strip.png", process, "reverse process"),
+    ]
+    for each in drawn:
+        each.image.save(each.path)
+    return drawn
 
 
 def _folding_error(painter: Painter, first_seed: int) -> float:

@@ -153,7 +153,8 @@ def _how_sure(found: Difference) -> str:
     over = f"over {found.num_samples} pairs of a picture and a noise, the same before and after"
     size = "all alike" if math.isinf(found.errors) else f"{abs(found.errors):.1f} standard errors"
     if found.is_sure:
-        return f"That is no chance: the mean difference is {size} from none, {over}"
+        seen = "whether it can be seen, sample pictures or scumble compare tell"
+        return f"That is no chance: the mean difference is {size} from none, {over}; {seen}"
     return f"That may be chance: the mean difference is only {size} from none, {over}"
 
 

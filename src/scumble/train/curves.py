@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 HELD_OUT = "#c0562a"
 BAND_COLOURS = ("#f0b37e", "#d9772f", "#a04a12", "#5c2a08")
 TITLE_PX = 12
-MARGINS = {"left": 0.085, "right": 0.985, "top": 0.95, "bottom": 0.075, "hspace": 0.08}
+MARGINS = {"left": 0.085, "right": 0.985, "top": 0.92, "bottom": 0.075, "hspace": 0.08}
 """Parts of the picture; a layout that is computed would take longer than the rest of the drawing."""
 SHARE_IN_SIGHT = 0.98
 """Of the single steps' losses."""
@@ -61,7 +61,7 @@ def draw_curves(
     axes.set_ylabel("loss (mean squared error)")
     _draw_bands(below, bands)
     # a run's name is no formula, and may need another font
-    axes.set_title(title, font=Path(str(label_font(title, TITLE_PX).path)), fontsize=TITLE_PX, parse_math=False)
+    axes.set_title(title, font=Path(str(label_font(title, TITLE_PX).path)), fontsize=TITLE_PX, pad=20, parse_math=False)
     if history:
         steps, losses = zip(*history, strict=True)
         axes.plot(
@@ -73,7 +73,9 @@ def draw_curves(
     if validations:
         _draw_validations(axes, validations, best_step)
     if history or validations:
-        axes.legend(frameon=False, loc="upper right", fontsize=8)
+        axes.legend(
+            frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0), borderaxespad=0.2, fontsize=8, ncols=3
+        )
     for each in (axes, below):
         each.spines[["top", "right"]].set_visible(False)
         each.grid(axis="y", alpha=0.25)

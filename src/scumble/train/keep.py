@@ -1,5 +1,6 @@
 """The LoRA file of a session: its numbers in canonical form, and the facts of how it came to be."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -71,7 +72,7 @@ class Keeper:
             targets=_targets(plan),
             steps=step,
             max_steps=plan.num_steps,
-            epochs=step * per_step // len(plan.split.training),
+            epochs=math.ceil(step * per_step / len(plan.split.training)),
             learning_rate=config.optimizer.learning_rate,
             lr_scheduler=plan.rates.schedule,
             optimizer=in_metadata(config.optimizer),

@@ -10,6 +10,8 @@ from typing import Any
 import psutil
 import torch
 
+from scumble.data.names import counted
+
 PACKAGES = ("scumble", "torch", "diffusers", "transformers", "safetensors")
 """Whose versions may decide a number."""
 
@@ -33,7 +35,7 @@ def _hardware(device: torch.device) -> str:
         memory = torch.cuda.get_device_properties(device).total_memory
         return f"{torch.cuda.get_device_name(device)}, {memory / 2**30:.0f} GiB"
     memory = psutil.virtual_memory().total
-    return f"{os.cpu_count()} CPU cores, {torch.get_num_threads()} threads, {memory / 2**30:.0f} GiB"
+    return f"{counted(os.cpu_count() or 1, 'CPU core')}, {counted(torch.get_num_threads(), 'thread')}, {memory / 2**30:.0f} GiB"
 
 
 def peak_memory(device: torch.device) -> int:

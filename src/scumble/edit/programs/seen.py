@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from scumble.edit.change import MAGNITUDE
 from scumble.edit.programs.effects import Effect
@@ -71,7 +72,7 @@ class SeenFile:
     metadata: Mapping[str, str]
     has_words: bool = False
 
-    @property
+    @cached_property  # asked of every layer
     def has_two_encoders(self) -> bool:
         """Whether the base has two text encoders."""
         return any(key.startswith("text_encoder_2.") for key in self.table.shapes)
