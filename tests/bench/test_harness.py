@@ -2,8 +2,10 @@
 
 import json
 import sys
+from dataclasses import replace
 
 import pytest
+from explain import explain
 from harness.beside import rows_beside
 from harness.kept import Kept
 from harness.pictures import write_pictures, write_table
@@ -84,6 +86,31 @@ def test_a_result_is_written_twice(tmp_path, capsys):
     assert "| a\\|b | - | 2 |" in page
     assert "not measured: no GPU here" in page
     assert page in capsys.readouterr().out
+
+
+def test_a_reason_that_comes_later_goes_to_the_goals_that_were_missed_and_nothing_else(tmp_path):
+    goals = [
+        Goal("time <", 1.0, 1.2),
+        Goal("memory", 1.0, 0.9),
+        Goal("bytes", 1.0, 1.2, why="known"),
+        Goal("rate", 1.0, 2.0),
+    ]
+    path = Result("name", "How fast?", [{"side": "ours"}], goals=goals).write(tmp_path)
+    whole = Result(
+        "name",
+        "How fast?",
+        [{"side": "ours"}],
+        goals=[replace(goals[0], why="a | b"), *goals[1:3], replace(goals[3], why="a | b")],
+    )
+    assert explain(path, "a | b") == 2
+    told, page = json.loads(path.read_text(encoding="utf-8")), path.with_suffix(".md").read_text(encoding="utf-8")
+    (tmp_path / "again").mkdir()
+    again = whole.write(tmp_path / "again")
+    assert told["goals"] == json.loads(again.read_text(encoding="utf-8"))["goals"]
+    of_goals = [line for line in page.splitlines() if line.startswith("|")]
+    assert of_goals == [
+        line for line in again.with_suffix(".md").read_text(encoding="utf-8").splitlines() if line.startswith("|")
+    ]
 
 
 def test_a_table_keeps_the_order_of_its_columns():

@@ -60,6 +60,8 @@ MISSING = [
     (["publish", "no.safetensors"], 1, "no.safetensors: there is no such file"),
     (["measure", "no.safetensors"], 1, "no.safetensors: there is no such file"),
     (["upscale", "no.png", "--out", "new.png", "--model", "no.pth"], 1, "no.png: there is no such picture"),
+    (["check", "no"], 1, "no: no such folder"),
+    (["report", "no"], 1, "no: no run there, nor one of that name in runs"),
     (["caption", "no"], 1, "no: there is no such picture or folder"),
     (["recipe", "no.png"], 1, "no.png: there is no such picture"),
 ]

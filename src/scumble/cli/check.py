@@ -12,6 +12,7 @@ from scumble.cli.flags import flags_model, of_pictures
 from scumble.cli.run import play
 from scumble.config import CheckConfig, from_values
 from scumble.errors import DataError
+from scumble.train.ahead import refuse_missing_folder
 
 if TYPE_CHECKING:
     from scumble.check.events import Checked
@@ -33,6 +34,8 @@ def check(
     scumble check ./photos --trigger "sks dog"
     """
     settings = from_values(CheckConfig, of_pictures(CheckConfig, flags, config, folder))
+    if not settings.report.as_json:  # else it is part of what is found
+        refuse_missing_folder(settings.data)
     from scumble.check.as_data import as_data
     from scumble.check.events import Checked
     from scumble.check.run import check as run

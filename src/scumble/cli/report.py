@@ -14,6 +14,7 @@ from scumble.cli.flags import flags_model, nested
 from scumble.cli.run import play
 from scumble.config import from_values
 from scumble.config.report import ReportConfig
+from scumble.runs.find import run_folder
 
 ReportFlags = flags_model(ReportConfig, without=frozenset({"run"}))
 
@@ -28,6 +29,7 @@ def report(
     scumble report runs/photos
     """
     settings = from_values(ReportConfig, {"run": run, **nested(ReportConfig, flags)})
+    run_folder(settings.run)  # is said before anything large is imported
     from scumble.report.as_data import as_data
     from scumble.report.events import Reported
     from scumble.report.run import report as write

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from scumble.config.report import ReportConfig
-from scumble.errors import CheckpointError, ConfigError
+from scumble.errors import ConfigError
 from scumble.files.atomic import write_atomically
 from scumble.generate.events import Noted
 from scumble.page import check_place
@@ -12,7 +12,7 @@ from scumble.report.drawn import Pair, draw_pairs, refuse_tags
 from scumble.report.events import Reported
 from scumble.report.facts import gather
 from scumble.report.page import COMMAND, page_of
-from scumble.runs.find import find_run
+from scumble.runs.find import run_folder
 from scumble.train.runfolder import RunFolder
 
 
@@ -40,20 +40,6 @@ def report(config: ReportConfig) -> Iterator[Noted | Reported]:
     if page is not None:
         write_atomically(page, page_of(facts, drawn).encode("utf-8", "replace"))
     yield Reported(facts, page)
-
-
-def run_folder(asked: Path) -> Path:
-    """The folder of a run that is named by its path or its name.
-
-    Raises:
-        CheckpointError: there is none.
-    """
-    found = find_run(asked)
-    if found is None:
-        raise CheckpointError(
-            f"{asked}: no run there, nor one of that name in runs; scumble runs lists those there are"
-        )
-    return found
 
 
 def write_report(folder: Path) -> Path:

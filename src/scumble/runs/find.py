@@ -32,3 +32,17 @@ def find_runs(folder: Path) -> tuple[list[Run], list[str]]:
 def find_run(asked: Path) -> Path | None:
     """The folder of one run, if that is what is asked for: by its path, or by its name among the runs in `runs`."""
     return next((place for place in (asked, Path("runs") / asked) if place.is_dir() and is_run(place)), None)
+
+
+def run_folder(asked: Path) -> Path:
+    """The folder of a run that is named by its path or its name.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    found = find_run(asked)
+    if found is None:
+        raise CheckpointError(
+            f"{asked}: no run there, nor one of that name in runs; scumble runs lists those there are"
+        )
+    return found

@@ -17,6 +17,15 @@ def refuse_missing_pictures(data: DataConfig) -> None:
         raise ConfigError(
             "no folder of pictures: scumble train FOLDER (or --train_data_dir FOLDER, or --dataset_name OWNER/NAME)"
         )
+    refuse_missing_folder(data)
+
+
+def refuse_missing_folder(data: DataConfig) -> None:
+    """Raise where a folder is named that is not there.
+
+    Raises:
+        DataError: the folder is not there.
+    """
     if data.folder is not None and not data.folder.exists():
         raise DataError(f"{data.folder}: no such folder")
 
