@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from scripts import load_script
-from scumble.cli.app import main
+from scumble.cli.app import exit_code
 from scumble.errors import ScumbleError
 from scumble.mini.config import DemoConfig, PretrainConfig
 from scumble.mini.demo import demo
@@ -31,9 +31,7 @@ def test_a_folder_with_something_else_is_left_alone(tmp_path):
 def whole(tmp_path_factory):
     """The demonstration in full: its folder."""
     out = tmp_path_factory.mktemp("whole") / "demo"
-    with pytest.raises(SystemExit) as ended:
-        main(["demo", "--out", str(out), "--seed", "0"])
-    assert ended.value.code == 0
+    assert exit_code(["demo", "--out", str(out), "--seed", "0"]) == 0
     return out
 
 

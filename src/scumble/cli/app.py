@@ -5,9 +5,11 @@ What is not needed to find out which command it is, or to say that it cannot be,
 
 import os
 import sys
+from typing import NoReturn
 
 from scumble.cli.commands import HELP, front_page
 from scumble.cli.foreign import notes_on, translate
+from scumble.cli.leave import leave
 from scumble.cli.spared import spare_unused
 from scumble.errors import ScumbleError
 
@@ -15,10 +17,10 @@ READER_GONE = 141
 """Exit code, as of programs that SIGPIPE ends."""
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main() -> NoReturn:
     """The entry point; ends the process with the exit code that errors.py and the README list."""
     spare_unused()
-    sys.exit(exit_code(sys.argv[1:] if arguments is None else arguments))
+    leave(exit_code(sys.argv[1:]))
 
 
 def exit_code(arguments: list[str]) -> int:
