@@ -288,6 +288,15 @@ def test_a_base_that_was_named_and_is_not_there_is_a_problem(check, photos):
     assert "there is no such file" in problem
 
 
+def test_a_base_that_was_named_says_how_large_pictures_should_be_though_they_are_not_ready(check, photos, tiny_base):
+    (photos / "00.txt").unlink()
+    _, found = check(photos, "--base", tiny_base, "--no-probe")
+    assert found["plan"]["missing"] == "the pictures are not ready for training"
+    assert not any("small" in kinds for kinds in hints(found).values())
+    _, found = check(photos, "--base", "nowhere.safetensors")
+    assert any("nowhere.safetensors" in problem for problem in found["problems"])
+
+
 def test_without_a_base_nothing_is_fetched_and_the_plan_says_why(check, photos):
     code, found = check(photos)
     assert code == 0

@@ -171,6 +171,7 @@ def test_what_cannot_be_is_refused_before_anything_is_opened(laid, settings, sai
         ({"prompt": ("a",), "weights": "0-1", "x": "seed: 1"}, "weights would have no effect: it needs plane"),
         ({"prompt": ("a",), "plane": ("a", "a")}, "a plane has two LoRAs"),
         ({"prompt": ("a",), "plane": ("a", "b"), "x": "seed: 1"}, "plane would have no effect"),
+        ({"prompt": ("a",), "plane": ("a", "b"), "lora": ("b",)}, "lora=b: is on the plane already"),
     ],
 )
 def test_settings_that_do_not_go_together_are_refused(settings, said):

@@ -111,7 +111,7 @@ def test_a_checkpoint_of_a_run_is_found_by_its_own_name(tmp_path):
 def test_a_name_not_found_says_where_it_looked_and_what_is_near(tmp_path):
     touch(tmp_path / "photos" / "photos.safetensors")
     with pytest.raises(
-        ConfigError, match=r"'foto' not found among the --lora files, the runs in .*did you mean 'photos'"
+        ConfigError, match=r"'foto' not found among the --lora files or the runs in .*did you mean 'photos'"
     ):
         found([LoraTag("foto")], runs_dir=tmp_path)
 

@@ -135,7 +135,7 @@ def test_prompts_of_equal_settings_share_a_batch(write, config):
     ("settings", "said"),
     [
         ({}, "nothing to draw: give a prompt, or prompts_file"),
-        ({"prompt": "one", "prompts_file": "two.txt"}, "prompt would have no effect: it needs prompts_file left out"),
+        ({"prompt": "one", "prompts_file": "two.txt"}, "give a prompt or prompts_file, not both"),
         ({"prompt": "one", "seeds": (1, 2), "n": 3}, "n would have no effect: it needs seeds left out"),
         ({"prompt": "one", "seeds": (1, 2), "seed": 3}, "seed would have no effect: it needs seeds left out"),
         ({"prompt": "one", "seeds": (7, 1, 7)}, "seeds: 7 is given twice"),

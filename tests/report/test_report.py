@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
@@ -11,7 +13,9 @@ from tests.report.conftest import MEAN
 from scumble.cli.app import exit_code
 from scumble.cli.report import AtTheEnd
 from scumble.report.facts import gather
+from scumble.report.learnt import COPIES, OVERFITTED, Statement, Verdict
 from scumble.report.page import page_of
+from scumble.report.use import use_of
 from scumble.train.events import Stepped
 from scumble.train.loop import train
 
@@ -263,3 +267,17 @@ def test_a_training_that_was_refused_touches_no_report(settings, tmp_path, whole
         list(at_the_end.watched(train(settings(whole_run.parent))))
     at_the_end.write()
     assert not (whole_run / "report.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("verdict", "strength"),
+    [
+        (Verdict("learnt", "good", ()), 1.0),
+        (Verdict("perhaps learnt", "warn", ()), 1.0),
+        (Verdict(OVERFITTED, "warn", ()), 0.8),
+        (Verdict("learnt", "good", (Statement(COPIES, "copies", "warn"),)), 0.8),
+    ],
+)
+def test_only_what_was_learnt_too_well_is_used_with_less_strength(verdict, strength):
+    told = SimpleNamespace(setting=lambda *_: None, trigger="sks")
+    assert use_of(Path("photos.safetensors"), told, verdict, "a dog").strength == strength

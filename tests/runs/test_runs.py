@@ -9,7 +9,7 @@ from filelock import FileLock
 
 from scumble.cli.app import exit_code
 from scumble.errors import CheckpointError
-from scumble.runs.find import find_runs
+from scumble.runs.find import find_runs, run_folder
 from scumble.runs.read import read_run
 from scumble.train.events import Finished, Stepped, Validated
 from scumble.train.journal import journaled
@@ -160,6 +160,18 @@ def test_foreign_folders_are_named_and_no_folder_is_an_error(make, runs):
         find_runs(runs / "nowhere")
     with pytest.raises(CheckpointError, match="is no run"):
         read_run(runs / "holiday")
+
+
+def test_a_sweep_is_called_one(make, runs):
+    make("dogs", step(1))
+    (runs / "dogs-sweep").mkdir()
+    (runs / "dogs-sweep" / "sweep.json").write_text("{}")
+    _, others = find_runs(runs)
+    assert others == ["dogs-sweep: a sweep, of which scumble sweep tells"]
+    page = runs / "dogs-sweep" / "report.html"
+    page.write_text("<html>")
+    with pytest.raises(CheckpointError, match=r"a sweep, of which .*report\.html tells"):
+        run_folder(runs / "dogs-sweep")
 
 
 def test_the_table_one_run_and_json(make, runs, capsys, monkeypatch):

@@ -227,7 +227,7 @@ def test_early_stopping_keeps_the_best(settings):
     validations = [event for event in events if isinstance(event, Validated)]
     finished = events[-1]
     assert finished.step < 200
-    assert finished.figures["best_loss"] == min(event.loss for event in validations)
+    assert finished.figures["best_validation_loss"] == min(event.loss for event in validations)
 
 
 def test_samples_are_drawn_and_the_training_goes_on_as_without_them(settings, tmp_path):

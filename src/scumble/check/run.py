@@ -21,11 +21,12 @@ from scumble.data.scan import Scan, ScanRule, survey
 from scumble.data.seen import SeenPictures
 from scumble.data.thumbnails import Thumbnails
 from scumble.errors import BaseModelError, ConfigError, DataError, ScumbleError
+from scumble.families.base import BaseModel
 from scumble.generate.events import Noted
 from scumble.page import check_place
 from scumble.train.events import Prepared
 from scumble.train.pictures import dataset_of, place_of, scan_rule
-from scumble.train.plan import Plan, make_plan
+from scumble.train.plan import Plan, base_of, make_plan
 
 PAGE = "scumble-check.html"
 THUMBNAIL_PX = 192
@@ -106,7 +107,9 @@ def _fix(config: CheckConfig, place: Place, scan: Scan) -> Generator[Event, None
         acts.append(act)
         yield Noted(_said(act, root))
     yield from (Noted(text, warning=True) for text in copies_that_stay(findings))
-    if not acts:
+    if acts:
+        yield Noted("nothing was deleted: the same command with --undo in place of --fix takes it all back")
+    else:
         yield Noted("nothing was moved or written: there is nothing that --fix puts in order")
     return acts
 
@@ -168,9 +171,13 @@ def _checked(
     if isinstance(scan, DataError):
         return _refused(folder, str(scan), acts, page)
     plan, why = _planned(config, scan)
-    findings = find(scan, config.data, plan.base if plan is not None else None, config.report.near_duplicate)
+    base = plan.base if plan is not None else _chosen_base(config)
+    of_base = None if isinstance(base, ScumbleError) else base
+    findings = find(scan, config.data, of_base, config.report.near_duplicate)
     problems, no_forecast = list(findings.problems), ""
-    if isinstance(why, ScumbleError) and (_names_base(config) or not isinstance(why, BaseModelError)):
+    if isinstance(base, ScumbleError):
+        problems.append(f"training would refuse it: {base}")
+    elif isinstance(why, ScumbleError) and (_names_base(config) or not isinstance(why, BaseModelError)):
         problems.append(f"training would refuse it: {why}")
     if plan is None:
         no_forecast = str(why)
@@ -186,6 +193,16 @@ def _refused(folder: Path, problem: str, acts: list[Act], page: Path | None) -> 
 def _names_base(config: CheckConfig) -> bool:
     """Whether the person chose the base; what is wrong with the usual one says nothing of the pictures."""
     return config.model.base is not None or config.model.preset is not None
+
+
+def _chosen_base(config: CheckConfig) -> BaseModel | ScumbleError | None:
+    """The base that the person chose, which says how large pictures should be; or what is wrong with it."""
+    if not _names_base(config):
+        return None
+    try:
+        return base_of(config.model)
+    except ScumbleError as error:
+        return error
 
 
 def _planned(config: CheckConfig, scan: Scan) -> tuple[Plan | None, ScumbleError | str]:

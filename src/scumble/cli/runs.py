@@ -97,7 +97,7 @@ def _print_one(run: "Run") -> None:
         "steps": f"{run.step} of {'?' if run.num_steps is None else run.num_steps}"
         + (f", {run.processes} processes" if run.processes > 1 else ""),
         "best loss": "no validation yet" if run.best_loss is None else f"{run.best_loss:.4f} at step {run.best_step}",
-        "last loss": "none yet" if run.loss is None else f"{run.loss:.4f}",
+        "last step": "none yet" if run.loss is None else f"training loss {run.loss:.4f}",
         "base": run.base,
         "adapter": f"{run.algorithm}, on {run.device}",
         "begun": "not known" if run.begun is None else f"{run.begun:%Y-%m-%d %H:%M} UTC, last seen {_ago(run.seen)}",

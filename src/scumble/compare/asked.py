@@ -77,6 +77,8 @@ def files_of(config: CompareConfig, asked: Sequence[Asked]) -> list[Path]:
     for path in config.lora:
         if config.lora.count(path) > 1:
             raise ConfigError(f"lora={path}: given twice; each LoRA has one column")
+        if path in (config.plane or ()):
+            raise ConfigError(f"lora={path}: is on the plane already; leave one of them out")
     paths = [*config.lora, *(config.plane or ())]
     for each in asked:
         if each.kind == LORA and each.values is not None:

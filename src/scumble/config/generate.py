@@ -68,6 +68,8 @@ class GenerateConfig(PassesConfig):
                 raise ConfigError(
                     f"{setting} would have no effect: it needs {needs}; change that, or leave {setting} out"
                 )
+        if self.prompt is not None and self.prompts_file is not None:
+            raise ConfigError("give a prompt or prompts_file, not both")
         twice = next((seed for seed in self.seeds if self.seeds.count(seed) > 1), None)
         if twice is not None:
             raise ConfigError(f"seeds: {twice} is given twice, and would draw the same picture twice")
@@ -83,7 +85,6 @@ class GenerateConfig(PassesConfig):
             (self.moments is not None and not self.strip, "moments", "strip"),
             (self.strip and self.hires_scale is not None, "strip", "hires_scale left out, because it shows one pass"),
             (self.allow_partial and not has_lora, "allow_partial", "a LoRA"),
-            (self.prompt is not None and self.prompts_file is not None, "prompt", "prompts_file left out"),
             (bool(self.seeds) and self.n != 1, "n", "seeds left out"),
             (bool(self.seeds) and self.seed != type(self).model_fields["seed"].default, "seed", "seeds left out"),
         ]

@@ -27,6 +27,9 @@ PROGRAMS = {"A1111": "WebUI"}
 DRAW = ("A1111", "ComfyUI", DIFFUSERS)
 """Programs that people draw with; the other ones train and merge."""
 
+PRECISIONS = {"no": "fp32"}
+"""How precisions are called where the metadata say otherwise."""
+
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 SETTINGS = {
     "rank": ("scumble.rank", "ss_network_dim"),
@@ -248,7 +251,7 @@ def _settings(shared: Shared) -> Iterator[tuple[str, str]]:
     for what, names in SETTINGS.items():
         value = first_of(shared.metadata, names)
         if value is not None:
-            yield what, made_from_words(value)
+            yield what, PRECISIONS.get(value, value) if what == "precision" else made_from_words(value)
     dataset = shared.metadata.get("scumble.dataset")
     if dataset:
         yield "pictures and captions, SHA-256", dataset

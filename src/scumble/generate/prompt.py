@@ -158,7 +158,7 @@ def _find(tag: LoraTag, places: dict[str, dict[str, list[Path]]]) -> FoundLora:
         known = sorted({name for files in places.values() for name in files})
         hint = nearest(tag.name, known) if known else ": no LoRA is there at all"
         raise ConfigError(
-            f"LoRA '{tag.name}' not found among {', '.join(places)}{hint} (or give its file with --lora, its folder with --lora-dir)"
+            f"LoRA '{tag.name}' not found among {' or '.join(places)}{hint} (or give its file with --lora, its folder with --lora-dir)"
         )
     place, files = found[0]
     if len(files) > 1:

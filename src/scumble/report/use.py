@@ -9,7 +9,7 @@ from scumble.edit.card import HUB_ID
 from scumble.files.places import FILE_SUFFIX, plain_name
 from scumble.generate.prompt import split_prompts
 from scumble.generate.recipe import LoraUse, plain_number
-from scumble.report.learnt import COPIES, Verdict
+from scumble.report.learnt import COPIES, OVERFITTED, Verdict
 from scumble.report.told import Told
 
 FULL, CAREFUL = 1.0, 0.8
@@ -41,10 +41,10 @@ def use_of(lora: Path, told: Told, verdict: Verdict, caption: str) -> Use:
     Args:
         lora: the file or PEFT folder.
         told: names base and trigger.
-        verdict: where it warns, a lower strength is a better start.
+        verdict: of an overfitted LoRA, or one that draws copies, a lower strength is a better start.
         caption: of a training picture, for the example.
     """
-    is_careful = verdict.kind == "warn" or any(
+    is_careful = verdict.word == OVERFITTED or any(
         each.about == COPIES and each.kind == "warn" for each in verdict.statements
     )
     strength = CAREFUL if is_careful else FULL

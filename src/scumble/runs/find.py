@@ -6,6 +6,9 @@ from pathlib import Path
 from scumble.errors import CheckpointError
 from scumble.runs.read import Run, is_run, read_run
 
+SWEEP_STATE = "sweep.json"
+"""By this file the folder of a sweep is known."""
+
 LONG_AGO = datetime.datetime.min.replace(tzinfo=datetime.UTC)
 
 
@@ -23,7 +26,7 @@ def find_runs(folder: Path) -> tuple[list[Run], list[str]]:
             if is_run(place):
                 runs.append(read_run(place))
             else:
-                others.append(f"{place.name}: no run")
+                others.append(f"{place.name}: {_what_instead(place) or 'no run'}")
         except OSError as error:
             others.append(f"{place.name}: {error}")
     return sorted(runs, key=lambda run: run.seen or LONG_AGO, reverse=True), others
@@ -42,7 +45,18 @@ def run_folder(asked: Path) -> Path:
     """
     found = find_run(asked)
     if found is None:
+        instead = _what_instead(asked)
         raise CheckpointError(
-            f"{asked}: no run there, nor one of that name in runs; scumble runs lists those there are"
+            f"{asked}: {instead}"
+            if instead
+            else f"{asked}: no run there, nor one of that name in runs; scumble runs lists those there are"
         )
     return found
+
+
+def _what_instead(folder: Path) -> str:
+    """What a folder that is no run is, where that is known."""
+    if not (folder / SWEEP_STATE).is_file():
+        return ""
+    page = folder / "report.html"
+    return f"a sweep, of which {page if page.is_file() else 'scumble sweep'} tells"

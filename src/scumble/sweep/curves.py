@@ -21,11 +21,13 @@ def draw_curves(records: Sequence[Record]) -> Image.Image:
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(9, 5), dpi=110, layout="constrained")
     canvas = FigureCanvasAgg(figure)
     axes = figure.subplots()
     axes.set_xlabel("optimizer step")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylabel("validation loss (same pictures, noise and timesteps)")
     for index, record in enumerate(record for record in records if record.is_done):
         steps, losses = zip(*record.validations, strict=True)

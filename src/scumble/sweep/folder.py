@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 from scumble.config import TrainConfig
 from scumble.errors import CheckpointError
 from scumble.files.atomic import write_atomically
+from scumble.runs.find import SWEEP_STATE
 from scumble.runs.read import is_run
 from scumble.train.ahead import name_of
 
@@ -35,7 +36,7 @@ class SweepFolder:
     @property
     def state(self) -> Path:
         """What the first start decided, and the later ones keep to."""
-        return self.path / "sweep.json"
+        return self.path / SWEEP_STATE
 
     @property
     def journal(self) -> Path:

@@ -58,6 +58,7 @@ def _write_grid(folder: SweepFolder, account: Account, advice: Recommendation) -
         BASE,
         *(
             f"{record.words}{' (recommended)' if record.name == advice.name else ''}\nloss {record.best:.4f}"
+            + ("" if record.best_step else " at step 0: learnt nothing")
             for record in drawn
         ),
     ]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 HELD_OUT = "#c0562a"
 BAND_COLOURS = ("#f0b37e", "#d9772f", "#a04a12", "#5c2a08")
 TITLE_PX = 12
-MARGINS = {"left": 0.085, "right": 0.985, "top": 0.92, "bottom": 0.075, "hspace": 0.08}
+MARGINS = {"left": 0.085, "right": 0.985, "top": 0.92, "bottom": 0.075, "hspace": 0.14}
 """Parts of the picture; a layout that is computed would take longer than the rest of the drawing."""
 SHARE_IN_SIGHT = 0.98
 """Of the single steps' losses."""
@@ -54,6 +54,7 @@ def draw_curves(
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(9, 6.5), dpi=110)
     canvas = FigureCanvasAgg(figure)
@@ -73,9 +74,8 @@ def draw_curves(
     if validations:
         _draw_validations(axes, validations, best_step)
     if history or validations:
-        axes.legend(
-            frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0), borderaxespad=0.2, fontsize=8, ncols=3
-        )
+        _legend_above(axes, columns=3)
+    below.xaxis.set_major_locator(MaxNLocator(integer=True))
     for each in (axes, below):
         each.spines[["top", "right"]].set_visible(False)
         each.grid(axis="y", alpha=0.25)
@@ -83,6 +83,13 @@ def draw_curves(
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # no font here has it: a box in the title
         return drawn(canvas)
+
+
+def _legend_above(axes: "Axes", columns: int) -> None:
+    """Outside of the plot, where no curve runs through it."""
+    axes.legend(
+        frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0), borderaxespad=0.2, fontsize=8, ncols=columns
+    )
 
 
 def drawn(canvas: "FigureCanvasAgg") -> Image.Image:
@@ -111,7 +118,7 @@ def _draw_bands(axes: "Axes", bands: Bands) -> None:
         colour = BAND_COLOURS[band % len(BAND_COLOURS)]
         axes.plot(steps, [loss / first for loss in losses], color=colour, linewidth=1.3, label=f"timesteps {name}")
     if steps:
-        axes.legend(frameon=False, loc="upper right", fontsize=8, ncols=2)
+        _legend_above(axes, columns=len(bands["timesteps"]))
 
 
 def _top(losses: Sequence[float], validations: Sequence[float]) -> float | None:

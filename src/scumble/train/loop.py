@@ -267,8 +267,8 @@ def _finish(plan: Plan, run: RunFolder, session: Session, material: Material, ke
     prompt = plan.scan.examples[0].caption.replace('"', "'")
     yield Noted(f'see it beside its base: scumble compare --lora "{run.lora}" --prompt "{prompt}"')
     figures = {
-        "best_loss": session.best_loss,
-        "last_loss": session.validations[-1][1],
+        "best_validation_loss": session.best_loss,
+        "last_validation_loss": session.validations[-1][1],
         "weight_error": proof.weight_error,
         "effect_error": proof.effect_error,
     }

@@ -170,7 +170,7 @@ def make_plan(config: TrainConfig, scan: Scan | None = None) -> Plan:
         scan, data = scan_pictures(config.data, scan_rule(config.data))
         config = config.model_copy(update={"data": data})
     classes = scan_classes(config, scan)
-    base = _open_base(config.model)
+    base = base_of(config.model)
     outline = base.outline()
     init = _init(config, base)
     layers = _layers(base, outline, config) if init is None else list(init.layers)
@@ -232,7 +232,13 @@ def _split(config: TrainConfig, scan: Scan) -> Split:
     return split_pictures(alike, val.validation_split, val.seed_for(config.training.seed))
 
 
-def _open_base(model: ModelConfig) -> BaseModel:
+def base_of(model: ModelConfig) -> BaseModel:
+    """The base that the settings of a model mean, opened; no weights are loaded.
+
+    Raises:
+        BaseModelError: it cannot be found or read.
+        ConfigError: settings that it cannot be used with.
+    """
     base = open_base(
         model.base,
         model.revision,
