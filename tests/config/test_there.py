@@ -19,6 +19,14 @@ def test_the_lora_of_the_run_of_that_name_is_pointed_to(asked, tmp_path, monkeyp
     assert str(said.value) == f"{asked}: there is no such file; look for its name and folder; or did you mean {lora}?"
 
 
+def test_of_a_runs_folder_the_lora_in_it_is_pointed_to(tmp_path):
+    run = tmp_path / "photos"
+    run.mkdir()
+    (run / "photos.safetensors").write_bytes(b"")
+    with pytest.raises(LoraFileError, match=r"is the folder of a run; give the LoRA in it: .*photos\.safetensors"):
+        LORA_THERE.refuse(run)
+
+
 def test_without_such_a_run_nothing_is_pointed_to(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(LoraFileError) as said:

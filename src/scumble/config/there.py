@@ -7,6 +7,9 @@ from pathlib import Path
 from scumble.config.section import Section
 from scumble.errors import DataError, LoraFileError, ScumbleError
 
+LORA = ".safetensors"
+"""How a LoRA file ends."""
+
 
 @dataclass(frozen=True)
 class There:
@@ -15,10 +18,12 @@ class There:
     Attributes:
         error: the kind that its absence is.
         said: what is said after the path.
+        is_lora: it is a LoRA, which may be meant by the name of its run.
     """
 
     error: type[ScumbleError]
     said: str
+    is_lora: bool = False
 
     def refuse(self, place: Path) -> None:
         """Raise where a place is not there.
@@ -26,11 +31,14 @@ class There:
         Raises:
             ScumbleError: of the kind that the mark says.
         """
+        own = place / f"{place.name}{LORA}"
+        if self.is_lora and own.is_file():
+            raise self.error(f"{place}: is the folder of a run; give the LoRA in it: {own}")
         if not place.exists():
-            raise self.error(f"{place}: {self.said}{_run_called(place)}")
+            raise self.error(f"{place}: {self.said}{_run_called(place) if self.is_lora else ''}")
 
 
-LORA_THERE = There(LoraFileError, "there is no such file; look for its name and folder")
+LORA_THERE = There(LoraFileError, "there is no such file; look for its name and folder", is_lora=True)
 PICTURE_THERE = There(DataError, "there is no such picture or folder; look for its name")
 
 
@@ -46,8 +54,8 @@ def refuse_missing(settings: Section) -> None:
 
 def _run_called(place: Path) -> str:
     """The end of a message on a place that is not there: the LoRA of the run that has this name."""
-    name = place.name.removesuffix(".safetensors")
-    lora = Path("runs") / name / f"{name}.safetensors"
+    name = place.name.removesuffix(LORA)
+    lora = Path("runs") / name / f"{name}{LORA}"
     return f"; or did you mean {lora}?" if lora.is_file() else ""
 
 
