@@ -39,6 +39,7 @@ RATES = (
     "pictures.",
 )
 GROWTH = (TIMES, f"Pictures of {SMALL_PX} x {SMALL_PX} px, where all that is not decoding weighs most.")
+RUNS = ("first check", "second check", "second scan")
 CORES = len(os.sched_getaffinity(0))
 
 
@@ -187,7 +188,7 @@ def growth(work: Path, counts: list[int]) -> tuple[list[dict], list[Goal], dict[
         shutil.rmtree(cache, ignore_errors=True)
         bare = decode(folder)
         row = {"pictures": count, "decode, core s": round(bare["processor"], 2)}
-        for run in ("first check", "second check", "second scan"):
+        for run in RUNS:
             command = [sys.executable, __file__, "--work", work, "--only", run.split()[1], folder, cache]
             took = json.loads(measured(command).output.splitlines()[-1])
             row |= {f"{run}, core s": round(took["processor"], 2), f"{run}, s": round(took["seconds"], 2)}
@@ -195,10 +196,7 @@ def growth(work: Path, counts: list[int]) -> tuple[list[dict], list[Goal], dict[
         row["start MB"] = round(took["start mb"])
         rows.append(row)
         print(row, flush=True)
-    lines = {
-        name: [(row["pictures"], row[f"{name}, core s"]) for row in rows]
-        for name in ("decode", "first check", "second check", "second scan")
-    }
+    lines = {name: [(row["pictures"], row[f"{name}, core s"]) for row in rows] for name in ("decode", *RUNS)}
     return rows, _goals_of_growth(rows, lines), lines
 
 
@@ -252,9 +250,9 @@ def main() -> None:
         Result("data", question, rows, goals, RATES, versions("pillow", "numpy", "torch")).write()
     if "growth" in arguments.part:
         rows, goals, lines = growth(arguments.work, sorted(arguments.counts))
-        curves(
-            "data-growth", "Scanning and checking over the number of pictures", "pictures", "processor seconds", lines
-        )
+        memory = {name: [(row["pictures"], row[f"{name}, MB"]) for row in rows] for name in RUNS}
+        panels = {"processor seconds": lines, "peak memory, MB": memory}
+        curves("data-growth", "Scanning and checking over the number of pictures", "pictures", panels)
         question = "How do time and memory of a check grow with the number of pictures?"
         Result("data-growth", question, rows, goals, GROWTH, versions("pillow", "numpy", "torch")).write()
 

@@ -113,7 +113,8 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     every = questions(open_task("mini", torch.float32, 64, 4))
-    rows, fits, goals, lines = [], [], [], {}
+    rows, fits, goals = [], [], []
+    panels: dict[str, dict[str, list[Point]]] = {"times its time": {}, "times its memory": {}}
     for name in args.questions:
         growth = every[name]
         sizes, seconds, memory = measure(growth, args.rounds)
@@ -132,10 +133,10 @@ def main() -> None:
                 )
             )
         first = growth.sizes[0]
-        lines[f"{growth.over}: time^{time.exponent:.2f}"] = [
-            (size / first, value / seconds[0][1]) for size, value in seconds
-        ]
-    curves("growth-step", "A step's time over what grows", "times the smallest", "times its time", lines)
+        for lines, points, fit in zip(panels.values(), (seconds, memory), (time, space), strict=True):
+            label = f"{growth.over}, exponent {fit.exponent:.2f}"
+            lines[label] = [(size / first, value / points[0][1]) for size, value in points]
+    curves("growth-step", "A step over what grows", "times the smallest", panels)
     Result(
         "growth-step",
         "How do the time and the memory of a training step grow with what is asked of it?",

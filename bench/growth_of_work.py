@@ -122,10 +122,14 @@ def goals_of(name: str, axis: Axis, spent: Sequence[Spent]) -> list[Goal]:
 def measure(name: str, axis: Axis, work: Path) -> None:
     """Measure one axis, write its result."""
     spent = [measured(axis.command(work, size), {"OMP_NUM_THREADS": "1"}) for size in axis.sizes]
-    rows = [{axis.unit: size, **each.figures()} for size, each in zip(axis.sizes, spent, strict=True)]
-    memory = added([(size, each.peak_gb) for size, each in zip(axis.sizes, spent, strict=True)])
-    lines = {axis.what: [(size, each.processor_seconds) for size, each in zip(axis.sizes, spent, strict=True)]}
-    curves(f"growth-{name}", "A whole command on the model in the box", axis.unit, "processor seconds", lines)
+    pairs = list(zip(axis.sizes, spent, strict=True))
+    rows = [{axis.unit: size, **each.figures()} for size, each in pairs]
+    memory = added([(size, each.peak_gb) for size, each in pairs])
+    panels = {
+        "processor seconds": {"a whole command": [(size, each.processor_seconds) for size, each in pairs]},
+        "peak memory, GB": {"a whole command": [(size, each.peak_gb) for size, each in pairs]},
+    }
+    curves(f"growth-{name}", f"On the model in the box, over {axis.what}", axis.unit, panels)
     Result(
         f"growth-{name}",
         f"How do time and memory grow with {axis.what}?",

@@ -142,18 +142,18 @@ def main() -> None:
     torch.set_num_threads(1)
     base = "mini" if args.base == "mini" else "sd15"
     question = f"How long is a training step on {base} ({args.dtype}, {args.side_px} px, batch {args.batch}), and what does the adapter cost?"
+    kind = "" if "lora" in args.questions else "-".join(["", *args.questions])
+    name = f"step-{base}-{args.side_px}px-{args.dtype}{kind}"
     if args.not_measured:
         goals = [
             Goal(what, limit, None, why=args.not_measured)
             for what, limit in ((BESIDE_PEERS, 1.0), (OVER, LIMITS[base]))
         ]
-        Result(f"step-{base}-{args.side_px}px-{args.dtype}", question, [], goals).write()
+        Result(name, question, [], goals).write()
         return
     task = open_task(args.base, getattr(torch, args.dtype), args.side_px, args.batch)
     rows: list[Row] = []
     goals = []
-    kind = "" if "lora" in args.questions else "-".join(["", *args.questions])
-    name = f"step-{base}-{args.side_px}px-{args.dtype}{kind}"
     if "lora" in args.questions:
         sides, missing = sides_of(task, args)
         rows, taken = compared("LoRA", sides, args, task.dtype)

@@ -13,7 +13,7 @@ ROOT = Path(registry.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 LEVELS = (
     {"errors"},
-    {"config", "device", "processes", "registry"},
+    {"config", "device", "processes", "quantities", "registry"},
     {"adapters"},
     {"files", "data", "page"},
     {"families"},

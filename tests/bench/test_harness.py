@@ -138,3 +138,23 @@ def test_what_is_kept_is_there_for_the_next_call(tmp_path):
     nowhere = Kept(None)
     nowhere.add({"point": 3})
     assert nowhere.rows == [{"point": 3}]
+
+
+def test_curves_have_a_panel_for_each_unit_and_one_colour_for_each_thing(tmp_path, monkeypatch):
+    from harness import plot
+    from PIL import Image
+
+    monkeypatch.setattr(plot, "RESULTS", tmp_path)
+    time, memory = {"step, exponent 1.0": [(1, 2.0), (16, 32.0)]}, {"step, exponent 0.1": [(1, 900.0), (16, 950.0)]}
+    narrow = Image.open(plot.curves("one", "One", "size", {"seconds": time})).width
+    with Image.open(plot.curves("two", "Two", "size", {"seconds": time, "MB": memory})) as picture:
+        assert picture.width == pytest.approx(2 * narrow, rel=0.01)
+        halves = [picture.convert("RGB").crop((left, 0, left + narrow, picture.height)) for left in (0, narrow)]
+    blue = (31, 119, 180)
+    assert all(any(colour == blue for _, colour in half.getcolors(1 << 20)) for half in halves)
+
+
+def test_sizes_on_an_axis_have_room_for_their_numbers():
+    from harness.plot import _apart
+
+    assert _apart([1, 2, 2.25, 4, 9, 16]) == [1, 2, 4, 9, 16]

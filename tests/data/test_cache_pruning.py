@@ -268,6 +268,13 @@ def test_the_command_prunes_by_age_and_says_what_is_left(command, now, cache):
     assert kinds(contents_of(cache)) == ALL[2:]
 
 
+def test_without_a_limit_the_command_names_the_limits(command, now, cache):
+    code, out, _ = command("prune", "--dry-run")
+    assert code == 0
+    assert out.startswith("no limit is given")
+    assert "0 entries" in out.splitlines()[1]
+
+
 @pytest.mark.parametrize("words", [["--all"], ["--max-size", "0"], ["--older_than_days=1"]])
 def test_a_dry_run_says_the_same_and_removes_nothing(command, now, cache, words):
     with cache_in_use(cache):

@@ -44,7 +44,7 @@ def lora(tmp_path, tiny_base):
     facts = TrainingFacts(
         output_name="dog", base_name="owner/some-base", base_version="sd_v1", architecture="stable-diffusion-v1/lora",
         prediction_type="epsilon", rank=3, alpha=2.0, targets=("attention",), steps=120, epochs=10, learning_rate=1e-4,
-        lr_scheduler="cosine", optimizer="AdamW", seed=5, resolution=(32, 32), clip_skip=1, num_pictures=12, batch_size=1,
+        lr_scheduler="cosine", optimizer="torch.optim.adamw.AdamW(weight_decay=0.1)", seed=5, resolution=(32, 32), clip_skip=1, num_pictures=12, batch_size=1,
         trigger="sks dog", dataset_hash="ab" * 32,
     )  # fmt: skip
     file = tmp_path / "dog.safetensors"
@@ -140,7 +140,15 @@ def test_the_hub_reads_the_model_card(published):
 def test_the_card_tells_settings_curves_and_the_datasets_hash(published):
     folder, _ = published(previews=False)
     card = (folder / "README.md").read_text(encoding="utf-8")
-    for expected in ("| rank | 3 |", "| alpha | 2.0 |", "| steps | 120 |", "ab" * 32, "](curves.png)", "Not stated"):
+    for expected in (
+        "| optimizer | AdamW(weight\\_decay=0.1) |",
+        "| rank | 3 |",
+        "| alpha | 2.0 |",
+        "| steps | 120 |",
+        "ab" * 32,
+        "](curves.png)",
+        "Not stated",
+    ):
         assert expected in card
     assert "were drawn" not in card
 

@@ -7,9 +7,10 @@ from pathlib import Path
 from scumble.data.captions import WITHOUT, captions_of
 from scumble.data.layouts.find import find_layout
 from scumble.data.layouts.found import CAPTION_SUFFIXES, FoundPicture, Rejected, is_picture
-from scumble.data.names import counted, name_in, root_of
+from scumble.data.names import name_in, root_of
 from scumble.data.pictures import OTHER_PICTURES
 from scumble.errors import ConfigError, DataError
+from scumble.quantities import counted
 
 
 @dataclass(frozen=True)

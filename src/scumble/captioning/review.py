@@ -9,11 +9,12 @@ from pathlib import Path
 from scumble.captioning.events import Outcome
 from scumble.captioning.writable import refuse_unwritable
 from scumble.data.layouts.found import is_picture
-from scumble.data.names import counted, name_in, root_of
+from scumble.data.names import name_in, root_of
 from scumble.data.pictures import USUAL, PictureRule, read_picture
 from scumble.errors import ConfigError, DataError
 from scumble.files.atomic import write_atomically
 from scumble.page import html_page, image_tag, mark_of, thumbnail
+from scumble.quantities import counted
 
 MOST_PICTURES = 1000
 """A page of more is slow to open; the rest is counted."""

@@ -25,13 +25,14 @@ from scumble.config.caption import CaptionConfig
 from scumble.data.captioners.base import Caption, Captioner, Module, Wishes
 from scumble.data.captioners.place import find_model
 from scumble.data.layouts.found import FoundPicture, is_picture
-from scumble.data.names import FIRST, counted, name_in
+from scumble.data.names import FIRST, name_in
 from scumble.data.pictures import PictureRule, decode_picture
 from scumble.device import device_of, is_out_of_memory, memory_advice
 from scumble.errors import DataError
 from scumble.files.atomic import write_atomically
 from scumble.generate.events import Noted
 from scumble.processes import Share, share_of
+from scumble.quantities import counted
 
 
 def caption(config: CaptionConfig) -> Iterator[Event]:

@@ -11,11 +11,12 @@ from scumble.data.buckets import BucketRule, Size
 from scumble.data.caption_lint import CaptionFindings, lint_captions
 from scumble.data.duplicates import equal_groups, near_groups
 from scumble.data.layouts.found import Rejected
-from scumble.data.names import counted, listed, root_of
+from scumble.data.names import listed, root_of
 from scumble.data.quality import Hint, HintKind, hints_on
 from scumble.data.scan import Example, Scan
 from scumble.errors import BaseModelError
 from scumble.families.base import BaseModel
+from scumble.quantities import counted
 from scumble.train.cuts import bucket_rule
 from scumble.train.picture_remarks import mask_remarks
 

@@ -2,10 +2,10 @@
 
 from html import escape
 
-from scumble.data.names import counted
 from scumble.data.scan import Example
 from scumble.data.thumbnails import Thumbnails
 from scumble.page import image_tag
+from scumble.quantities import counted
 
 COMMAND = "check"
 """The command whose pages may be written anew."""

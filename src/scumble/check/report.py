@@ -11,11 +11,12 @@ from scumble.check.page import COMMAND, STYLE, figure, more
 from scumble.check.words import forecast_words
 from scumble.data.buckets import Size
 from scumble.data.caption_lint import CaptionFindings, is_telling
-from scumble.data.names import counted, listed, name_in, root_of
+from scumble.data.names import listed, name_in, root_of
 from scumble.data.scan import Example
 from scumble.data.thumbnails import Thumbnails
 from scumble.files.atomic import write_atomically
 from scumble.page import html_page, items, rows, section, tiles, wide
+from scumble.quantities import counted
 
 MOST_CARDS, MOST_GROUPS, MOST_OF_A_GROUP, MOST_ROWS, MOST_SHOWN, MOST_WORDS = 120, 60, 8, 200, 240, 60
 """Pictures to look at again, groups of duplicates, pictures of a group, rows of a table, other pictures, tags: a page of

@@ -175,10 +175,9 @@ def _checked(
     of_base = None if isinstance(base, ScumbleError) else base
     findings = find(scan, config.data, of_base, config.report.near_duplicate)
     problems, no_forecast = list(findings.problems), ""
-    if isinstance(base, ScumbleError):
-        problems.append(f"training would refuse it: {base}")
-    elif isinstance(why, ScumbleError) and (_names_base(config) or not isinstance(why, BaseModelError)):
-        problems.append(f"training would refuse it: {why}")
+    refusal = base if isinstance(base, ScumbleError) else why
+    if isinstance(refusal, ScumbleError) and (_names_base(config) or not isinstance(refusal, BaseModelError)):
+        problems.append(f"training would refuse it: {refusal}")
     if plan is None:
         no_forecast = str(why)
     looked_ahead = (yield from _look_ahead(config, plan)) if plan is not None else None

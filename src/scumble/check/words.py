@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from scumble.check.events import Checked
 from scumble.check.findings import Findings
 from scumble.check.forecast import Forecast
-from scumble.data.names import counted, root_of
+from scumble.data.names import root_of
 from scumble.generate.events import Noted
+from scumble.quantities import amount, counted, duration
 from scumble.train.events import Planned
 from scumble.train.picture_remarks import left_out_remarks
 
@@ -74,23 +75,11 @@ def cost_words(forecast: Forecast) -> Iterator[tuple[str, str]]:
     yield "memory", f"{amount(forecast.peak_bytes)} {whose} at most, with pictures of {probe.size[0]}x{probe.size[1]}"
     yield (
         "time",
-        f"{_duration(told.step_seconds + told.other_seconds)}: {told.seconds_a_step:.2g} s a step, {_duration(told.step_seconds)} "
-        f"for all of them, and {_duration(told.other_seconds)} before, between and after them",
+        f"{duration(told.step_seconds + told.other_seconds)}: {told.seconds_a_step:.2g} s a step, {duration(told.step_seconds)} "
+        f"for all of them, and {duration(told.other_seconds)} before, between and after them",
     )
     yield (
         "disk",
         f"{amount(told.run_bytes)}: {counted(told.loras, 'LoRA')} of {amount(told.lora_bytes)}, "
         f"{counted(told.checkpoints, 'checkpoint')} of {amount(told.checkpoint_bytes)}; and the cache, {amount(forecast.cache_bytes)}",
     )
-
-
-def amount(num_bytes: int) -> str:
-    """Bytes as people say them: "12 MB", "1.5 GB"."""
-    return f"{num_bytes / 1e9:.1f} GB" if num_bytes >= 1e9 else f"{num_bytes / 1e6:.1f} MB"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60:02d} min"

@@ -11,6 +11,7 @@ from scumble.cli.flags import flags_model, nested
 from scumble.cli.show import duration
 from scumble.config import from_values
 from scumble.config.cache import CacheConfig, PruneConfig
+from scumble.quantities import amount, counted
 
 if TYPE_CHECKING:
     from scumble.data.cache_contents import Content
@@ -58,6 +59,8 @@ def prune(
     folder, now = _folder(settings), time.time()
     max_bytes = None if settings.max_size_gb is None else int(settings.max_size_gb * 1e9)
     limits = Limits(settings.older_than_days, max_bytes, settings.everything)
+    if limits == Limits():
+        print("no limit is given, so only what nothing reads any more goes: --older-than DAYS, --max-size GB or --all")
     if settings.dry_run:
         gone, word = to_remove(contents_of(folder), limits, now), "would be removed"
     else:
@@ -76,16 +79,11 @@ def _folder(settings: CacheConfig) -> Path:
 
 
 def _sum(contents: Sequence["Content"]) -> str:
-    return f"{len(contents):,} {'entry' if len(contents) == 1 else 'entries'}, {_size(contents)}"
+    return f"{counted(len(contents), 'entry', 'entries')}, {_size(contents)}"
 
 
 def _size(contents: Sequence["Content"]) -> str:
-    size = float(sum(content.size for content in contents))
-    for unit in ("bytes", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} GB"
+    return amount(sum(content.size for content in contents))
 
 
 def _by_kind(contents: Sequence["Content"], now: float) -> list[str]:
@@ -104,4 +102,4 @@ def _by_kind(contents: Sequence["Content"], now: float) -> list[str]:
 
 def _age(seconds: float) -> str:
     days = int(seconds // 86_400)
-    return duration(seconds) if days == 0 else "1 day" if days == 1 else f"{days} days"
+    return counted(days, "day") if days else duration(seconds)

@@ -17,6 +17,7 @@ from scumble.cli.flags import flags_model, nested
 from scumble.cli.show import duration
 from scumble.config import from_values
 from scumble.config.runs import RunsConfig
+from scumble.quantities import amount, counted
 
 if TYPE_CHECKING:
     from scumble.runs.read import Run
@@ -101,7 +102,7 @@ def _print_one(run: "Run") -> None:
         "base": run.base,
         "adapter": f"{run.algorithm}, on {run.device}",
         "begun": "not known" if run.begun is None else f"{run.begun:%Y-%m-%d %H:%M} UTC, last seen {_ago(run.seen)}",
-        "LoRAs": ", ".join(f"{name} ({size / 1e6:.1f} MB)" for name, size in run.loras.items()) or "none yet",
+        "LoRAs": ", ".join(f"{name} ({amount(size)})" for name, size in run.loras.items()) or "none yet",
         "checkpoints": f"{run.checkpoints} to resume from",
     }
     console = plain_console()
@@ -119,4 +120,4 @@ def _ago(when: datetime.datetime | None) -> str:
         return "not known"
     seconds = (datetime.datetime.now(datetime.UTC) - when).total_seconds()
     days = int(seconds // 86_400)
-    return f"{duration(max(0.0, seconds))} ago" if days == 0 else f"{days} {'day' if days == 1 else 'days'} ago"
+    return f"{duration(max(0.0, seconds))} ago" if days == 0 else f"{counted(days, 'day')} ago"

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from scumble.cli.console import plain_console
-from scumble.data.names import counted
+from scumble.quantities import counted
 
 PLAIN_SECONDS = 10.0
 """Where there is no terminal, progress is a line at least this long apart."""

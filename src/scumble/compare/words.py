@@ -7,8 +7,8 @@ from scumble.compare.axis import BASE, REPLACED, SEED, SUBJECT, Axis
 from scumble.compare.cells import Cell
 from scumble.compare.kin import Kin, below
 from scumble.compare.layout import Layout, Spot
-from scumble.data.names import counted
 from scumble.generate.recipe import Recipe, plain_number
+from scumble.quantities import counted
 
 
 def labels_of(axis: Axis, bases: Sequence[str], kins: Sequence[Kin]) -> list[str]:

@@ -22,17 +22,6 @@ def name_in(path: Path, root: Path) -> str:
     return (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()
 
 
-def counted(number: int, what: str, several: str = "") -> str:
-    """ "1 picture", "2 pictures".
-
-    Args:
-        number: how many.
-        what: the word for one.
-        several: the word for others; "" = the same with an s.
-    """
-    return f"{number:,} {what if number == 1 else several or f'{what}s'}"
-
-
 def listed(paths: Sequence[Path], root: Path) -> str:
     """ "dogs/a.png, dogs/b.png, cats/a.png, ...": the first names of several."""
     names = ", ".join(name_in(path, root) for path in paths[:FIRST])

@@ -12,11 +12,12 @@ from scumble.data.in_order import in_order
 from scumble.data.layouts.find import find_layout
 from scumble.data.layouts.found import FoundPicture, Layout, Rejected, folders_in, is_picture
 from scumble.data.masks import WITHOUT_MASKS, Mask, MaskRule, mask_of
-from scumble.data.names import counted, name_in, root_of
+from scumble.data.names import name_in, root_of
 from scumble.data.pictures import USUAL, PictureRule
 from scumble.data.quality import Look
 from scumble.data.seen import SeenPictures, sight_of
 from scumble.errors import DataError
+from scumble.quantities import counted
 
 FIRST = 3
 """Names that a message lists."""

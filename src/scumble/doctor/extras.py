@@ -55,7 +55,8 @@ def _runs_onnx() -> str:
     (said,) = session.run(None, {"x": np.asarray(2.0, np.float32)})
     if float(said) != 2.0:
         raise RuntimeError(f"a model that says what it is told said {said}")
-    providers = [name.removesuffix("ExecutionProvider") for name in onnxruntime.get_available_providers()]
+    used = {"CUDAExecutionProvider": "GPU", "CPUExecutionProvider": "CPU"}  # of all that it knows, what taggers run on
+    providers = [used[name] for name in onnxruntime.get_available_providers() if name in used]
     return f"{onnxruntime.__version__}, on {', '.join(providers)}"
 
 

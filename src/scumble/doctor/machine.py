@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from packaging.requirements import Requirement
 
 from scumble.doctor.finding import Finding, tried
+from scumble.quantities import counted
 
 INSTALL_AGAIN = "pip install --force-reinstall scumble"
 DRIVER = "install the NVIDIA driver of this system, and start it anew"
@@ -58,7 +59,7 @@ def _cpu() -> str:
 
     learn_on("cpu", torch.float32)
     count = torch.get_num_threads()
-    return f"{torch.__version__}, {count} {'thread' if count == 1 else 'threads'} on the CPU"
+    return f"{torch.__version__}, {counted(count, 'thread')} on the CPU"
 
 
 def learn_on(device: str, dtype: "object") -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from scumble.doctor.finding import Finding, tried
+from scumble.quantities import amount
 
 LITTLE_ROOM = 5e9
 """Bytes: a base and its cache may need more."""
@@ -47,9 +48,9 @@ def _said(folder: Path, is_measured: bool) -> str:
     finally:
         os.close(handle)
         Path(name).unlink()
-    size = f"{_bytes_in(folder) / 1e9:.2f} GB, " if is_measured and folder.exists() else ""
+    size = f"{amount(_bytes_in(folder))}, " if is_measured and folder.exists() else ""
     made = "" if folder.exists() else "made when needed, "
-    return f"{folder}: {size}{made}can be written to, {shutil.disk_usage(existing).free / 1e9:.1f} GB free"
+    return f"{folder}: {size}{made}can be written to, {amount(shutil.disk_usage(existing).free)} free"
 
 
 def _existing(folder: Path) -> Path:

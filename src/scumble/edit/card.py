@@ -30,6 +30,9 @@ DRAW = ("A1111", "ComfyUI", DIFFUSERS)
 PRECISIONS = {"no": "fp32"}
 """How precisions are called where the metadata say otherwise."""
 
+MODULE = re.compile(r"^[\w.]+\.(?=\w+(?:\(|$))")
+"""Where an optimizer comes from, before its name: "torch.optim.adamw."."""
+
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 SETTINGS = {
     "rank": ("scumble.rank", "ss_network_dim"),
@@ -251,10 +254,19 @@ def _settings(shared: Shared) -> Iterator[tuple[str, str]]:
     for what, names in SETTINGS.items():
         value = first_of(shared.metadata, names)
         if value is not None:
-            yield what, PRECISIONS.get(value, value) if what == "precision" else made_from_words(value)
+            yield what, _in_words(what, value)
     dataset = shared.metadata.get("scumble.dataset")
     if dataset:
         yield "pictures and captions, SHA-256", dataset
+
+
+def _in_words(what: str, value: str) -> str:
+    """A setting's value without what only programs need."""
+    if what == "precision":
+        return PRECISIONS.get(value, value)
+    if what == "optimizer":
+        return MODULE.sub("", value)
+    return made_from_words(value)
 
 
 def _hashes(shared: Shared) -> dict[str, str]:

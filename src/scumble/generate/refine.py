@@ -9,7 +9,6 @@ import numpy as np
 from PIL import Image
 
 from scumble.config.upscale import UpscaleConfig
-from scumble.data.names import counted
 from scumble.device import memory_advice
 from scumble.errors import ConfigError, DataError
 from scumble.families.base import BaseModel, check_clip_skip
@@ -23,6 +22,7 @@ from scumble.generate.prompt import LoraTag, find_loras, parse_tags
 from scumble.generate.recipe import Recipe, SourcePicture
 from scumble.generate.samplers.names import split_sampler
 from scumble.generate.told import recipe_as_told
+from scumble.quantities import counted
 from scumble.upscale import events
 from scumble.upscale.each import Made, make_each
 from scumble.upscale.passes import Larger, interpolate

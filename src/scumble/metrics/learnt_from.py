@@ -4,10 +4,10 @@ from pathlib import Path
 
 from scumble.config import DataConfig, TrainConfig, from_values, read_toml
 from scumble.data.captions import CaptionRule
-from scumble.data.names import counted
 from scumble.data.scan import ScanRule, scan_folder
 from scumble.families.base import BaseModel
 from scumble.metrics.base import Training
+from scumble.quantities import counted
 from scumble.train.cuts import bucket_rule, cuts_of
 from scumble.train.plan import Plan, make_plan
 

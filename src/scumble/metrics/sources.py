@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from scumble.data.names import counted
 from scumble.generate.recipe import LoraUse, plain_number
 from scumble.metrics.album import HASH_SIGNS
 from scumble.metrics.base import Subject
+from scumble.quantities import counted
 
 
 def drawn(subject: Subject) -> str:

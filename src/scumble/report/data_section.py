@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from html import escape
 
-from scumble.data.names import counted
 from scumble.page import rows
+from scumble.quantities import counted
 from scumble.report.data_sheet import DataSheet, Trained
 from scumble.report.facts import Facts
 from scumble.report.shown import card, cards, picture, picture_file

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 
 from scumble.page import html_page, items, section, tiles
+from scumble.quantities import amount, duration
 from scumble.report.curves import SCRIPT, curves
 from scumble.report.curves import STYLE as CURVES_STYLE
 from scumble.report.data_section import data_section
@@ -117,25 +118,14 @@ def _figures(facts: Facts) -> Iterator[tuple[str, str]]:
     if facts.sheet is not None:
         yield f"{len(facts.sheet.pictures):,}", "pictures"
     if facts.chosen is not None:
-        yield _size(told.run.loras.get(facts.chosen.name, 0)), "the LoRA"
+        yield amount(told.run.loras.get(facts.chosen.name, 0)), "the LoRA"
     if isinstance(told.start.get("trainable"), int):
         yield f"{told.start['trainable']:,}", "numbers trained"
     if told.seconds is not None:
-        yield _duration(told.seconds), "in all"
+        yield duration(told.seconds), "in all"
     if told.course.memory_bytes is not None:
         yield f"{told.course.memory_bytes / 2**30:.1f} GiB", "memory at most"
 
 
 def _problems(facts: Facts) -> str:
     return items([f"not all of the run's folder can be read: {each}" for each in facts.told.run.problems], "bad")
-
-
-def _size(size_bytes: int) -> str:
-    return f"{size_bytes / 1e6:.1f} MB" if size_bytes >= 1e6 else f"{size_bytes / 1e3:.0f} kB"
-
-
-def _duration(seconds: float) -> str:
-    whole = round(seconds)
-    if whole < 120:
-        return f"{whole} s"
-    return f"{whole // 60} min" if whole < 7200 else f"{whole // 3600} h {whole % 3600 // 60} min"

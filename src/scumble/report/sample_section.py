@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
 
-from scumble.data.names import counted
 from scumble.data.pictures import PictureRule, read_picture
 from scumble.errors import DataError
+from scumble.quantities import counted
 from scumble.report.drawn import Pair
 from scumble.report.samples import BASE_STEP, Nearest, Row, Samples
 from scumble.report.shown import card, cards, picture, picture_file

@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 
 from scumble.errors import CheckpointError
 from scumble.files.places import FILE_SUFFIX, PEFT_SUFFIX
+from scumble.quantities import counted
 from scumble.train.journal import FAILED, STARTED, STOPPED, read_journal
 from scumble.train.runfolder import RunFolder
 
@@ -140,7 +141,7 @@ def entries_of(run: RunFolder, problems: list[str]) -> list[dict[str, Any]]:
     whole = [entry for entry in entries if entry["kind"] not in {"stepped", "validated"} or _has_loss(entry)]
     odd = torn + len(entries) - len(whole)
     if odd:
-        problems.append(f"{run.journal.name}: {odd} {'line is' if odd == 1 else 'lines are'} not whole")
+        problems.append(f"{run.journal.name}: {counted(odd, 'line is', 'lines are')} not whole")
     return whole
 
 

@@ -3,8 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from scumble.check.forecast import Forecast
-from scumble.check.words import amount
-from scumble.data.names import counted
+from scumble.quantities import amount, counted
 from scumble.sweep.axes import ALPHA, RANK, Axis
 from scumble.sweep.cells import Cell
 from scumble.sweep.page import spent

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from scumble.check.words import amount
-from scumble.data.names import counted
 from scumble.page import html_page, image_tag, items, rows, section, tiles, wide
+from scumble.quantities import amount, counted
 from scumble.sweep.account import Account
 from scumble.sweep.folder import SweepFolder
 from scumble.sweep.number_table import measured_parts

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import psutil
 import torch
 
+from scumble.quantities import amount
+
 SHARE_OF_FREE = 0.9
 """Of the free memory: other programs move too."""
 
@@ -61,7 +63,7 @@ def room_for(num_cells: int, peak_bytes: int, free: int, num_cores: int, gpus: i
     """
     by_memory = int(SHARE_OF_FREE * free) // peak_bytes
     workers = max(1, min(num_cells, num_cores, by_memory))
-    sizes = f"one takes {peak_bytes / 1e9:.2f} GB at most, measured; {free / 1e9:.1f} GB are free"
+    sizes = f"one takes {amount(peak_bytes)} at most, measured; {amount(free)} are free"
     limits = {num_cells: "there are no more", num_cores: f"of {num_cores} cores", by_memory: sizes}
     return Room(workers, _threads(num_cores, workers), gpus, limits.get(workers, sizes))
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from scumble.config import AdapterConfig
 from scumble.edit.look import algorithm_of
 from scumble.files.lorafile import LoraFile
+from scumble.quantities import counted
 from scumble.train.cuts import buckets_in_words, enlarged
 from scumble.train.events import Planned
 from scumble.train.new_words import words_on_card
@@ -138,7 +139,7 @@ def _pictures_a_step(plan: Plan) -> str:
     if train.batches_a_step > 1:
         processes = f" in {train.num_processes} processes" if train.num_processes != 1 else ""
         return f"{train.train_batch_size} x {train.batches_a_step} pictures{processes}"
-    return "1 picture" if train.train_batch_size == 1 else f"{train.train_batch_size} pictures"
+    return counted(train.train_batch_size, "picture")
 
 
 def _captions(plan: Plan) -> str:

@@ -5,10 +5,11 @@ from pathlib import Path
 
 from scumble.data.caption_lint import lint_captions
 from scumble.data.duplicates import equal_groups, near_groups
-from scumble.data.names import counted, name_in, root_of
+from scumble.data.names import name_in, root_of
 from scumble.data.quality import LOWEST_SHARPNESS
 from scumble.data.scan import Example, Scan
 from scumble.generate.events import Noted
+from scumble.quantities import counted
 
 ADVICE = "scumble check shows them"
 FIRST = 3

@@ -14,6 +14,7 @@ from scumble.families.base import Autoencoder, TextEncoder, TextState, frame_at
 from scumble.families.chunks import surely_seen
 from scumble.generate.events import Noted
 from scumble.generate.prompt import cut_off
+from scumble.quantities import counted
 from scumble.train.batches import Batch, Mixture, Pool
 from scumble.train.cuts import Cut, class_cuts
 from scumble.train.events import Prepared
@@ -265,7 +266,7 @@ def _cut_of(plan: Plan, captions: Sequence[str], encoder: TextEncoder) -> Iterat
     unseen = cut_off(cut[0], lambda text: encoder.count_chunks(text) <= num_chunks)
     enough = max(needed.values()) * TOKENS_OF_A_CHUNK
     advice = f"{enough} sees all" if enough <= MOST_TOKENS else f"{MOST_TOKENS} is the most that can be: shorten them"
-    count = "1 caption does" if len(cut) == 1 else f"{len(cut)} captions do"
+    count = counted(len(cut), "caption does", "captions do")
     yield Noted(
         f"{count} not fit into max_token_length = {plan.config.data.max_token_length}: {advice}. Of the first, "
         f"{encoder.count_tokens(cut[0])} tokens in {needed[cut[0]]} chunks, this is not seen: {_shortened(unseen)}",

@@ -21,6 +21,7 @@ from scumble.families.base import TextEncoder
 from scumble.files.embeddings import Embeddings
 from scumble.files.lorafile import LoraFile
 from scumble.generate.events import Noted
+from scumble.quantities import counted
 
 PLANNED = "planned"
 
@@ -44,7 +45,7 @@ class PlannedWord:
     @property
     def in_words(self) -> str:
         """ "sks: 2 vectors, from 'dog'"."""
-        count = "1 vector" if self.num_vectors == 1 else f"{self.num_vectors} vectors"
+        count = counted(self.num_vectors, "vector")
         return f"{self.word}: {count}, " + ("going on" if self.vectors else f"from '{self.start}'")
 
     def first_vectors(self, encoder: TextEncoder) -> dict[str, Tensor]:

@@ -7,9 +7,10 @@ from scumble.config import DataConfig
 from scumble.data.caption_lint import lacks
 from scumble.data.layouts.found import Rejected
 from scumble.data.masks import idle_masks
-from scumble.data.names import counted, listed, name_in, root_of
+from scumble.data.names import listed, name_in, root_of
 from scumble.data.scan import Scan
 from scumble.generate.events import Noted
+from scumble.quantities import counted
 
 MOST_REJECTED = 20
 """Files that are named one by one; the page of check lists all."""

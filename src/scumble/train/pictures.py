@@ -13,11 +13,11 @@ from scumble.data.datasets.open import OpenedDataset, Request, open_dataset
 from scumble.data.datasets.shards import TRAIN
 from scumble.data.layouts.found import Rejected
 from scumble.data.masks import MaskRule
-from scumble.data.names import counted
 from scumble.data.pictures import PictureRule
 from scumble.data.scan import FIRST, Scan, ScanRule, result_of, survey, usable
 from scumble.data.seen import SeenPictures
 from scumble.errors import ConfigError, DataError
+from scumble.quantities import counted
 from scumble.train.ahead import refuse_missing_pictures
 from scumble.train.events import Prepared
 

@@ -8,6 +8,7 @@ from scumble.files.lorafile import LoraFile
 from scumble.generate.events import Noted
 from scumble.generate.prepare import note_prompts
 from scumble.generate.prompt import split_prompts
+from scumble.quantities import counted
 from scumble.train.going_on import notes_on
 from scumble.train.new_words import planned_words, word_remarks
 from scumble.train.picture_remarks import picture_remarks, tag_remarks
@@ -36,7 +37,7 @@ def remarks(
     if count < GOOD_PICTURES[0]:
         notes.append(
             Noted(
-                f"{count} {'picture is' if count == 1 else 'pictures are'} few: {GOOD_PICTURES[0]}-{GOOD_PICTURES[1]} good pictures is the field's advice",
+                f"{counted(count, 'picture is', 'pictures are')} few: {GOOD_PICTURES[0]}-{GOOD_PICTURES[1]} good pictures is the field's advice",
                 warning=True,
             )
         )

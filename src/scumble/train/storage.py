@@ -11,6 +11,7 @@ from scumble.data.buckets import Size
 from scumble.device import has_memory_of_its_own
 from scumble.errors import ConfigError
 from scumble.families.base import BaseModel
+from scumble.quantities import amount
 
 
 def refuse_idle_storage(config: TrainConfig, base: BaseModel, sizes: Sequence[Size], device: torch.device) -> None:
@@ -49,12 +50,8 @@ def storage_in_words(model: nn.Module, dtype: torch.dtype, storage: Storage, dev
         device: where the model runs.
     """
     stored = stored_bytes(model, dtype, storage)
-    start = f"the frozen weights take {_megabytes(stored.on_device)} on {device} instead of {_megabytes(stored.plain)}"
+    start = f"the frozen weights take {amount(stored.on_device)} on {device} instead of {amount(stored.plain)}"
     how = f"{stored.layers} layers {'in ' + storage.packing if storage.packing else 'as they are'}"
     if not storage.is_offloaded:
         return f"{start}: {how}"
-    return f"{start}: {how} in the computer's memory ({_megabytes(stored.elsewhere)}), copied as they are used"
-
-
-def _megabytes(count: int) -> str:
-    return f"{count / 1e6:,.1f} MB"
+    return f"{start}: {how} in the computer's memory ({amount(stored.elsewhere)}), copied as they are used"

@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 import torch
 
-from scumble.data.names import counted
+from scumble.quantities import counted
 
 PACKAGES = ("scumble", "torch", "diffusers", "transformers", "safetensors")
 """Whose versions may decide a number."""

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scumble.data.layouts.found import files_in, is_picture, walk, why_not
-from scumble.data.names import counted
 from scumble.data.pictures import OTHER_PICTURES
 from scumble.errors import ConfigError, DataError
+from scumble.quantities import counted
 from scumble.upscale.events import Unread
 
 RESULT_SUFFIX = ".png"

@@ -3,8 +3,8 @@
 from collections.abc import Generator, Iterator
 
 from scumble.config.upscale import OVERLAP_PX, ResizePicturesConfig, UpscaleConfig
-from scumble.data.names import counted
 from scumble.device import choose_device
+from scumble.quantities import counted
 from scumble.upscale.each import Made, make_each
 from scumble.upscale.events import Event, Planned
 from scumble.upscale.model import Upscaler, open_upscaler

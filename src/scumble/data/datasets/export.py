@@ -12,9 +12,9 @@ from pathlib import Path
 from scumble.data.beginnings import suffix_of
 from scumble.data.datasets.rows import Row
 from scumble.data.layouts.imagefolder import FILE_COLUMN
-from scumble.data.names import counted
 from scumble.errors import DataError
 from scumble.files.atomic import sync_folder
+from scumble.quantities import counted
 
 FOLDER = "datasets"
 """Of a cache: where exported datasets lie."""

@@ -15,8 +15,9 @@ from scumble.data.datasets.rows import Row, Table
 from scumble.data.datasets.shards import TRAIN
 from scumble.data.datasets.tars import TarTable
 from scumble.data.layouts.found import files_in, is_picture, walk
-from scumble.data.names import counted, name_in
+from scumble.data.names import name_in
 from scumble.errors import ConfigError, DataError
+from scumble.quantities import counted
 
 VERSION = 1
 """Part of every export's name: raise it when what is written changes."""

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from scumble.data.layouts.found import FoundPicture, Layout, Rejected, pictures_in, walk
-from scumble.data.names import counted
 from scumble.data.text_files import read_text
 from scumble.errors import DataError
+from scumble.quantities import counted
 
 TABLES = ("metadata.jsonl", "metadata.csv")
 FILE_COLUMN = "file_name"

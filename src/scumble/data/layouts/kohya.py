@@ -15,7 +15,7 @@ from scumble.data.layouts.found import (
     walk,
     why_not,
 )
-from scumble.data.names import counted
+from scumble.quantities import counted
 
 NAME = re.compile(r"(\d+)_(.+)")
 IMG, REG = "img", "reg"

@@ -8,9 +8,9 @@ from typing import Any
 
 from scumble.config import DataConfig
 from scumble.data.layouts.found import FoundPicture, Layout, Rejected, folders_in, has_pictures, pictures_in, walk
-from scumble.data.names import counted
 from scumble.data.text_files import read_text
 from scumble.errors import DataError, nearest
+from scumble.quantities import counted
 
 UNDERSTOOD = frozenset({"caption_extension", "num_repeats", "class_tokens", "is_reg", "image_dir"})
 """Keys of a subset that are understood."""

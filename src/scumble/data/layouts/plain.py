@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from scumble.data.layouts.found import FoundPicture, Layout, Rejected, folders_in, has_pictures, pictures_in, walk
-from scumble.data.names import counted
+from scumble.quantities import counted
 
 
 def find_flat(folder: Path) -> Layout | None:
