@@ -8,8 +8,20 @@ from dataclasses import dataclass
 
 import torch
 
-PEAKS = {"H200": 989e12, "H100": 989e12, "A100": 312e12, "L40": 181e12, "4090": 165e12, "3090": 71e12}
-"""Part of a GPU's name -> floating-point operations a second in bfloat16 with dense matrices, as its maker says."""
+PEAKS = {
+    "H200 NVL": 836e12,
+    "H200": 989e12,
+    "H100 NVL": 836e12,
+    "H100 PCIe": 756e12,
+    "H100": 989e12,
+    "A100": 312e12,
+    "L40S": 362e12,
+    "L40": 181e12,
+    "4090": 165e12,
+    "3090": 71e12,
+}
+"""Part of a GPU's name -> floating-point operations a second in bfloat16 with dense matrices, as its maker says; of names that
+contain another the longer one first."""
 
 
 @dataclass(frozen=True)

@@ -43,8 +43,8 @@ def ours(task: Task, compiled: bool) -> Iterator[Callable[[], object]]:
     from scumble.config import TrainConfig
     from scumble.data.scan import result_of
     from scumble.device import has_memory_of_its_own
+    from scumble.train.compiling import compile_blocks
     from scumble.train.material import prepare_material
-    from scumble.train.on_gpu import compile_blocks
     from scumble.train.plan import make_plan
     from scumble.train.prefetch import prefetched
     from scumble.train.start import start_session

@@ -11,6 +11,9 @@ import torch
 from scumble.errors import ConfigError, OutOfMemoryError
 from scumble.processes import Share
 
+CUDA_WORDS = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
+"""How CUDA and its libraries say that a GPU is full, where torch's own allocator is not the one that asks."""
+
 PRECISIONS = {"no": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
@@ -86,6 +89,24 @@ def has_memory_of_its_own(device: torch.device) -> bool:
     return device.type == "cuda"
 
 
+def home_of_float64(device: torch.device) -> torch.device:
+    """Where numbers of a device are computed with in float64: Apple's GPU has none."""
+    return torch.device("cpu") if device.type == "mps" else device
+
+
+@contextmanager
+def full_float32() -> Iterator[None]:
+    """Let float32 be that, until the with-block ends: cuDNN's convolutions otherwise round it to TF32, of 10 bits."""
+    before = torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
+    torch.backends.cudnn.allow_tf32 = False
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before[0]
+        torch.set_float32_matmul_precision(before[1])
+
+
 @contextmanager
 def memory_advice(advice: str) -> Iterator[None]:
     """Turn a device's running out of memory into our own error.
@@ -105,7 +126,13 @@ def memory_advice(advice: str) -> Iterator[None]:
 
 def is_out_of_memory(error: RuntimeError) -> bool:
     """Whether an error of torch says that the device ran out of memory; a CPU, Apple's GPU, and page-locked memory in words only."""
-    words = ("not enough memory", "can't allocate memory", "MPS backend out of memory", "CUDA error: out of memory")
+    words = (
+        "not enough memory",
+        "can't allocate memory",
+        "MPS backend out of memory",
+        "[CUDA]: out of memory",
+        *CUDA_WORDS,
+    )
     return isinstance(error, torch.OutOfMemoryError) or any(each in str(error) for each in words)
 
 

@@ -53,6 +53,18 @@ def test_a_new_adapter_changes_nothing(recipe, axis, kind, packing):
     assert adapter.delta().abs().max() <= 1e-7 * (axis is not None)
 
 
+def test_a_new_adapter_is_made_for_a_layer_that_lies_elsewhere(recipe, axis, kind):
+    """On the meta device, as on a GPU, nothing can be computed together with numbers of the computer's memory."""
+    if RECIPES[recipe].init == "pissa":
+        return  # it takes the weight apart, which is a matter of its own
+    layer = make_layer(kind).to("meta")
+    adapter = new(layer, recipe, axis).to("meta")
+    expected = empty_tensors(layer, replace(RECIPES[recipe], dora=axis))
+    assert {name: tensor.shape for name, tensor in adapter.tensors().items()} == {
+        name: tensor.shape for name, tensor in expected.items()
+    }
+
+
 @pytest.mark.parametrize("packing", PACKINGS)
 def test_running_is_the_weight_changed_as_a_whole(recipe, axis, kind, packing):
     model, x = model_of(kind, packing), make_input(kind)

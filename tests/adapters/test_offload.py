@@ -13,6 +13,7 @@ from scumble.adapters.offload import AHEAD, Ferry
 from scumble.adapters.pack import INNER, Storage, store, stored_bytes
 from scumble.adapters.stored import StoredLayer
 from scumble.adapters.targets import find_targets
+from scumble.device import full_float32
 from scumble.families.find import open_base
 
 OFFLOADED = Storage(None, is_offloaded=True)
@@ -199,9 +200,10 @@ def test_diffusers_hooks_swap_what_a_backward_pass_still_needs(cpu):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 @pytest.mark.parametrize("packing", [None, "nf4", "int8"])
 def test_on_a_gpu_the_result_is_the_same_and_the_peak_is_lower(load, pass_through, packing):
-    here = pass_through(load(Storage(packing), "cuda"), times=3)
-    model = load(Storage(packing, is_offloaded=True), "cuda")
-    away = pass_through(model, times=3)
+    with full_float32():  # TF32 turns what the order of a sum does to the last bits into differences of its own size
+        here = pass_through(load(Storage(packing), "cuda"), times=3)
+        model = load(Storage(packing, is_offloaded=True), "cuda")
+        away = pass_through(model, times=3)
     for one, other in zip(here, away, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)  # its convolutions add up in any order
     del model, here, away

@@ -31,5 +31,14 @@ def test_a_rehearsal_goes_through_every_part_and_writes_nothing(base, tmp_path):
     done = run("--rehearse", "--work", tmp_path, "--part", *parts)
     assert done.returncode == 0, done.stderr[-2000:]
     assert all(f"rehearsed {part} on a CPU with narrow models: nothing is written" in done.stdout for part in parts)
-    assert all(side in done.stdout for side in ("scumble, compiled", "PEFT, bare step", "| 8 | as it is | yes |"))
+    assert all(
+        side in done.stdout
+        for side in (
+            "scumble, compiled",
+            "PEFT, bare step",
+            "| 8 | as it is | yes |",
+            "| 8 | checkpointing, nf4 | yes |",
+        )
+    )
+    assert "refused" not in done.stdout
     assert set((ROOT / "bench" / "results").iterdir()) == results

@@ -1,5 +1,6 @@
 """What a base predicts and how its schedule ends: said by the base, asked of the denoiser, or decided by the person."""
 
+import importlib
 import json
 import shutil
 
@@ -53,6 +54,23 @@ def test_a_file_that_does_not_say_is_asked_and_the_margin_is_told(checkpoint, cl
     assert (base.prediction_type, base.zero_terminal_snr, base.resolution) == ("v_prediction", False, side)
     assert "its denoiser was asked: the other explains its output 21" in note_of(base)  # 1 / alpha_bar = 214.6
     assert "not clear" not in note_of(base)
+
+
+def test_where_the_gpu_is_full_the_computer_is_asked(checkpoint, monkeypatch):
+    ask, asked_on = importlib.import_module("scumble.families.ask"), []
+    answered = ask._asked_on
+
+    def on(base, device):
+        asked_on.append(device.type)
+        if device.type == "cuda":
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return answered(base, device)
+
+    monkeypatch.setattr(ask, "device_of", lambda share, name: torch.device("cuda"))
+    monkeypatch.setattr(ask, "_asked_on", on)
+    base = open_base(str(checkpoint("sdxl")))
+    assert asked_on == ["cuda", "cpu"]
+    assert "its denoiser was asked" in note_of(base)
 
 
 def test_an_answer_that_is_not_clear_is_called_so(checkpoint):

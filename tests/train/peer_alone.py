@@ -32,9 +32,10 @@ def main() -> None:
             parameters["both"].grad = torch.full((2, 3), float(share.index + 1))
             if share.index == 0:
                 parameters["first only"].grad = torch.arange(6.0).view(2, 3)
+            as_the_first = peers.as_the_first(0.1 + share.index, torch.device("cpu"))
             total = peers.sum_gradients(parameters, torch.tensor(0.5 + share.index))
             found = {name: None if p.grad is None else p.grad.flatten().tolist() for name, p in parameters.items()}
-            print(f"{share.index} {float(total)} {found}", flush=True)
+            print(f"{share.index} {float(total)} {as_the_first} {found}", flush=True)
             if task == "leaves early" and not is_last:
                 time.sleep(2 * TIMEOUT)
             if task == "differs" and is_last:

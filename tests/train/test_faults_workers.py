@@ -1,5 +1,7 @@
 """Batches made ahead are the batches; deterministic kernels are asked for while a run goes on, and not after it."""
 
+import importlib
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -108,6 +110,26 @@ def test_an_operation_without_such_a_kernel_is_an_error_that_says_so(monkeypatch
     with pytest.raises(RuntimeError, match="shapes"), deterministic_algorithms(True):
         torch.ones(2, 3) @ torch.ones(2, 3)
     assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_the_workspace_is_asked_for_before_the_base_is_opened(settings, monkeypatch):
+    """cuBLAS reads the environment once, and a base that does not say what it predicts is asked on the GPU."""
+    monkeypatch.delenv(WORKSPACE, raising=False)
+    plan, found = importlib.import_module("scumble.train.plan"), []
+    opened = plan.base_of
+    monkeypatch.setattr(plan, "base_of", lambda model: found.append(os.environ.get(WORKSPACE)) or opened(model))
+    plan.make_plan(settings({"training": {"deterministic": True}}))
+    assert found == [":4096:8"]
+
+
+def test_a_process_that_asked_too_late_says_what_to_set(monkeypatch):
+    monkeypatch.delenv(WORKSPACE, raising=False)
+    said = rf"used the GPU before without {WORKSPACE}; set {WORKSPACE}=:4096:8 before Python starts"
+    with pytest.raises(ConfigError, match=said), deterministic_algorithms(True):
+        raise RuntimeError(
+            "Deterministic behavior was enabled with `torch.use_deterministic_algorithms(True)`, but this operation is not "
+            f"deterministic because it uses CuBLAS. You must set an environment variable: {WORKSPACE}=:4096:8"
+        )
 
 
 def test_another_workspace_in_the_environment_is_refused(monkeypatch):

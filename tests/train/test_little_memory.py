@@ -15,6 +15,7 @@ from scumble.adapters.offload import Ferry
 from scumble.device import is_out_of_memory
 from scumble.errors import ConfigError
 from scumble.families.unet import UnetBase
+from scumble.quantities import amount
 from scumble.train.events import Finished, Noted, Planned, Stepped
 from scumble.train.loop import train
 from scumble.train.plan import make_plan
@@ -123,7 +124,7 @@ def test_the_card_and_a_note_say_how_many_bytes_stay(settings, tmp_path, saving)
     events = run_until(settings(**SAVINGS[saving]), 1)
     (card,) = [event.card for event in events if isinstance(event, Planned)]
     assert card["memory"].startswith("the frozen weights take ")
-    assert f"instead of {plan.total * plan.dtype.itemsize / 1e6:,.1f} MB" in card["memory"]
+    assert f"instead of {amount(plan.total * plan.dtype.itemsize)}" in card["memory"]
     assert ("in the computer's memory" in card["memory"]) == plan.storage.is_offloaded
     assert [event.text for event in events if isinstance(event, Noted)].count(card["memory"]) == 1
     (plain,) = [event.card for event in run_until(settings(into(tmp_path)), 1) if isinstance(event, Planned)]
@@ -209,6 +210,8 @@ def test_idle_parts_have_left_memory_before_the_first_step(settings, monkeypatch
 def test_what_only_words_tell_is_out_of_memory_too():
     assert is_out_of_memory(RuntimeError("CUDA error: out of memory"))
     assert is_out_of_memory(RuntimeError("MPS backend out of memory (MPS allocated: 9.06 GB, max allowed: 9.07 GB)."))
+    assert is_out_of_memory(RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"))
+    assert is_out_of_memory(RuntimeError("Triton Error [CUDA]: out of memory"))
     assert not is_out_of_memory(RuntimeError("CUDA error: an illegal memory access"))
 
 

@@ -1,64 +1,59 @@
-"""Compiling is refused where it cannot help, and changes no number but by rounding."""
+"""What a GPU has otherwise than a CPU."""
 
-import pytest
 import torch
 
-from scumble.adapters.build import new_adapter
-from scumble.adapters.inject import attach
 from scumble.adapters.pack import Storage
-from scumble.config import AdapterConfig, TrainingConfig
-from scumble.errors import ConfigError
 from scumble.families.find import open_base
-from scumble.train import draws
-from scumble.train.on_gpu import compile_blocks, lay_out, refuse_compiling
-from scumble.train.recipes import recipe_for
+from scumble.train.events import Finished
+from scumble.train.loop import train
+from scumble.train.on_gpu import lay_out
 
-CUDA, CPU = torch.device("cuda"), torch.device("cpu")
-
-
-def test_compiling_is_refused_where_it_cannot_help(monkeypatch):
-    asked = TrainingConfig(torch_compile=True)
-    with pytest.raises(ConfigError, match="longer than it saves"):
-        refuse_compiling(asked, CPU)
-    refuse_compiling(TrainingConfig(), CPU)
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match="needs Triton"):
-        refuse_compiling(asked, CUDA)
-
-
-def denoiser_of(base):
-    denoiser = open_base(str(base)).load_denoiser(torch.float32, CPU)
-    path = next(path for path, _ in denoiser.named_modules() if path.endswith("attn1.to_q"))
-    recipe = recipe_for(f"unet.{path}", AdapterConfig(rank=2, alpha=2.0))
-    adapter = new_adapter(denoiser.get_submodule(path), recipe, draws.generator(0, "adapter"))
-    with torch.no_grad():
-        for parameter in adapter.parameters():
-            parameter.normal_(generator=torch.Generator().manual_seed(1))
-    attach(denoiser, "trained", {path: adapter})
-    return denoiser, adapter
-
-
-def passed(denoiser, adapter):
-    source = torch.Generator().manual_seed(0)
-    noisy, hidden = torch.randn(2, 4, 4, 4, generator=source), torch.randn(2, 77, 32, generator=source)
-    denoiser(noisy, torch.tensor([3, 700]), hidden).sample.square().mean().backward()
-    return [parameter.grad for parameter in adapter.parameters()]
-
-
-def test_compiled_blocks_give_the_same_gradient(tiny_base):
-    plain = passed(*denoiser_of(tiny_base))
-    denoiser, adapter = denoiser_of(tiny_base)
-    assert compile_blocks(denoiser, backend="aot_eager") > 1
-    torch.testing.assert_close(passed(denoiser, adapter), plain)
-    assert "_orig_mod" not in " ".join(denoiser.state_dict())
-
-
-def test_a_model_without_repeated_blocks_is_refused():
-    with pytest.raises(ConfigError, match="which of its blocks repeat"):
-        compile_blocks(torch.nn.Linear(2, 2), backend="eager")
+CPU = torch.device("cpu")
 
 
 def test_nothing_is_laid_out_anew_on_a_cpu(tiny_base):
     denoiser = open_base(str(tiny_base)).load_denoiser(torch.float32, CPU)
     lay_out(denoiser, CPU, Storage())
     assert denoiser.conv_in.weight.is_contiguous()
+
+
+def tf32(numbers):
+    """Rounded to 10 bits after the point, as a GPU's matrix units read float32 where they may."""
+    return ((numbers.detach().view(torch.int32) + 0x1000) & ~0x1FFF).view(torch.float32)
+
+
+class Tf32Convolution(torch.autograd.Function):
+    """A convolution of rounded numbers; its gradient is that of the exact one."""
+
+    @staticmethod
+    def forward(context, x, weight, bias, *how):
+        context.save_for_backward(x, weight)
+        context.how = how
+        return torch.conv2d(tf32(x), tf32(weight), bias, *how)
+
+    @staticmethod
+    def backward(context, gradient):
+        x, weight = context.saved_tensors
+        stride, padding, dilation, groups = context.how
+        sides = (torch.nn.grad.conv2d_input, x.shape, weight), (torch.nn.grad.conv2d_weight, x, weight.shape)
+        found = [side(*given, gradient, stride, padding, dilation, groups) for side, *given in sides]
+        return *found, gradient.sum((0, 2, 3)), *[None] * 4
+
+
+def test_a_run_of_little_effect_is_proven_where_convolutions_round(common, narrow_base, monkeypatch):
+    """The proof counts the roundings of float32, so that it must not be done in TF32, which GPUs take for convolutions."""
+    plain, used = torch.nn.functional.conv2d, []
+
+    def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+        is_rounded = torch.backends.cudnn.allow_tf32 and x.dtype == torch.float32
+        used.append(is_rounded)
+        how = (stride, padding, dilation, groups)
+        return Tf32Convolution.apply(x, weight, bias, *how) if is_rounded else plain(x, weight, bias, *how)
+
+    monkeypatch.setattr(torch.nn.functional, "conv2d", conv2d)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    short = {"training": {"max_train_steps": 2}, "optimizer": {"learning_rate": 1e-5}}
+    events = list(train(common({"model": {"base": str(narrow_base)}}, short)))
+    assert isinstance(events[-1], Finished)
+    assert set(used) == {True, False}
+    assert torch.backends.cudnn.allow_tf32

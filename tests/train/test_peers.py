@@ -8,9 +8,11 @@ from pathlib import Path
 from time import monotonic
 
 import pytest
+import torch
 
 from scumble.errors import ConfigError
 from scumble.processes import Share, share_of
+from scumble.train.peers import joined
 
 SCRIPT = Path(__file__).parent / "peer_alone.py"
 
@@ -41,7 +43,7 @@ def test_gradients_and_losses_are_summed_and_what_nobody_has_stays_away():
     found = ended(start("sums", 3))
     assert [code for code, _, _ in found] == [0, 0, 0]
     expected = {"both": [6.0] * 6, "first only": [0.0, 1.0, 2.0, 3.0, 4.0, 5.0], "none": None}
-    assert [out.strip() for _, out, _ in found] == [f"{rank} 4.5 {expected}" for rank in range(3)]
+    assert [out.strip() for _, out, _ in found] == [f"{rank} 4.5 0.1 {expected}" for rank in range(3)]
 
 
 @pytest.mark.parametrize("task", ["dies", "dies before a wait"])
@@ -54,6 +56,16 @@ def test_the_others_hear_within_ten_seconds_who_died(task):
     assert code == 5
     assert "0 lost: process 1 of 2 on " in out
     assert "does not answer any more" in out
+
+
+def test_a_process_without_a_gpu_of_its_own_is_refused(monkeypatch):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.setattr("torch.distributed.is_nccl_available", lambda: True)
+    said = (
+        r"process 3 of this machine has no GPU of its own: found 2 GPUs; start 2 here \(torchrun --nproc-per-node 2\)"
+    )
+    with pytest.raises(ConfigError, match=said), joined(Share(2, 3, 2), torch.device("cuda"), 1.0):
+        pass
 
 
 def test_one_that_hangs_is_named_after_the_timeout():

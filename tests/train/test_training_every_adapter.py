@@ -94,6 +94,18 @@ def test_a_packed_base_trains_and_the_bytes_are_said(settings, packing):
     assert events[-1].figures["weight_error"] < 2e-6
 
 
+@pytest.mark.parametrize("left_out", [{"dropout": 0.3}, {"rank_dropout": 0.3}, {"module_dropout": 0.3}])
+def test_dropout_leaves_out_the_same_where_a_pass_is_computed_again(settings, tmp_path, left_out):
+    """Gradient checkpointing computes the forward pass once more within the backward pass."""
+    found = []
+    for name, again in (("once", False), ("again", True)):
+        chosen = {"training": {"gradient_checkpointing": again}, "output": {"name": name}}
+        list(train(settings({"adapter": left_out}, chosen)))
+        found.append(load_file(tmp_path / "runs" / name / f"{name}.safetensors"))
+    once, again = found
+    assert all(torch.equal(once[key], again[key]) for key in once)
+
+
 def test_lora_plus_lets_b_learn_faster(settings, tmp_path):
     def change(name, **optimizer):
         optimizer = {"learning_rate": 1e-3, "weight_decay": 0.0, **optimizer}

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from scumble.adapters.base import Adapter, Axis, Dropout, line_sums, line_view
 from scumble.adapters.weight import bias_of, weight_of
+from scumble.device import home_of_float64
 from scumble.errors import LoraFileError
 
 MAGNITUDE = "magnitude"
@@ -71,13 +72,14 @@ class DoraAdapter(Adapter):
 
     def delta(self) -> Tensor:
         """W' - W, in float64 until the end: it is a small difference of large numbers."""
-        weight = weight_of(self._frozen[0]).detach().double()
-        changed = weight + self.inner.delta().double()
+        frozen = weight_of(self._frozen[0]).detach()
+        weight = frozen.to(home_of_float64(frozen.device)).double()
+        changed = weight + self.inner.delta().to(weight.device).double()
         norms = line_sums(changed.square(), self.axis).clamp_min(_TINY).sqrt()
         if not self.is_norm_trained:
             norms = norms.detach()
-        lengths = line_view(self.magnitude.flatten() / norms, self.axis, changed.ndim)
-        return (changed * lengths - weight).float()
+        lengths = line_view(self.magnitude.to(weight.device).flatten() / norms, self.axis, changed.ndim)
+        return (changed * lengths - weight).float().to(frozen.device)
 
     def file_tensors(self, numbers: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The inner algorithm's numbers and "magnitude"."""
@@ -147,6 +149,7 @@ def _along(lines: Tensor, is_conv: bool, dtype: torch.dtype) -> Tensor:
 def create(inner: Adapter, layer: nn.Module, axis: Axis, is_norm_trained: bool = False) -> DoraAdapter:
     """DoRA around a new adapter: the lengths are those of the frozen weight, so that nothing changes yet."""
     weight = weight_of(layer).detach().float()
+    inner.to(weight.device)  # where a GPU has the layer already
     squares = line_sums(weight.square(), axis) + inner.added_squares(weight, axis).detach()
     lengths = squares.clamp_min(_TINY).sqrt()
     return DoraAdapter(inner, line_view(lengths, axis, weight.ndim), layer, is_norm_trained)

@@ -50,12 +50,12 @@ class TrainingConfig(Section):
         ),
     ] = False
     torch_compile: Annotated[
-        bool,
+        bool | None,
         Field(
-            description="compile the denoiser's repeated blocks before the first step: for long runs on a GPU, about a "
-            "minute at the start for less in each step"
+            description="compile the denoiser's repeated blocks, on a GPU: about a minute once, for less in each step; none = "
+            "after the first steps, where those that are left take long enough for that to pay"
         ),
-    ] = False
+    ] = None
     device: Annotated[str | None, Field(description="cuda, mps or cpu; none = the best there is")] = None
     seed: Annotated[Seed, Field(description="seed of everything random")] = 0
     on_nan: Annotated[

@@ -155,8 +155,9 @@ def _weight_error(path: Path, changes: Mapping[str, Tensor], trained: Iterable[t
         if layer not in changes:
             raise LoraFileError(f"{path}: read back, {layer} is missing")
         layers.add(layer)
-        difference += float((changes[layer] - change.cpu()).double().square().sum())
-        size += float(change.double().square().sum())
+        expected = change.cpu().double()
+        difference += float((changes[layer].double() - expected).square().sum())
+        size += float(expected.square().sum())
     others = sorted(layer for layer, change in changes.items() if layer not in layers and change.any())
     if others:
         raise LoraFileError(f"{path}: read back, it changes {len(others)} layers that were not trained: {others[0]}")

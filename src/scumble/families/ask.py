@@ -9,7 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from scumble.device import device_of, has_bf16, is_out_of_memory, release_memory, slow_precision
 from scumble.families.base import BaseModel, PredictionType
+from scumble.processes import share_of
 
 SIZE = 32
 SAMPLES = 4
@@ -61,9 +63,28 @@ def ask_prediction(
     return Answer({kind: float((output - target).square().mean()) for kind, target in targets.items()})
 
 
-def asked(base: BaseModel, device: torch.device) -> Answer:
-    """What a base's denoiser predicts; it is loaded for that, and given up again."""
-    dtype = torch.bfloat16  # half the memory, and far more exact than the question
+def asked(base: BaseModel) -> Answer:
+    """What a base's denoiser predicts; it is loaded for that, on this process's GPU if it fits there, and given up again."""
+    own, cpu = device_of(share_of(), None), torch.device("cpu")
+    if own.type != "cuda":
+        return _asked_on(base, cpu)
+    try:
+        return _asked_on(base, own)
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+    release_memory(own)  # not in `except`, which holds on to what was loaded
+    return _asked_on(base, cpu)
+
+
+def _precision(device: torch.device) -> torch.dtype:
+    """Of bfloat16 and float32 the one that the device is quick in; either is far more exact than the question."""
+    is_slow = slow_precision(torch.bfloat16, device) if device.type == "cpu" else not has_bf16(device)
+    return torch.float32 if is_slow else torch.bfloat16
+
+
+def _asked_on(base: BaseModel, device: torch.device) -> Answer:
+    dtype = _precision(device)
     denoiser = base.load_denoiser(dtype, device)
 
     def predict(noisy: Tensor, timesteps: Tensor) -> Tensor:

@@ -109,7 +109,7 @@ class NewWords:
             ids_KT: with the numbers of vectors.
         """
         is_vector = ids_KT < 0
-        if not is_vector.any():
+        if not self.in_use or not is_vector.any():  # without words a GPU is not asked, which would be a wait
             yield
             return
         rows = torch.cat([vectors[part].to(ids_KT.device) for vectors in self.in_use.values()])

@@ -3,8 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import torch
-
 from scumble.errors import BaseModelError
 from scumble.families.ask import asked
 from scumble.families.base import Advice, PredictionType
@@ -117,7 +115,7 @@ def _found_prediction(
         return marked
     if unmarked is not None:
         return unmarked, "the file has no mark, and the family predicts that"
-    answer = asked(base, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    answer = asked(base)
     clear = "" if answer.margin >= CLEAR_MARGIN else ", which is not clear: set prediction_type"
     return answer.prediction_type, (
         f"its denoiser was asked: the other explains its output {answer.margin:.1f} times worse{clear}"

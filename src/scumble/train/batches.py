@@ -10,6 +10,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from scumble.device import has_memory_of_its_own
 from scumble.families.base import TextState
 from scumble.train import draws
 from scumble.train.noise import Noise
@@ -71,7 +72,8 @@ class Batch:
 
     def to(self, device: torch.device) -> Self:
         """The same on a device, but for the text state, which the family casts as it must."""
-        return self._each(lambda numbers: numbers.to(device, non_blocking=True))
+        # elsewhere than on CUDA nothing keeps what is copied from until the copy is done
+        return self._each(lambda numbers: numbers.to(device, non_blocking=has_memory_of_its_own(device)))
 
     def pinned(self) -> Self:
         """The same in page-locked memory, text state included."""

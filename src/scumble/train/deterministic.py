@@ -13,6 +13,21 @@ WORKSPACES = (":4096:8", ":16:8")
 """The values with which NVIDIA promises the same bits each time; the first is faster."""
 
 
+def ask_for_workspace(wanted: bool) -> None:
+    """Say to cuBLAS that the same bits are wanted; it reads the environment once, when a process first uses it.
+
+    Args:
+        wanted: otherwise nothing is changed.
+    Raises:
+        ConfigError: the environment asks cuBLAS for something else.
+    """
+    asked = os.environ.setdefault(WORKSPACE, WORKSPACES[0]) if wanted else WORKSPACES[0]
+    if asked not in WORKSPACES:
+        raise ConfigError(
+            f"deterministic needs {WORKSPACE} = {' or '.join(WORKSPACES)}; it is set to {asked}: unset it"
+        )
+
+
 @contextmanager
 def deterministic_algorithms(wanted: bool) -> Iterator[None]:
     """Let torch use deterministic kernels alone, until the with-block ends.
@@ -25,11 +40,7 @@ def deterministic_algorithms(wanted: bool) -> Iterator[None]:
     if not wanted:
         yield
         return
-    asked = os.environ.setdefault(WORKSPACE, WORKSPACES[0])
-    if asked not in WORKSPACES:
-        raise ConfigError(
-            f"deterministic needs {WORKSPACE} = {' or '.join(WORKSPACES)}; it is set to {asked}: unset it"
-        )
+    ask_for_workspace(wanted)
     before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
     torch.use_deterministic_algorithms(True)  # cuDNN's too
     torch.backends.cudnn.benchmark = False
@@ -38,6 +49,11 @@ def deterministic_algorithms(wanted: bool) -> Iterator[None]:
     except RuntimeError as error:
         if "deterministic" not in str(error):
             raise
+        if WORKSPACE in str(error):
+            raise ConfigError(
+                f"deterministic: this process used the GPU before without {WORKSPACE}; set {WORKSPACE}={WORKSPACES[0]} "
+                "before Python starts"
+            ) from error
         first = str(error).partition(". ")[0]
         raise ConfigError(f"deterministic cannot be had here: {first}. Leave deterministic out") from error
     finally:

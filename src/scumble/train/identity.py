@@ -13,10 +13,11 @@ WITHOUT_WEIGHT: dict[str, Any] = {
     "data": {
         "folder", "cache_dir", "dataset_name", "dataset_config_name", "dataset_split", "dataset_revision", "image_column",
     },
-    "training": {"on_nan", "dataloader_num_workers", "group_offload", "process_timeout"},
+    "training": {"on_nan", "dataloader_num_workers", "group_offload", "process_timeout", "torch_compile"},
     "validation": {"validation_prompt", "num_validation_images", "sample_steps"},
 }  # fmt: skip
-"""Settings that change where things go and what is drawn, but no number of a LoRA whose training goes well."""
+"""Settings that change where things go and what is drawn, but no number of a LoRA whose training goes well. Compiling rounds
+otherwise, but whether and when it begins depends on the machine."""
 
 LEFT_OPEN = repr(None)
 """What a setting was that there was not yet when a checkpoint was written."""

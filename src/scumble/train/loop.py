@@ -17,6 +17,7 @@ from scumble.files.read import write_lora, write_words
 from scumble.generate.events import Noted
 from scumble.train.card import planned
 from scumble.train.checkpoint import read_newest_checkpoint
+from scumble.train.compiling import Compiling, may_compile
 from scumble.train.deterministic import deterministic_algorithms
 from scumble.train.disk import disk_advice, write_png
 from scumble.train.evaluated import evaluating, holding
@@ -169,6 +170,7 @@ def _steps(plan: Plan, run: RunFolder, session: Session, material: Material, kee
     end, stride = plan.num_steps * train.samples_a_step, plan.share.count
     assert train.dataloader_num_workers is not None
     is_pinned = has_memory_of_its_own(plan.device)
+    compiling = Compiling(session.denoiser, bool(train.torch_compile), may_compile(train, plan.device, plan.storage))
     with prefetched(material.mixture, train.dataloader_num_workers, end, stride, pinned=is_pinned) as batches:
         while True:
             try:
@@ -176,7 +178,7 @@ def _steps(plan: Plan, run: RunFolder, session: Session, material: Material, kee
                 keep_good(session, train.on_nan)
                 if session.step >= plan.num_steps or _is_patience_over(plan, session):
                     break
-                yield from _step(plan, session, batches)
+                yield from _step(plan, session, batches, compiling)
             except DivergedError as error:
                 yield recover(session, error, train.on_nan)
     if _is_patience_over(plan, session):
@@ -186,7 +188,7 @@ def _steps(plan: Plan, run: RunFolder, session: Session, material: Material, kee
         )
 
 
-def _step(plan: Plan, session: Session, batches: Batches) -> Iterator[Event]:
+def _step(plan: Plan, session: Session, batches: Batches, compiling: Compiling) -> Iterator[Event]:
     """The next step, unless it is left out."""
     if session.step + 1 in session.faults.skipped:
         session.step += 1
@@ -202,7 +204,9 @@ def _step(plan: Plan, session: Session, batches: Batches) -> Iterator[Event]:
         rate,
         optimizer.max_grad_norm,
     )
-    yield Stepped(session.step, plan.num_steps, loss, rate, monotonic() - started)
+    seconds = monotonic() - started
+    yield Stepped(session.step, plan.num_steps, loss, rate, seconds)
+    yield from compiling.after_step(seconds, plan.num_steps - session.step)
     if session.faults.parts != parts:
         yield Noted(memory_ran_out(session, train.train_batch_size), warning=True)
 
@@ -235,10 +239,11 @@ def _is_patience_over(plan: Plan, session: Session) -> bool:
 def _validate(plan: Plan, session: Session, material: Material) -> Validated:
     with evaluating(session):
         measured = measure(session, material.held_out)
-        best = session.keep_best(measured.loss)
+        loss = session.peers.as_the_first(measured.loss, session.device)
+        best = session.keep_best(loss)
     session.bands.append((session.step, measured.bands))
     losses = tuple(measured.losses.tolist())
-    return Validated(session.step, measured.loss, best, bool(plan.split.held_out), measured.bands, losses)
+    return Validated(session.step, loss, best, bool(plan.split.held_out), measured.bands, losses)
 
 
 def _finish(plan: Plan, run: RunFolder, session: Session, material: Material, keeper: Keeper) -> Iterator[Event]:

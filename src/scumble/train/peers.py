@@ -14,8 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from scumble.errors import ProcessLostError
+from scumble.errors import ConfigError, ProcessLostError
 from scumble.processes import ALONE, Share
+from scumble.quantities import counted
 from scumble.train.watch import BEAT_SECONDS, GRACE_SECONDS, Watch
 
 FOREVER = timedelta(days=30)
@@ -63,6 +64,19 @@ class Peers:
         for parameter, gradient, anywhere in zip(parameters.values(), gradients, has.tolist(), strict=True):
             parameter.grad = gradient.view_as(parameter).to(parameter.dtype) if anywhere else None
         return total[0]
+
+    def as_the_first(self, number: float, device: torch.device) -> float:
+        """The number that the first process has, for decisions that all must make alike though GPUs round differently.
+
+        Args:
+            number: this process's own.
+            device: where this process computes.
+        Raises:
+            ProcessLostError: another process died, or did not come in time.
+        """
+        if self.share.count == 1:
+            return number
+        return float(self._sum(torch.tensor([number if self.is_main else 0.0], dtype=torch.float64, device=device)))
 
     def wait(self, place: str) -> None:
         """Wait until every process is here.
@@ -138,16 +152,25 @@ def joined(share: Share, device: torch.device, timeout: float) -> Iterator[Peers
         share: which process this is; torchrun's variables say where they meet.
         device: where this one computes.
         timeout: seconds that a step waits for another process.
+    Raises:
+        ConfigError: there is no GPU of its own for this process.
     """
     if share.count == 1:
         yield Peers()
         return
     from torch import distributed
+
+    backend = "nccl" if device.type == "cuda" and distributed.is_nccl_available() else "gloo"
+    if backend == "nccl" and share.local_index >= torch.cuda.device_count():
+        gpus = torch.cuda.device_count()
+        raise ConfigError(
+            f"process {share.local_index + 1} of this machine has no GPU of its own: found {counted(gpus, 'GPU')}; start "
+            f"{gpus} here (torchrun --nproc-per-node {gpus})"
+        )
     from torch.distributed.rendezvous import rendezvous
 
     store, _, _ = next(iter(rendezvous("env://", share.index, share.count, timeout=FOREVER)))
     watch = Watch(store.clone(), share, timeout)  # it says who this is before anybody waits for it
-    backend = "nccl" if device.type == "cuda" and distributed.is_nccl_available() else "gloo"
     distributed.init_process_group(
         backend,
         store=store,

@@ -23,6 +23,7 @@ from scumble.generate.prepare import precision_notes
 from scumble.processes import Share, share_of
 from scumble.train.class_pictures import scan_classes
 from scumble.train.cuts import Cut, bucket_rule, cuts_of
+from scumble.train.deterministic import ask_for_workspace
 from scumble.train.going_on import read_init
 from scumble.train.lint_remarks import lint_remarks
 from scumble.train.naming import count_numbers, planned_layers, refuse_unsayable
@@ -163,9 +164,11 @@ def make_plan(config: TrainConfig, scan: Scan | None = None) -> Plan:
         scan: of their data folder, where that was looked at already.
     Raises:
         ConfigError: no data folder, or settings that do not fit each other.
-        BaseModelError, DataError, TargetError, LoraFileError: the base, the data, the targets or the LoRA to start
-            from cannot be used.
+        BaseModelError, DataError, TargetError, LoraFileError: the base, data, targets or init_lora cannot be used.
     """
+    ask_for_workspace(
+        config.training.deterministic
+    )  # before a base is asked what it predicts, on a GPU if there is one
     if scan is None:
         scan, data = scan_pictures(config.data, scan_rule(config.data))
         config = config.model_copy(update={"data": data})

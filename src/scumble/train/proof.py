@@ -7,9 +7,10 @@ import torch
 
 from scumble.adapters.computing import computing_in
 from scumble.adapters.inject import eject, set_strength
-from scumble.device import release_memory
+from scumble.device import full_float32, release_memory
 from scumble.edit.prove import Probe, Proof, ask, prove_file
 from scumble.train.batches import Batch
+from scumble.train.compiling import run_as_written
 from scumble.train.parts import split
 from scumble.train.session import Session
 from scumble.train.start import ADAPTER_NAME
@@ -26,10 +27,12 @@ def prove(session: Session, batch: Batch, path: Path, stored: torch.dtype) -> Pr
     Raises:
         LoraFileError: the file is not what was trained.
     """
-    probe = _probe(session, _middle_of(batch))
-    changes = ((key, adapter.delta().detach()) for key, adapter in session.adapters.items())
-    _give_up_models(session)
-    return prove_file(path, session.base, probe, changes, stored, session.dtype, session.storage)
+    run_as_written(session.denoiser)  # compiling for two passes, in another precision, takes longer than they do
+    with full_float32():  # the allowance for rounding is that of the whole precision
+        probe = _probe(session, _middle_of(batch))
+        changes = ((key, adapter.delta().detach()) for key, adapter in session.adapters.items())
+        _give_up_models(session)
+        return prove_file(path, session.base, probe, changes, stored, session.dtype, session.storage)
 
 
 def _middle_of(batch: Batch) -> Batch:

@@ -14,8 +14,8 @@ from scumble.families.find import is_local
 from scumble.files.lorafile import LoraFile
 from scumble.processes import ALONE, Share
 from scumble.train.ahead import name_of
+from scumble.train.compiling import refuse_compiling
 from scumble.train.objective_choice import choose_objective
-from scumble.train.on_gpu import refuse_compiling
 from scumble.train.optimizer_choice import choose_optimizer, try_chosen
 from scumble.train.pictures import place_of
 from scumble.train.reporting import chosen_trackers

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from scumble.adapters.base import Adapter
 from scumble.adapters.pack import Storage
+from scumble.device import has_memory_of_its_own
 from scumble.errors import DivergedError
 from scumble.families.base import BaseModel, TextEncoder, TextState
 from scumble.train.batches import Batch, stack_states
@@ -125,8 +126,8 @@ class Session:
 
     def text_of(self, batch: Batch) -> TextState:
         """The batch's text state: the kept one, or, where the text encoder is trained, made anew."""
-        # the family casts what it must
-        text = {name: state.to(self.device, non_blocking=True) for name, state in batch.text.items()}
+        goes_on = has_memory_of_its_own(self.device)  # as `Batch.to`; the family casts what it must
+        text = {name: state.to(self.device, non_blocking=goes_on) for name, state in batch.text.items()}
         if self.text_encoder is None:
             return text
         return {**text, **stack_states(self.text_encoder.encode(batch.captions, self.clip_skip, self.num_chunks))}

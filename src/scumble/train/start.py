@@ -15,10 +15,11 @@ from scumble.families.base import TextEncoder
 from scumble.files.fingerprint import fingerprint
 from scumble.generate.events import Noted
 from scumble.train import draws
+from scumble.train.compiling import compile_blocks
 from scumble.train.ema import Average
 from scumble.train.new_words import TrainedWords, start_remarks, trained_words, word_groups
 from scumble.train.objective import objective_of
-from scumble.train.on_gpu import compile_blocks, lay_out
+from scumble.train.on_gpu import lay_out
 from scumble.train.optimizer import adapter_groups
 from scumble.train.optimizer_choice import build_chosen, text_ratio_of
 from scumble.train.optimizers import is_averaging

@@ -82,9 +82,9 @@ def _pass_through(session: Session, batches: Batches, batch_size: int, accumulat
         position = (session.step * accumulation + micro) * batch_size
         for before, part in split(batches.batch_at(position, batch_size), session.faults.parts):
             weight = len(part.timesteps) / batch_size
-            with _dropping(session, position + before):
+            with _dropping(session, position + before):  # backward too: gradient checkpointing computes there again
                 loss = session.losses(part).mean() * weight / accumulation
-            session.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+                session.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
             total = total + loss.detach()
     return total
 
