@@ -5,7 +5,7 @@ real architectures. Each program reads them with its own code in a process of it
 are checkouts that you have, diffusers and LyCORIS are installed packages. Nothing is downloaded.
 
     python bench/other_programs --a1111 CHECKOUT --comfyui CHECKOUT --sd-scripts CHECKOUT --sd-scripts-packages FOLDER
-        [--packages FOLDER] [--only PROGRAM] [--case NAME] [--work FOLDER]
+        [--packages FOLDER] [--only PROGRAM ...] [--case NAME] [--work FOLDER]
 
 --packages is a folder of what ComfyUI needs beside torch (einops, torchsde, trampoline, av, psutil);
 --sd-scripts-packages goes to the front of sd-scripts' path, for its older transformers and diffusers. A program
@@ -100,7 +100,7 @@ def options_of(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in (*CHECKOUTS, "sd_scripts_packages", "packages", "work"):
         parser.add_argument(f"--{name.replace('_', '-')}", type=lambda text: Path(text).resolve())
-    parser.add_argument("--only", choices=[program.name for program in PROGRAMS])
+    parser.add_argument("--only", nargs="+", choices=[program.name for program in PROGRAMS])
     parser.add_argument("--case", choices=sorted({case.name for case in CASES}))
     return parser.parse_args(arguments)
 
@@ -109,7 +109,7 @@ def main() -> None:
     """Make the bases and the files, run everybody, record the figures."""
     options = options_of(sys.argv[1:])
     torch.set_num_threads(1)
-    wanted = [program for program in PROGRAMS if options.only in (None, program.name)]
+    wanted = [program for program in PROGRAMS if options.only is None or program.name in options.only]
     present = [program for program in wanted if not program.checkout or getattr(options, program.checkout)]
     missing = [program.name for program in wanted if program not in present]
     cases = [case for case in CASES if options.case in (None, case.name)]
