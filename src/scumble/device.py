@@ -3,7 +3,7 @@
 import ctypes
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache
 
 import torch
@@ -11,7 +11,12 @@ import torch
 from scumble.errors import ConfigError, OutOfMemoryError
 from scumble.processes import Share
 
-CUDA_WORDS = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
+CUDA_WORDS = (
+    "CUDA out of memory",
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+)
 """How CUDA and its libraries say that a GPU is full, where torch's own allocator is not the one that asks."""
 
 PRECISIONS = {"no": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -89,6 +94,14 @@ def has_memory_of_its_own(device: torch.device) -> bool:
     return device.type == "cuda"
 
 
+def has_room_for(num_bytes: int, device: torch.device) -> bool:
+    """Whether so much may lie on a GPU beside what is there, with as much again for what is computed; elsewhere it may."""
+    if device.type != "cuda":
+        return True
+    held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return torch.cuda.mem_get_info(device)[0] + held >= 2 * num_bytes
+
+
 def home_of_float64(device: torch.device) -> torch.device:
     """Where numbers of a device are computed with in float64: Apple's GPU has none."""
     return torch.device("cpu") if device.type == "mps" else device
@@ -97,14 +110,30 @@ def home_of_float64(device: torch.device) -> torch.device:
 @contextmanager
 def full_float32() -> Iterator[None]:
     """Let float32 be that, until the with-block ends: cuDNN's convolutions otherwise round it to TF32, of 10 bits."""
-    before = torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
-    torch.backends.cudnn.allow_tf32 = False
-    torch.set_float32_matmul_precision("highest")
+    with ExitStack() as stack:
+        if hasattr(torch.backends.cudnn, "conv"):  # torch 2.9 and newer has a precision for each kind of operation
+            stack.enter_context(_set(torch.backends.cudnn.conv, "fp32_precision", "ieee"))
+        else:
+            stack.enter_context(_set(torch.backends.cudnn, "allow_tf32", False))
+        try:
+            is_whole = torch.get_float32_matmul_precision() == "highest"
+        except RuntimeError:  # somebody chose by the newer names, which torch does not tell by the older one
+            stack.enter_context(_set(torch.backends.cuda.matmul, "fp32_precision", "ieee"))
+        else:
+            if not is_whole:
+                stack.callback(torch.set_float32_matmul_precision, torch.get_float32_matmul_precision())
+                torch.set_float32_matmul_precision("highest")
+        yield
+
+
+@contextmanager
+def _set(place: object, name: str, value: object) -> Iterator[None]:
+    before = getattr(place, name)
+    setattr(place, name, value)
     try:
         yield
     finally:
-        torch.backends.cudnn.allow_tf32 = before[0]
-        torch.set_float32_matmul_precision(before[1])
+        setattr(place, name, before)
 
 
 @contextmanager

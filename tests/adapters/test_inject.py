@@ -1,10 +1,13 @@
 """Putting adapters on a real denoiser and taking them off again."""
 
+import importlib
+
 import pytest
 import torch
 from torch import nn
 
 from scumble.adapters.inject import adapted_layers, attach, detach, eject, fold, set_strength, unfold
+from scumble.adapters.weight import weight_of
 from scumble.families.find import open_base
 
 
@@ -168,3 +171,16 @@ def test_folding_twice_is_refused(denoiser, new_adapters):
     fold(denoiser)
     with pytest.raises(AssertionError, match="folded already"):
         fold(denoiser)
+
+
+@pytest.mark.parametrize("has_room", [True, False])
+def test_weights_come_back_to_the_bit_wherever_they_were_kept(denoiser, trained_adapters, monkeypatch, has_room):
+    inject, asked = importlib.import_module("scumble.adapters.inject"), []
+    monkeypatch.setattr(inject, "has_room_for", lambda num_bytes, device: asked.append(num_bytes) or has_room)
+    attach(denoiser, "trained", trained_adapters(denoiser))
+    weights = {path: weight_of(module.layer).clone() for path, module in adapted_layers(denoiser)}
+    fold(denoiser)
+    assert asked == [sum(weight.nbytes for weight in weights.values())]
+    assert not any(torch.equal(weight_of(module.layer), weights[path]) for path, module in adapted_layers(denoiser))
+    unfold(denoiser)
+    assert all(torch.equal(weight_of(module.layer), weights[path]) for path, module in adapted_layers(denoiser))

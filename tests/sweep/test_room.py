@@ -1,8 +1,11 @@
 """How many cells at once."""
 
+import io
+from types import SimpleNamespace
+
 import pytest
 
-from scumble.sweep.local import surroundings
+from scumble.sweep.local import Local, surroundings
 from scumble.sweep.room import room_as_told, room_for
 
 GB = 10**9
@@ -38,6 +41,38 @@ def test_each_process_gets_its_threads_and_of_several_gpus_its_own(monkeypatch):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     assert surroundings(3, 0, 0)["OMP_NUM_THREADS"] == "3"
     assert "CUDA_VISIBLE_DEVICES" not in surroundings(1, 0, 1)
-    assert [surroundings(1, index, 2)["CUDA_VISIBLE_DEVICES"] for index in range(3)] == ["0", "1", "0"]
+    assert [surroundings(1, gpu, 2)["CUDA_VISIBLE_DEVICES"] for gpu in range(2)] == ["0", "1"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
-    assert [surroundings(1, index, 2)["CUDA_VISIBLE_DEVICES"] for index in range(3)] == ["5", "7", "5"]
+    assert [surroundings(1, gpu, 2)["CUDA_VISIBLE_DEVICES"] for gpu in range(2)] == ["5", "7"]
+
+
+@pytest.mark.parametrize(
+    ("cell", "free", "gpus", "workers"), [(6 * GB, 10 * GB, 2, 2), (3 * GB, 24 * GB, 1, 5), (3 * GB, 24 * GB, 2, 10)]
+)
+def test_a_gpu_holds_whole_cells_and_what_each_takes_beside_its_tensors(cell, free, gpus, workers):
+    assert room_for(99, cell, free, 64, gpus).workers == workers
+
+
+def test_a_process_gets_the_gpu_that_was_let_go(monkeypatch, tmp_path):
+    """Two GPUs and two processes at once: when the second one ends, its GPU is the next one's, not that of the first."""
+    given, over = [], set()
+
+    class Process:
+        def __init__(self, *_, env, **__):
+            given.append(env["CUDA_VISIBLE_DEVICES"])
+            self.number, self.stdin, self.returncode = len(given), io.BytesIO(), None
+
+        def poll(self):
+            self.returncode = 0 if self.number in over else None
+            return self.returncode
+
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr("subprocess.Popen", Process)
+    job = SimpleNamespace(threads=1, cell=SimpleNamespace(name="cell"), to_json=lambda: "{}")
+    crew = Local(tmp_path, gpus=2)
+    crew.start(job)
+    crew.start(job)
+    over.add(2)
+    assert len(crew.ended()) == 1
+    crew.start(job)
+    assert given == ["0", "1", "1"]

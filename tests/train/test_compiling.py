@@ -1,7 +1,12 @@
 """Compiling is refused where it cannot help, begins by itself where it pays, and changes no number but by rounding."""
 
+import importlib
+from functools import partial
+
 import pytest
 import torch
+from functorch.compile import nop
+from torch._dynamo.backends.common import aot_autograd
 
 from scumble.adapters.build import new_adapter
 from scumble.adapters.inject import attach
@@ -15,11 +20,14 @@ from scumble.train.compiling import (
     SETTLING,
     TIMED,
     Compiling,
+    as_written,
     compile_blocks,
     may_compile,
     refuse_compiling,
     run_as_written,
 )
+from scumble.train.events import Noted, Stepped
+from scumble.train.loop import train
 from scumble.train.recipes import recipe_for
 
 CUDA, CPU = torch.device("cuda"), torch.device("cpu")
@@ -67,8 +75,7 @@ def is_compiled(denoiser):
 @pytest.fixture
 def watching(tiny_base):
     denoiser, _ = denoiser_of(tiny_base)
-    with torch._dynamo.config.patch(suppress_errors=False):
-        yield denoiser, Compiling(denoiser, is_compiled=False, is_open=True, backend="eager")
+    return denoiser, Compiling(denoiser, is_compiled=False, is_open=True, backend="eager")
 
 
 def test_a_long_run_is_compiled_after_its_first_steps_and_says_what_it_brought(watching):
@@ -145,3 +152,49 @@ def test_compiled_blocks_give_the_same_gradient(tiny_base):
 def test_a_model_without_repeated_blocks_is_refused():
     with pytest.raises(ConfigError, match="which of its blocks repeat"):
         compile_blocks(torch.nn.Linear(2, 2), backend="eager")
+
+
+def failing(graph, inputs):
+    """A compiler that gives up, as one without what it needs does."""
+    raise ValueError("no compiler here\nand many lines more")
+
+
+def test_blocks_that_do_not_compile_run_as_they_are_written_and_the_run_is_the_same(common, tmp_path, monkeypatch):
+    """Nobody asked for them: what goes wrong in a backward pass, too, must not end the run."""
+    loop = importlib.import_module("scumble.train.loop")
+    steps = {"training": {"max_train_steps": WATCHED + 3}}
+
+    def run(name, is_open, backend=None):
+        monkeypatch.setattr(loop, "may_compile", lambda *_: is_open)
+        monkeypatch.setattr(loop, "Compiling", partial(Compiling, backend=backend))
+        return list(train(common(steps, {"output": {"name": name}})))
+
+    monkeypatch.setattr(importlib.import_module("scumble.train.compiling"), "COST_SECONDS", 0.0)
+    plain = run("plain", False)
+    for name, backend in (("forward", failing), ("backward", aot_autograd(fw_compiler=nop, bw_compiler=failing))):
+        events = run(name, True, backend)
+        said = [event.text for event in events if isinstance(event, Noted) and "compiled" in event.text]
+        assert "are compiled now" in said[0]
+        losses, expected = ([event.loss for event in each if isinstance(event, Stepped)] for each in (events, plain))
+        assert losses == expected
+        assert said[1].startswith("compiled blocks do not run here (")
+        assert len(said) == 2
+
+
+def test_an_error_of_the_run_itself_is_not_blamed_on_compiling(watching):
+    denoiser, compiling = watching
+    assert compiling.gave_up(RuntimeError("something")) is None  # nothing is compiled yet
+    said(compiling, [1.0] * WATCHED, 10_000)
+    assert compiling.gave_up(ConfigError("something")) is None
+    assert is_compiled(denoiser)
+    assert "do not run here (something)" in compiling.gave_up(RuntimeError("something")).text
+    assert not is_compiled(denoiser)
+    assert compiling.gave_up(RuntimeError("something")) is None
+
+
+def test_for_a_while_blocks_run_as_they_are_written(watching):
+    denoiser, compiling = watching
+    said(compiling, [1.0] * WATCHED, 10_000)
+    with as_written(denoiser):
+        assert not is_compiled(denoiser)
+    assert is_compiled(denoiser)

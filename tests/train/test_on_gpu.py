@@ -22,6 +22,12 @@ def tf32(numbers):
     return ((numbers.detach().view(torch.int32) + 0x1000) & ~0x1FFF).view(torch.float32)
 
 
+def is_tf32():
+    """Whether convolutions may round so; torch 2.9 and newer has a precision for each kind of operation."""
+    cudnn = torch.backends.cudnn
+    return cudnn.conv.fp32_precision == "tf32" if hasattr(cudnn, "conv") else cudnn.allow_tf32
+
+
 class Tf32Convolution(torch.autograd.Function):
     """A convolution of rounded numbers; its gradient is that of the exact one."""
 
@@ -45,7 +51,7 @@ def test_a_run_of_little_effect_is_proven_where_convolutions_round(common, narro
     plain, used = torch.nn.functional.conv2d, []
 
     def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
-        is_rounded = torch.backends.cudnn.allow_tf32 and x.dtype == torch.float32
+        is_rounded = is_tf32() and x.dtype == torch.float32
         used.append(is_rounded)
         how = (stride, padding, dilation, groups)
         return Tf32Convolution.apply(x, weight, bias, *how) if is_rounded else plain(x, weight, bias, *how)
@@ -56,4 +62,4 @@ def test_a_run_of_little_effect_is_proven_where_convolutions_round(common, narro
     events = list(train(common({"model": {"base": str(narrow_base)}}, short)))
     assert isinstance(events[-1], Finished)
     assert set(used) == {True, False}
-    assert torch.backends.cudnn.allow_tf32
+    assert is_tf32()

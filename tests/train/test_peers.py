@@ -8,11 +8,11 @@ from pathlib import Path
 from time import monotonic
 
 import pytest
-import torch
+from torch.distributed import HashStore
 
 from scumble.errors import ConfigError
 from scumble.processes import Share, share_of
-from scumble.train.peers import joined
+from scumble.train.peers import refuse_shared_gpus
 
 SCRIPT = Path(__file__).parent / "peer_alone.py"
 
@@ -58,14 +58,17 @@ def test_the_others_hear_within_ten_seconds_who_died(task):
     assert "does not answer any more" in out
 
 
-def test_a_process_without_a_gpu_of_its_own_is_refused(monkeypatch):
-    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
-    monkeypatch.setattr("torch.distributed.is_nccl_available", lambda: True)
-    said = (
-        r"process 3 of this machine has no GPU of its own: found 2 GPUs; start 2 here \(torchrun --nproc-per-node 2\)"
-    )
-    with pytest.raises(ConfigError, match=said), joined(Share(2, 3, 2), torch.device("cuda"), 1.0):
-        pass
+def test_processes_that_would_share_a_gpu_are_refused():
+    def of(index, gpu):
+        store = HashStore()
+        for other, name in enumerate(("here one", "here two", "there one")):
+            store.set(f"gpu of {other}", name)
+        refuse_shared_gpus(store, Share(index, 3, index), gpu)
+
+    of(0, "here one")
+    of(2, "there one")
+    with pytest.raises(ConfigError, match="3 processes have 2 GPUs: several compute on here two; start as many"):
+        of(0, "here two")
 
 
 def test_one_that_hangs_is_named_after_the_timeout():

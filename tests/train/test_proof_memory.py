@@ -2,20 +2,25 @@
 
 import weakref
 
+import pytest
+
 from scumble.families.unet import UnetBase
 from scumble.train.loop import train
 
 
-def test_the_trained_denoiser_is_gone_before_the_fresh_one_is_loaded(common, monkeypatch):
+@pytest.mark.parametrize("adapter", [{}, {"dora": "output"}])
+def test_the_trained_denoiser_is_gone_before_the_fresh_one_is_loaded(common, monkeypatch, adapter):
+    """And its layers, whose weights a DoRA reads, with it."""
     loaded, alive = [], []
     load = UnetBase.load_denoiser
 
     def counting(base, *asked):
-        alive.append(sum(denoiser() is not None for denoiser in loaded))
+        alive.append(sum(part() is not None for part in loaded))
         denoiser = load(base, *asked)
-        loaded.append(weakref.ref(denoiser))
+        layers = [module for path, module in denoiser.named_modules() if path.endswith("to_q")]
+        loaded.extend(map(weakref.ref, (denoiser, *layers)))
         return denoiser
 
     monkeypatch.setattr(UnetBase, "load_denoiser", counting)
-    list(train(common({"training": {"max_train_steps": 1}})))
+    list(train(common({"training": {"max_train_steps": 1}, "adapter": adapter})))
     assert alive == [0, 0]

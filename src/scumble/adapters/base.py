@@ -76,6 +76,9 @@ class Adapter(nn.Module):
         """Set the dropout."""
         self.dropout = dropout
 
+    def stand_on(self, layer: nn.Module) -> None:
+        """Take another layer for the frozen one, where the algorithm reads its weight; it must have the same numbers."""
+
     def output(self, layer: nn.Module, x: Tensor, strength: float) -> Tensor:
         """The frozen layer's output [..., out] for x [..., in] with strength x change; algorithms that can make both at
         once do.

@@ -50,6 +50,10 @@ class DoraAdapter(Adapter):
         super().leave_out(dropout)
         self.inner.leave_out(Dropout(dropout.input, dropout.rank))
 
+    def stand_on(self, layer: nn.Module) -> None:
+        """See `Adapter`; the norms are those of the layer."""
+        self._frozen, self._squares = (layer,), None
+
     def factors(self) -> Tensor:
         """m / |V| of each line, [out] or [in], float32."""
         with torch.set_grad_enabled(self.is_norm_trained and torch.is_grad_enabled()):

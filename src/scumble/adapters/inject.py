@@ -9,6 +9,7 @@ from scumble.adapters.base import Adapter
 from scumble.adapters.dora import DoraAdapter, run_with_lengths
 from scumble.adapters.stored import StoredLayer
 from scumble.adapters.weight import bias_of, weight_of
+from scumble.device import has_room_for
 
 
 class AdaptedLayer(nn.Module):
@@ -104,7 +105,9 @@ def detach(model: nn.Module, name: str) -> None:
         if name in module.names:
             assert not module.is_folded, "unfold before detaching"
             index = module.names.index(name)
-            del module.names[index], module.strengths[name], module.adapters[index]
+            del module.names[index], module.strengths[name]
+            # another list: one that something was deleted from is of another kind to compiled code
+            module.adapters = nn.ModuleList(each for place, each in enumerate(module.adapters) if place != index)
         if not module.names:
             model.set_submodule(path, module.layer)
 
@@ -120,9 +123,15 @@ def eject(model: nn.Module) -> None:
 def fold(model: nn.Module) -> None:
     """Add every adapter's change to its layer's weight, in float32, so that running costs nothing extra.
 
-    The untouched weights are kept, so that `unfold` restores them to the bit. A layer whose weight is stored
-    otherwise holds its changed one for as long.
+    The untouched weights are kept, on a GPU without room for them in the computer's memory, so that `unfold` restores them
+    to the bit. A layer whose weight is stored otherwise holds its changed one for as long.
     """
+    changing = [
+        weight_of(module.layer)
+        for _, module in adapted_layers(model)
+        if module.active() and not isinstance(module.layer, StoredLayer)
+    ]
+    has_room = not changing or has_room_for(sum(weight.nbytes for weight in changing), changing[0].device)
     for _, module in adapted_layers(model):
         assert not module.is_folded, "folded already"
         module.is_folded = True
@@ -136,7 +145,7 @@ def fold(model: nn.Module) -> None:
         if isinstance(module.layer, StoredLayer):
             module.layer.replaced = changed.to(weight.dtype)
         else:
-            module.original = weight.data
+            module.original = weight.data if has_room else weight.data.cpu()
             weight.data = changed.to(weight.dtype)
 
 
@@ -147,5 +156,6 @@ def unfold(model: nn.Module) -> None:
         if isinstance(module.layer, StoredLayer):
             module.layer.replaced = None
         elif module.original is not None:
-            weight_of(module.layer).data = module.original
+            weight = weight_of(module.layer)
+            weight.data = module.original.to(weight.device)
             module.original = None

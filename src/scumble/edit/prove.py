@@ -4,7 +4,7 @@ Shapes: B batch, C latent channels, H W latent height and width.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -91,7 +91,7 @@ def prove_file(
     path: Path,
     base: BaseModel,
     probe: Probe,
-    trained: Iterable[tuple[str, Tensor]],
+    trained: Callable[[Mapping[str, nn.Module]], Iterable[tuple[str, Tensor]]],
     stored: torch.dtype,
     base_dtype: torch.dtype = torch.float32,
     storage: Storage | None = None,
@@ -102,7 +102,7 @@ def prove_file(
         path: the LoRA file.
         base: the base it was trained on.
         probe: on the device and in the precision to compare in.
-        trained: canonical key -> the weight change that was trained, float32; of every adapted layer.
+        trained: of the fresh base's layers by canonical key gives key and trained weight change, float32, of every adapted layer.
         stored: precision of the file.
         base_dtype: precision that the base's weights were rounded to in training.
         storage: how they were kept in training; None = as they were loaded.
@@ -118,7 +118,7 @@ def prove_file(
     _refuse_other_words(path, words, probe.words)
     by_formula = needs_formulas(path)
     changes = read_by_formula(path, layers) if by_formula else read_independently(path, denoiser.config)
-    weight_error = _weight_error(path, changes, trained)
+    weight_error = _weight_error(path, changes, trained(layers))
     for key, change in changes.items():
         _hook_change(path, layers.get(key), key, change)
     text = probe.text

@@ -4,12 +4,14 @@ Shapes: B samples, C latent channels, H W latent height and width.
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from scumble.device import device_of, has_bf16, is_out_of_memory, release_memory, slow_precision
+from scumble.device import device_of, has_bf16, release_memory, slow_precision
 from scumble.families.base import BaseModel, PredictionType
 from scumble.processes import share_of
 
@@ -63,18 +65,31 @@ def ask_prediction(
     return Answer({kind: float((output - target).square().mean()) for kind, target in targets.items()})
 
 
-def asked(base: BaseModel) -> Answer:
-    """What a base's denoiser predicts; it is loaded for that, on this process's GPU if it fits there, and given up again."""
+def asked(base: BaseModel, file: Path) -> Answer:
+    """What a base's denoiser predicts; it is loaded for that, on this process's GPU if it can be there, and given up again.
+
+    Args:
+        base: from a checkpoint.
+        file: the checkpoint; the same one is not asked twice.
+    """
+    about = file.stat()
+    key = (file.resolve(), about.st_size, about.st_mtime_ns)
+    if key not in _answers:
+        _answers[key] = _asked_here(base)
+    return _answers[key]
+
+
+_answers: dict[tuple[Path, int, int], Answer] = {}
+
+
+def _asked_here(base: BaseModel) -> Answer:
     own, cpu = device_of(share_of(), None), torch.device("cpu")
-    if own.type != "cuda":
-        return _asked_on(base, cpu)
-    try:
-        return _asked_on(base, own)
-    except RuntimeError as error:
-        if not is_out_of_memory(error):
-            raise
-    release_memory(own)  # not in `except`, which holds on to what was loaded
-    return _asked_on(base, cpu)
+    answer = None
+    if own.type == "cuda":
+        with suppress(RuntimeError):  # it is full, or too old for torch: whoever trains there will be told
+            answer = _asked_on(base, own)
+        release_memory(own)
+    return answer or _asked_on(base, cpu)
 
 
 def _precision(device: torch.device) -> torch.dtype:

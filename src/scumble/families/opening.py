@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from scumble.errors import BaseModelError
 from scumble.families.ask import asked
@@ -94,7 +95,7 @@ def open_unet_checkpoint(
         advice=Advice(),
         notes=[*notes, *parts.notes],
     )
-    prediction_type, why = _found_prediction(base, parts.header, choices, unmarked)
+    prediction_type, why = _found_prediction(base, parts.header, parts.path, choices, unmarked)
     zero_snr = choices.zero_terminal_snr
     if zero_snr is None:
         zero_snr = prediction_type == "v_prediction" and is_marked_zero_snr(parts.header)
@@ -104,7 +105,7 @@ def open_unet_checkpoint(
 
 
 def _found_prediction(
-    base: UnetBase, header: Header, choices: Choices, unmarked: PredictionType | None
+    base: UnetBase, header: Header, file: Path, choices: Choices, unmarked: PredictionType | None
 ) -> tuple[PredictionType, str]:
     """What the denoiser predicts, and by what that is known."""
     marked = marked_prediction(header)
@@ -115,7 +116,7 @@ def _found_prediction(
         return marked
     if unmarked is not None:
         return unmarked, "the file has no mark, and the family predicts that"
-    answer = asked(base)
+    answer = asked(base, file)
     clear = "" if answer.margin >= CLEAR_MARGIN else ", which is not clear: set prediction_type"
     return answer.prediction_type, (
         f"its denoiser was asked: the other explains its output {answer.margin:.1f} times worse{clear}"

@@ -48,8 +48,8 @@ def clip_scores(clip: Clip, images: Sequence[Image.Image], texts: Sequence[str])
     Raises:
         MetricError: torchmetrics is not installed.
     """
-    metric = peer(PEER).CLIPScore(lambda: (clip.encoders, clip.reader))
     device = next(clip.encoders.parameters()).device
+    metric = peer(PEER).CLIPScore(lambda: (clip.encoders, clip.reader)).to(device)
     scores = []
     for image, text in zip(images, texts, strict=True):
         metric.reset()

@@ -10,6 +10,8 @@ from scumble.quantities import amount
 
 SHARE_OF_FREE = 0.9
 """Of the free memory: other programs move too."""
+BESIDE_TENSORS = 700_000_000
+"""Bytes of a GPU that a process takes beside its tensors: CUDA's context, libraries, and what its allocator holds in between."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +39,12 @@ def cores() -> int:
 
 
 def free_bytes(device: torch.device) -> int:
-    """Memory that is free now where the cells will be: of all GPUs that share them the least, times their number."""
+    """Memory that is free now where the cells will be; of several GPUs that of the fullest."""
     if device.type != "cuda":
         return int(psutil.virtual_memory().available)
     gpus = gpus_for(device)
-    return min(torch.cuda.mem_get_info(index)[0] for index in range(gpus)) * gpus
+    places = [device] if gpus == 1 else [torch.device("cuda", index) for index in range(gpus)]
+    return min(torch.cuda.mem_get_info(place)[0] for place in places)
 
 
 def gpus_for(device: torch.device) -> int:
@@ -56,14 +59,17 @@ def room_for(num_cells: int, peak_bytes: int, free: int, num_cores: int, gpus: i
 
     Args:
         num_cells: there is no use in more.
-        peak_bytes: of one cell, measured, > 0.
-        free: bytes.
+        peak_bytes: of one cell, measured, > 0; on a GPU of its tensors.
+        free: bytes, of each GPU where there are several.
         num_cores: of the machine.
         gpus: to share; 0 = the device is another.
     """
-    by_memory = int(SHARE_OF_FREE * free) // peak_bytes
+    on_each = int(SHARE_OF_FREE * free) // (peak_bytes + (BESIDE_TENSORS if gpus else 0))
+    by_memory = on_each * max(1, gpus)  # a cell cannot lie in what two GPUs have left
     workers = max(1, min(num_cells, num_cores, by_memory))
-    sizes = f"one takes {amount(peak_bytes)} at most, measured; {amount(free)} are free"
+    sizes = (
+        f"one takes {amount(peak_bytes)} at most, measured; {amount(free)} are free{' on each GPU' if gpus > 1 else ''}"
+    )
     limits = {num_cells: "there are no more", num_cores: f"of {num_cores} cores", by_memory: sizes}
     return Room(workers, _threads(num_cores, workers), gpus, limits.get(workers, sizes))
 

@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 
 from scumble.check.probe import bytes_of
 from scumble.config import TrainConfig
+from scumble.device import memory_advice
 from scumble.errors import CheckpointError, ScumbleError
 from scumble.sweep.cells import Cell
 from scumble.sweep.drawing import draw_missing
@@ -31,6 +32,8 @@ from scumble.train.surroundings import peak_memory
 
 SECONDS_TO_SAVE = 120.0
 """A process of an earlier sweep that lost its parent may still be saving this cell."""
+
+MEMORY_ADVICE = "fewer --workers leave more for each"
 
 
 def do_job(job: Job, is_stopped: Callable[[], bool]) -> None:
@@ -48,14 +51,16 @@ def do_job(job: Job, is_stopped: Callable[[], bool]) -> None:
     try:
         _wait_for(run)
         plan = make_plan(_going_on(cell))
-        record = record or _trained(plan, job, is_stopped)
+        with memory_advice(MEMORY_ADVICE):
+            record = record or _trained(plan, job, is_stopped)
     except ScumbleError as error:
         if record is not None:
             raise
         write_record(failed(cell, type(error).__name__, str(error)), run.path)
         return
     if record is not None and job.drawing.columns:
-        draw_missing(plan, job.drawing, job.sweep, cell.name, job.sweep / record.best_file)
+        with memory_advice(MEMORY_ADVICE):
+            draw_missing(plan, job.drawing, job.sweep, cell.name, job.sweep / record.best_file)
 
 
 def _going_on(cell: Cell) -> TrainConfig:

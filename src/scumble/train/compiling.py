@@ -8,6 +8,7 @@ import importlib.util
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from statistics import median
 
 import torch
@@ -15,7 +16,7 @@ from torch import nn
 
 from scumble.adapters.pack import Storage
 from scumble.config import TrainingConfig
-from scumble.errors import ConfigError
+from scumble.errors import ConfigError, ScumbleError
 from scumble.generate.events import Noted
 from scumble.quantities import duration
 
@@ -74,7 +75,8 @@ def compile_blocks(denoiser: nn.Module, backend: str = "inductor") -> int:
         raise ConfigError(
             "torch_compile: this denoiser does not say which of its blocks repeat; leave torch_compile out"
         )
-    torch._dynamo.config.recompile_limit = max(MOST_GRAPHS, torch._dynamo.config.recompile_limit)
+    limits = torch._dynamo.config
+    limits.cache_size_limit = max(MOST_GRAPHS, limits.cache_size_limit)  # called recompile_limit too since torch 2.7
     for block in blocks:
         block.compile(backend=backend)
     return len(blocks)
@@ -84,6 +86,18 @@ def run_as_written(denoiser: nn.Module) -> None:
     """Take compiled blocks back."""
     for module in denoiser.modules():
         module._compiled_call_impl = None
+
+
+@contextmanager
+def as_written(denoiser: nn.Module) -> Iterator[None]:
+    """Let blocks run as they are written until the with-block ends: for a few passes of another kind compiling is no gain."""
+    compiled = [(module, module._compiled_call_impl) for module in denoiser.modules()]
+    run_as_written(denoiser)
+    try:
+        yield
+    finally:
+        for module, implementation in compiled:
+            module._compiled_call_impl = implementation
 
 
 def _repeated(denoiser: nn.Module) -> list[nn.Module]:
@@ -130,10 +144,22 @@ class Compiling:
         else:
             self._is_watching = False
 
-    def _begin(self, usual: float, steps_left: int) -> Noted:
-        torch._dynamo.config.suppress_errors = (
-            True  # what cannot be compiled runs as it is written: nobody asked for it
+    def gave_up(self, error: Exception) -> Noted | None:
+        """What to say where blocks that were compiled unasked do not run, and run as they are written from then on.
+
+        Args:
+            error: that a step ended with; None is said of one that has nothing to do with it.
+        """
+        is_unasked = self._is_compiled and self._before is not None
+        if not is_unasked or isinstance(error, ScumbleError):
+            return None
+        self._take_back()
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        return Noted(
+            f"compiled blocks do not run here ({first[:200]}): taken back, and the step is made again", warning=True
         )
+
+    def _begin(self, usual: float, steps_left: int) -> Noted:
         count = compile_blocks(self._denoiser, self._backend)
         self._before, self._is_compiled = usual, True
         return Noted(
@@ -148,5 +174,9 @@ class Compiling:
         said += f" instead of {self._before:.3g} s"
         if usual < self._before:
             return Noted(said)
-        run_as_written(self._denoiser)
+        self._take_back()
         return Noted(f"{said}, which is no gain: taken back")
+
+    def _take_back(self) -> None:
+        self._is_watching = self._is_compiled = False
+        run_as_written(self._denoiser)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from scumble.train.compiling import as_written
 from scumble.train.optimizers import is_averaging
 from scumble.train.session import Session
 
@@ -30,12 +31,13 @@ def evaluated(session: Session) -> dict[str, Tensor]:
 
 @contextmanager
 def evaluating(session: Session) -> Iterator[None]:
-    """Let the session have the numbers to use while the with-block lasts."""
-    if session.average is None and not is_averaging(session.optimizer):
-        yield
-        return
-    with holding(session, evaluated(session)):
-        yield
+    """Let the session have the numbers to use, and its blocks run as they are written, while the with-block lasts."""
+    with as_written(session.denoiser):
+        if session.average is None and not is_averaging(session.optimizer):
+            yield
+            return
+        with holding(session, evaluated(session)):
+            yield
 
 
 @contextmanager

@@ -195,15 +195,18 @@ def _step(plan: Plan, session: Session, batches: Batches, compiling: Compiling) 
         return
     optimizer, train, parts = plan.config.optimizer, plan.config.training, session.faults.parts
     rate = session.faults.rate_factor * plan.rates.at(session.step)
-    started = monotonic()
-    loss = advance(
-        session,
-        batches,
-        train.train_batch_size,
-        train.batches_a_step,
-        rate,
-        optimizer.max_grad_norm,
+    step = partial(
+        advance, session, batches, train.train_batch_size, train.batches_a_step, rate, optimizer.max_grad_norm
     )
+    started = monotonic()
+    try:
+        loss = step()
+    except Exception as error:  # of a compiler any; what has nothing to do with it goes on
+        noted = compiling.gave_up(error)
+        if noted is None:
+            raise
+        yield noted
+        loss = step()
     seconds = monotonic() - started
     yield Stepped(session.step, plan.num_steps, loss, rate, seconds)
     yield from compiling.after_step(seconds, plan.num_steps - session.step)

@@ -5,6 +5,7 @@ gradient is summed in one piece after the last batch of a step; then every proce
 """
 
 import atexit
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -144,6 +145,26 @@ class Peers:
         return numbers.to(device)
 
 
+def refuse_shared_gpus(store: Any, share: Share, gpu: str) -> None:
+    """Raise where two processes compute on one GPU, which NCCL does not do.
+
+    Args:
+        store: that all processes meet at.
+        share: which this is.
+        gpu: a name of its GPU that no other has.
+    Raises:
+        ConfigError: another process has the same; all of them raise.
+    """
+    store.set(f"gpu of {share.index}", gpu)
+    taken = [store.get(f"gpu of {index}") for index in range(share.count)]
+    several = sorted({each.decode() for each in taken if taken.count(each) > 1})
+    if several:
+        raise ConfigError(
+            f"{share.count} processes have {counted(len(set(taken)), 'GPU')}: several compute on {', '.join(several)}; start as "
+            "many processes on a machine as it has GPUs (torchrun --nproc-per-node), and leave device out"
+        )
+
+
 @contextmanager
 def joined(share: Share, device: torch.device, timeout: float) -> Iterator[Peers]:
     """Meet the other processes, until the with-block ends; nothing where there is one.
@@ -161,15 +182,11 @@ def joined(share: Share, device: torch.device, timeout: float) -> Iterator[Peers
     from torch import distributed
 
     backend = "nccl" if device.type == "cuda" and distributed.is_nccl_available() else "gloo"
-    if backend == "nccl" and share.local_index >= torch.cuda.device_count():
-        gpus = torch.cuda.device_count()
-        raise ConfigError(
-            f"process {share.local_index + 1} of this machine has no GPU of its own: found {counted(gpus, 'GPU')}; start "
-            f"{gpus} here (torchrun --nproc-per-node {gpus})"
-        )
     from torch.distributed.rendezvous import rendezvous
 
     store, _, _ = next(iter(rendezvous("env://", share.index, share.count, timeout=FOREVER)))
+    if backend == "nccl":
+        refuse_shared_gpus(store, share, f"{socket.gethostname()} {torch.cuda.get_device_properties(device).uuid}")
     watch = Watch(store.clone(), share, timeout)  # it says who this is before anybody waits for it
     distributed.init_process_group(
         backend,

@@ -1,9 +1,12 @@
 """The proof after saving: the file, read by a foreign reader, does to a fresh base what training did."""
 
 import math
+from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import torch
+from torch import Tensor, nn
 
 from scumble.adapters.computing import computing_in
 from scumble.adapters.inject import eject, set_strength
@@ -30,9 +33,15 @@ def prove(session: Session, batch: Batch, path: Path, stored: torch.dtype) -> Pr
     run_as_written(session.denoiser)  # compiling for two passes, in another precision, takes longer than they do
     with full_float32():  # the allowance for rounding is that of the whole precision
         probe = _probe(session, _middle_of(batch))
-        changes = ((key, adapter.delta().detach()) for key, adapter in session.adapters.items())
         _give_up_models(session)
-        return prove_file(path, session.base, probe, changes, stored, session.dtype, session.storage)
+        return prove_file(path, session.base, probe, partial(_changes, session), stored, session.dtype, session.storage)
+
+
+def _changes(session: Session, fresh: Mapping[str, nn.Module]) -> Iterator[tuple[str, Tensor]]:
+    """What was trained, by canonical key, where it reads the frozen weight by that of the fresh base."""
+    for key, adapter in session.adapters.items():
+        adapter.stand_on(fresh[key])
+        yield key, adapter.delta().detach()
 
 
 def _middle_of(batch: Batch) -> Batch:
@@ -65,5 +74,7 @@ def _probe(session: Session, batch: Batch) -> Probe:
 def _give_up_models(session: Session) -> None:
     for module in session.modules.values():
         eject(module)
-    session.denoiser, session.text_encoder = torch.nn.Identity(), None
+    for adapter in session.adapters.values():
+        adapter.stand_on(nn.Identity())  # or a DoRA would hold the layer's weight
+    session.denoiser, session.text_encoder = nn.Identity(), None
     release_memory(session.device)

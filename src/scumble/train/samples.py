@@ -13,6 +13,7 @@ from scumble.files.read import read_lora
 from scumble.generate.draw import Settings, decode_images, draw_latents
 from scumble.generate.prompt import split_prompts
 from scumble.generate.weighted import prompt_states
+from scumble.train.compiling import as_written
 from scumble.train.plan import Plan
 from scumble.train.session import Session
 from scumble.train.start import ADAPTER_NAME
@@ -63,7 +64,8 @@ def draw_samples(plan: Plan, session: Session, texts: SampleTexts, lora: Path | 
             encoder.words.add(FILE_NAME, {} if file is None else file.embeddings)
             with encoder.words.only([FILE_NAME]):
                 texts = sample_texts(encoder, sample_prompts(plan), session.clip_skip)
-        return [_row(plan, session, texts[prompt]) for prompt in sample_prompts(plan)]
+        with as_written(session.denoiser):
+            return [_row(plan, session, texts[prompt]) for prompt in sample_prompts(plan)]
     finally:
         for module in modules.values():
             if file is not None:

@@ -4,7 +4,7 @@ import psutil
 import torch
 from torch import Tensor, nn
 
-from scumble.device import has_memory_of_its_own
+from scumble.device import has_memory_of_its_own, release_memory
 from scumble.upscale.model import Upscaler
 from scumble.upscale.tiles import SMALLEST_TILES, Tiling
 
@@ -35,6 +35,7 @@ def choose_tiling(upscaler: Upscaler, overlap_px: int) -> Tiling:
 
 def free_bytes(device: torch.device) -> int:
     """Memory that a device has left."""
+    release_memory(device)  # what torch's allocator holds and nothing uses is free too
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     return int(psutil.virtual_memory().available)
