@@ -149,6 +149,11 @@ def test_compiled_blocks_give_the_same_gradient(tiny_base):
     assert all(map(torch.equal, passed(denoiser, adapter), plain))
 
 
+def test_the_compiler_of_gpus_takes_what_it_is_told(tiny_base):
+    """Nothing is compiled before a block runs; its options are looked at here."""
+    assert compile_blocks(denoiser_of(tiny_base)[0]) > 1
+
+
 def test_a_model_without_repeated_blocks_is_refused():
     with pytest.raises(ConfigError, match="which of its blocks repeat"):
         compile_blocks(torch.nn.Linear(2, 2), backend="eager")

@@ -1,20 +1,29 @@
 """What a GPU has otherwise than a CPU."""
 
+import pytest
 import torch
+from torch import nn
 
-from scumble.adapters.pack import Storage
+from scumble.adapters.pack import Storage, store
 from scumble.families.find import open_base
 from scumble.train.events import Finished
 from scumble.train.loop import train
-from scumble.train.on_gpu import lay_out
 
 CPU = torch.device("cpu")
 
 
-def test_nothing_is_laid_out_anew_on_a_cpu(tiny_base):
-    denoiser = open_base(str(tiny_base)).load_denoiser(torch.float32, CPU)
-    lay_out(denoiser, CPU, Storage())
+@pytest.mark.parametrize("storage", [Storage(), Storage("nf4")])
+def test_nothing_is_laid_out_anew_on_a_cpu(tiny_base, storage):
+    denoiser = store(open_base(str(tiny_base)).load_denoiser(torch.float32, CPU), storage, CPU)
     assert denoiser.conv_in.weight.is_contiguous()
+
+
+def test_a_gpu_has_the_channels_of_plain_convolutions_last(tiny_base):
+    """The trained denoiser and the fresh one of the proof alike, so that cuDNN takes the same algorithms for both."""
+    denoiser = open_base(str(tiny_base)).load_denoiser(torch.float32, CPU)
+    denoiser.to = lambda *device, **more: nn.Module.to(denoiser, **more)  # there is no GPU to go to
+    weight = store(denoiser, Storage(), torch.device("cuda")).conv_in.weight
+    assert weight.is_contiguous(memory_format=torch.channels_last) and not weight.is_contiguous()
 
 
 def tf32(numbers):

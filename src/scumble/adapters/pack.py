@@ -57,6 +57,8 @@ class Stored:
 def store(model: nn.Module, storage: Storage, device: torch.device) -> nn.Module:
     """Store the linear layers and convolutions of a model's blocks, in place, and have the rest on the device.
 
+    On a GPU the weights of convolutions that are left as they are lie with their channels last, as its matrix units read them.
+
     Args:
         model: holds no adapter yet.
         storage: how.
@@ -72,6 +74,8 @@ def store(model: nn.Module, storage: Storage, device: torch.device) -> nn.Module
             layer = model.get_submodule(path)
             assert isinstance(layer, nn.Linear | nn.Conv2d), f"{path} is a {type(layer).__name__}"
             model.set_submodule(path, StoredLayer(layer, storage.packing, ferry))
+    elif device.type == "cuda":
+        model.to(memory_format=torch.channels_last)
     return model.to(device)
 
 

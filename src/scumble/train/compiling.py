@@ -77,8 +77,9 @@ def compile_blocks(denoiser: nn.Module, backend: str = "inductor") -> int:
         )
     limits = torch._dynamo.config
     limits.cache_size_limit = max(MOST_GRAPHS, limits.cache_size_limit)  # called recompile_limit too since torch 2.7
+    options = {"fallback_random": True} if backend == "inductor" else None  # dropout leaves out what it would otherwise
     for block in blocks:
-        block.compile(backend=backend)
+        block.compile(backend=backend, options=options)
     return len(blocks)
 
 

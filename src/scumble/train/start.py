@@ -19,7 +19,6 @@ from scumble.train.compiling import compile_blocks
 from scumble.train.ema import Average
 from scumble.train.new_words import TrainedWords, start_remarks, trained_words, word_groups
 from scumble.train.objective import objective_of
-from scumble.train.on_gpu import lay_out
 from scumble.train.optimizer import adapter_groups
 from scumble.train.optimizer_choice import build_chosen, text_ratio_of
 from scumble.train.optimizers import is_averaging
@@ -48,7 +47,6 @@ def start_session(plan: Plan) -> Generator[Noted, None, Session]:
     if not plan.storage.is_plain:
         yield Noted(storage_in_words(denoiser, plan.dtype, plan.storage, plan.device))
     store(denoiser, plan.storage, plan.device)
-    lay_out(denoiser, plan.device, plan.storage)
     adapters = _new_adapters(plan, modules) if plan.init is None else lora_adapters(plan.base, modules, plan.init, "")
     for adapter in adapters.values():
         adapter.leave_out(dropout_of(config.adapter))
