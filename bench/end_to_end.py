@@ -28,6 +28,7 @@ from typing import Any
 
 from harness.bases import write_sd15
 from harness.beside import Values, rows_beside
+from harness.command import UnusableError, run_bench
 from harness.kept import Kept
 from harness.peers import commit_of, missing_checkout, versions
 from harness.plot import bars
@@ -50,6 +51,9 @@ def run_all(cases: Sequence[Case], rounds: int, kept: Path | None) -> Runs:
     """
     runs: dict[tuple[str, int], list[Run]] = {(side, case.steps): [] for case in cases for side in (OURS, THEIRS)}
     done = Kept(kept)
+    own = next(name for name, setting in SETTINGS.items() if setting is cases[0].setting)
+    if any(row.get("setting") != own for row in done.rows):
+        raise UnusableError(f"{kept}: holds runs of another setting than {own}")
     before = _by_case(done.rows)
 
     def take(case: Case, side: str) -> float:
@@ -61,6 +65,7 @@ def run_all(cases: Sequence[Case], rounds: int, kept: Path | None) -> Runs:
         runs[side, case.steps].append(made)
         done.add(
             {
+                "setting": own,
                 "side": side,
                 "steps": case.steps,
                 "to_file": made.seconds_to_file,
@@ -96,21 +101,24 @@ ENOUGH = 0.8
 """Share of a core from which on the clock is worth something."""
 
 
-def figures(runs: Runs, steps: int, whole: int) -> dict[str, dict[str, list[float]]]:
+def figures(runs: Runs, steps: int, whole: int, more_seconds: float = 0.0) -> dict[str, dict[str, list[float]]]:
     """Figure -> side -> its values, round by round.
 
     Args:
         runs: of all.
         steps: of the runs that are asked about.
         whole: so many steps, with those that are not made worked out.
+        more_seconds: that ours takes besides in so many steps, for validations that the shorter runs do not have.
     """
 
-    def value(run: Run, name: str) -> float:
-        lacking = whole - steps if name in TIMES else 0
-        return FIGURES[name](run) + lacking * run.seconds_a_step
+    def value(side: str, run: Run, name: str) -> float:
+        if name not in TIMES or whole == steps:
+            return FIGURES[name](run)
+        return FIGURES[name](run) + (whole - steps) * run.seconds_a_step + (more_seconds if side == OURS else 0.0)
 
     return {
-        name: {side: [value(one, name) for one in runs[side, steps]] for side in (OURS, THEIRS)} for name in FIGURES
+        name: {side: [value(side, one, name) for one in runs[side, steps]] for side in (OURS, THEIRS)}
+        for name in FIGURES
     }
 
 
@@ -122,7 +130,8 @@ def share_of_core(runs: Runs) -> float:
 def bounds_of(setting: Setting) -> list[tuple[str, float, str]]:
     """What is to be how much of the script's, and the figure that says it."""
     bounds = [(f"{name}, of the script's", setting.time_goal, name) for name in TIMES]
-    bounds.append(("peak memory, of the script's", setting.memory_goal, PEAK))
+    smaller = "" if setting.time_goal is not None else f", at {setting.side_px} px in place of 256"
+    bounds.append((f"peak memory{smaller}, of the script's", setting.memory_goal, PEAK))
     return [(what, limit, name) for what, limit, name in bounds if limit is not None]
 
 
@@ -147,15 +156,22 @@ def goals_of(
     return [goal(what, limit, name) for what, limit, name in bounds_of(setting)]
 
 
+def _asked(setting: Setting, found: dict[str, Any]) -> dict[str, Any]:
+    """Of the figures those that a setting asks about: where it is memory alone, times say nothing."""
+    return found if setting.time_goal is not None else {PEAK: found[PEAK]}
+
+
 def report(asked: argparse.Namespace, setting: Setting, runs: Runs) -> None:
     """Write the result and its plot."""
     ran = sorted({steps for _, steps in runs})
     rows = [
         row
         for steps in ran
-        for row in rows_beside(figures(runs, steps, steps), (OURS, THEIRS), {"steps": steps, "how": "measured"})
+        for row in rows_beside(
+            _asked(setting, figures(runs, steps, steps)), (OURS, THEIRS), {"steps": steps, "how": "measured"}
+        )
     ]
-    wanted = figures(runs, ran[-1], max(ran[-1], setting.steps))
+    wanted = figures(runs, ran[-1], max(ran[-1], setting.steps), asked.more_seconds)
     notes = [
         f"{setting.words}; {setting.pictures} pictures of {setting.side_px} px, rank {asked.rank}, batch 1, no mirroring.",
         f"The peer: {SCRIPT} of diffusers {commit_of(asked.diffusers)}, unchanged, with the installed packages.",
@@ -172,6 +188,8 @@ def report(asked: argparse.Namespace, setting: Setting, runs: Runs) -> None:
         notes.append(
             f"{setting.steps} steps are worked out: those of the runs, and more of the mean of their own steps."
         )
+        if asked.more_seconds:
+            notes.append(f"Ours has {asked.more_seconds:g} s besides, for validations that so few steps do not have.")
     of = TIMES[2] if setting.time_goal is not None else PEAK  # what the bench asks
     drawn: dict[str, Spread] = {side: spread(wanted[of][side]) for side in (OURS, THEIRS)}
     title = f"From start to end, {setting.words}, {max(ran[-1], setting.steps)} steps"
@@ -204,6 +222,7 @@ def main() -> None:
         "--base", type=Path, help="base folder; none = the model in the box, or made with random weights"
     )
     parser.add_argument("--steps", type=int, nargs="+", help="steps of a run")
+    parser.add_argument("--more-seconds", type=float, default=0.0, help="of ours in the steps that are worked out")
     parser.add_argument("--rank", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1, help="of each process")
@@ -237,4 +256,4 @@ def _box() -> Path:
 
 
 if __name__ == "__main__":
-    main()
+    run_bench(main)

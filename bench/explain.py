@@ -9,6 +9,7 @@ import argparse
 import json
 from pathlib import Path
 
+from harness.command import UnusableError, run_bench
 from harness.result import cell, verdicts
 
 
@@ -20,6 +21,8 @@ def explain(path: Path, why: str) -> int:
         why: the reason.
     """
     values = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(values, dict) or "goals" not in values:
+        raise UnusableError(f"{path}: no goals are in it")
     goals = values["goals"]
     before = verdicts(goals)
     open_goals = [goal for goal in goals if not goal["verdict"].startswith("met") and not goal["why"]]
@@ -46,4 +49,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_bench(main)

@@ -13,12 +13,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from harness.command import run_bench
 from harness.growth import Point, above, exponent
 from harness.kernels import held
 from harness.peers import versions
 from harness.plot import curves
 from harness.result import Goal, Result
-from harness.turns import in_turns, spread
+from harness.turns import in_digits, in_turns, spread
 from sides.ours import ours
 from sides.plain import without
 from sides.side import Side
@@ -26,6 +27,8 @@ from sides.task import Task, batch_of, open_task
 
 LINEAR, SLACK = 1.0, 0.05
 """An exponent above the first grows faster than its work; the second is what a fit over a few sizes may be off."""
+LAST = 0.1
+"""What an exponent between two sizes may be off."""
 
 
 @dataclass(frozen=True)
@@ -86,17 +89,22 @@ def questions(task: Task) -> dict[str, Growth]:
 
 def measure(growth: Growth, rounds: int) -> tuple[list[dict[str, Any]], list[Point], list[Point]]:
     """A row for each size, and the points of time in milliseconds and of memory in MiB."""
-    sides = {str(size): growth.side(size) for size in growth.sizes}
-    if growth.constant is not None:
-        sides["0"] = growth.constant()
+    sides = {} if growth.constant is None else {"0": growth.constant()}
+    sides |= {str(size): growth.side(size) for size in growth.sizes}
     taken = in_turns({name: side.one_step for name, side in sides.items()}, rounds, warm_up=1)
     times = {name: spread([1000 * value for value in values]) for name, values in taken.items()}
     peaks = {name: held(side.step).peak / 2**20 for name, side in sides.items()}
+    least = {name: 1000 * min(values) for name, values in taken.items()}  # other programs only ever add to a time
     rows = [
-        {"over": growth.over, "size": int(name), "step, ms": str(times[name]), "most, MiB": peaks[name]}
+        {
+            "over": growth.over,
+            "size": int(name),
+            "step, ms": str(times[name]),
+            "least, ms": in_digits(least[name]),
+            "most, MiB": peaks[name],
+        }
         for name in sides
     ]
-    least = {name: 1000 * min(values) for name, values in taken.items()}  # other programs only ever add to a time
     seconds = [(size, least[str(size)]) for size in growth.sizes]
     memory = [(size, peaks[str(size)]) for size in growth.sizes]
     if growth.constant is not None:
@@ -122,6 +130,11 @@ def main() -> None:
         time, space = exponent(seconds), exponent(memory)
         fits.append(f"{growth.over}: time {time}, memory {space}. Expected: {growth.why}.")
         print(fits[-1], flush=True)
+        for what, points in (("time", seconds), ("memory", memory)):  # what a fit over all sizes might hide
+            last = exponent(points[-2:]).exponent
+            goals.append(
+                Goal(f"{growth.over}: exponent of a step's {what}, last two sizes", LINEAR, last, LAST, why=growth.why)
+            )
         for what, fit in (("time", time), ("memory", space)):
             goals.append(
                 Goal(
@@ -144,7 +157,7 @@ def main() -> None:
         goals,
         notes=[
             *fits,
-            "The exponent of value = factor x size ^ exponent, with the standard deviation of log(measured / fitted).",
+            "Fitted are the least times; the exponent of value = factor x size ^ exponent, with the standard deviation of log(measured / fitted).",
         ],
         versions=versions("torch", "diffusers"),
         threads=1,
@@ -152,4 +165,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_bench(main)

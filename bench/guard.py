@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
+from harness.command import run_bench
 from harness.kernels import held, kernels
 from harness.pictures import write_pictures
 from harness.processes import measured
@@ -127,4 +128,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_bench(main)

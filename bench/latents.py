@@ -13,11 +13,13 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from harness.command import run_bench
 from harness.peers import commit_of, missing_checkout, versions
 from harness.photographs import SETS, write_photographs
+from harness.plot import bars
 from harness.processes import measured
 from harness.result import Goal, Result
-from harness.turns import in_turns, ratio, spread
+from harness.turns import in_digits, in_turns, ratio, spread
 
 SIDES = Path(__file__).with_name("sides")
 PHOTOGRAPHS = "photographs of 0.4 megapixels, JPEG"
@@ -78,8 +80,8 @@ def main() -> None:
     rows = [
         {
             "side": name,
-            "pictures a processor second": f"{asked.pictures / spread(found).median:.3g}",
-            "milliseconds a picture": f"{1e3 * spread(found).median / asked.pictures:.3g}",
+            "pictures a processor second": in_digits(asked.pictures / spread(found).median),
+            "milliseconds a picture": in_digits(1e3 * spread(found).median / asked.pictures),
             "scumble / it": str(ratio(taken["scumble"], found)),
         }
         for name, found in taken.items()
@@ -94,6 +96,7 @@ def main() -> None:
     used = versions("torch", "diffusers", "pillow")
     if missing is None:
         used |= {"sd-scripts": commit_of(asked.sd_scripts)}
+    each = {side: spread([1e3 * value / asked.pictures for value in values]) for side, values in taken.items()}
     name = "mini" if asked.base == "mini" else "sd15"
     notes = [
         f"{asked.pictures} {PHOTOGRAPHS}, cut to {asked.side_px} px, in float32.",
@@ -101,8 +104,10 @@ def main() -> None:
         "scumble keeps mean and deviation of each latent, verifies what it writes, and knows it by the hash of all that it was "
         "computed from; sd-scripts keeps one sample, and knows it by its name.",
     ]
+    name = f"latents-{name}-{asked.side_px}px"
+    bars(name, f"Caching latents, {asked.side_px} px", "processor milliseconds a picture", each)
     Result(
-        f"latents-{name}-{asked.side_px}px",
+        name,
         "How fast are latents cached?",
         rows,
         goals,
@@ -114,4 +119,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_bench(main)

@@ -20,6 +20,7 @@ from pathlib import Path
 from time import monotonic
 
 from harness.bases import write_sd15
+from harness.command import run_bench
 from harness.peers import versions
 from harness.pictures import write_pictures
 from harness.plot import bars
@@ -94,6 +95,8 @@ def main() -> None:
     parser.add_argument("--missing-rounds", type=int, default=5)
     parser.add_argument("--card-rounds", type=int, default=3, help="0 = leave the cards out")
     asked = parser.parse_args()
+    if asked.sd15 is not None and not asked.sd15.is_dir():
+        parser.error(f"--sd15 {asked.sd15}: no such folder")
     os.environ.update(OMP_NUM_THREADS="1", HF_HUB_OFFLINE="1", PYTHONUNBUFFERED="1")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -163,7 +166,7 @@ def _report(taken: dict[str, list[Spent]], heavy: dict[str, list[str]]) -> None:
         "From the start of the process to its first words",
         "processor seconds",
         processor,
-        ours=("scumble", "card"),
+        ours=("scumble", "card", *MISSING),
     )
     notes = ["Other programs used the machine: python -c pass, of about 0.02 s where it is idle, says by how much."]
     notes += [
@@ -183,4 +186,4 @@ def _why(label: str, processor: Mapping[str, Spread]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    run_bench(main)

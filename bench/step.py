@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 from harness.beside import goal_beside_fastest
+from harness.command import run_bench
 from harness.kernels import held, kernels
 from harness.peers import commit_of, missing_checkout, missing_package, versions
 from harness.plot import bars
@@ -106,22 +107,24 @@ def goals_of(taken: dict[str, list[float]], base: str, why: str) -> list[Goal]:
     ]
 
 
-def other_rows(task: Task, args: argparse.Namespace) -> list[Row]:
-    """The rows of the questions beside LoRA's own."""
+def others(task: Task, args: argparse.Namespace) -> tuple[list[Row], list[Goal]]:
+    """The rows of the questions beside LoRA's own, and a goal beside the fastest peer of each."""
     rows: list[Row] = []
+    goals: list[Goal] = []
+    asked = {}
     if "algorithms" in args.questions:
-        for name in RECIPES:
-            if name != "lora":
-                sides, _ = sides_of(task.with_recipe(name), args)
-                rows += compared(name, sides, args, task.dtype)[0]
+        asked = {name: task.with_recipe(name) for name in RECIPES if name != "lora"}
     if "checkpointing" in args.questions:
-        sides, _ = sides_of(replace(task, is_checkpointed=True), args)
-        rows += compared("gradient checkpointing", sides, args, task.dtype)[0]
+        asked["gradient checkpointing"] = replace(task, is_checkpointed=True)
+    for name, own in asked.items():
+        found, taken = compared(name, sides_of(own, args)[0], args, task.dtype)
+        rows += found
+        goals.append(goal_beside_fastest(f"step, {name}", taken, NAME, [NOTHING], args.why))
     if "nf4" in args.questions:
         packed = store(task.own_denoiser(), Storage("nf4"), torch.device("cpu"))
         stored = replace(task, denoiser=packed)
         rows += compared("NF4 base", [ours(stored), without(stored)], args, task.dtype)[0]
-    return rows
+    return rows, goals
 
 
 def main() -> None:
@@ -153,7 +156,7 @@ def main() -> None:
         return
     task = open_task(args.base, getattr(torch, args.dtype), args.side_px, args.batch)
     rows: list[Row] = []
-    goals = []
+    goals: list[Goal] = []
     if "lora" in args.questions:
         sides, missing = sides_of(task, args)
         rows, taken = compared("LoRA", sides, args, task.dtype)
@@ -161,7 +164,9 @@ def main() -> None:
         goals = goals_of(taken, base, args.why)
         milliseconds = {side: spread([1000 * value for value in values]) for side, values in taken.items()}
         bars(name, f"A training step, {base}, {args.dtype}", "processor milliseconds", milliseconds)
-    rows += other_rows(task, args)
+    more, judged = others(task, args)
+    rows += more
+    goals += judged
     result = Result(
         name,
         question,
@@ -196,4 +201,4 @@ def _sd_scripts(args: argparse.Namespace) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    main()
+    run_bench(main)

@@ -169,7 +169,7 @@ IN_READMES = (
         {"en": "the same, of a step without any adapter", "zh": "SD 1.5 结构上的一个训练步 / 不带适配器的一步"},
     ),
     (
-        ("end-to-end-fp32", "processor seconds"),
+        ("end-to-end-fp32", "seconds to the file"),
         {
             "en": "a whole training of 200 steps (worked out from 6), SD 1.5 architecture, of diffusers' script",
             "zh": "SD 1.5 结构上 200 步的完整训练（由 6 步推算）/ diffusers 脚本",
@@ -180,11 +180,15 @@ IN_READMES = (
         {"en": "its peak memory, of diffusers' script", "zh": "该训练的内存峰值 / diffusers 脚本"},
     ),
     (
-        ("end-to-end-bf16-memory", "peak memory"),
-        {"en": "the same in bf16, at 64 px", "zh": "同上，bf16，64 px"},
+        ("end-to-end-defaults", "seconds to the file"),
+        {"en": "the same training, each with its own defaults", "zh": "同样的训练，各用默认设置"},
     ),
     (
-        ("end-to-end-mini", "processor seconds"),
+        ("end-to-end-bf16-memory", "peak memory"),
+        {"en": "peak memory in bf16, at 64 px", "zh": "bf16、64 px 时的内存峰值"},
+    ),
+    (
+        ("end-to-end-mini", "seconds to the file"),
         {
             "en": "a whole training of 400 steps on the model in the box, of diffusers' script",
             "zh": "内置模型上 400 步的完整训练 / diffusers 脚本",

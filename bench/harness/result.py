@@ -3,6 +3,7 @@
 import datetime
 import json
 import re
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -151,7 +152,7 @@ def cell(value: Any) -> str:
     if value is None:
         return "-"
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
     return re.sub(r"([|<>*])", r"\\\1", str(value)).replace("\n", " ")
 
 
@@ -159,4 +160,4 @@ def _command() -> str:
     """As it was given, without the reasons of --why, which stand with the goals; folders are this machine's, and stay out."""
     given = [word for before, word in pairwise(sys.argv) if "--why" not in (before, word)]
     words = ["FOLDER" if "/" in word or "\\" in word else word for word in given]
-    return " ".join(["python", f"bench/{Path(sys.argv[0]).name}", *words])
+    return shlex.join(["python", f"bench/{Path(sys.argv[0]).name}", *words])
