@@ -142,6 +142,9 @@ def rates(work: Path, count: int, rounds: int) -> tuple[list[dict], list[Goal]]:
             )
             if way != "Pillow, bare decode":
                 why = "" if share.median >= LEAST else f"milliseconds a picture: {spent}"
+                if why and way == "scumble check":
+                    besides = 1e3 * (spread(used).median - spread(taken["scumble scan"]).median) / count
+                    why += f"; what a check does besides a scan (lint, near duplicates, page) {besides:.2f}"
                 what = f"{way}, {name}: pictures a core and second, of Pillow's bare decode"
                 goals.append(Goal.of(what, LEAST, share, at_least=True, why=why))
     return rows, goals
