@@ -105,6 +105,12 @@ AXES = {
 }
 
 
+OF_A_CELL = (
+    "A cell of two steps is three fifths start, loading, two validations, curves and proof, and two fifths the numbers that a "
+    "sweep measures of drawn pictures; neither grows with its steps."
+)
+
+
 def added(points: Sequence[tuple[int, float]]) -> Fit | None:
     """The exponent of what is above the smallest size; None where there is too little to fit."""
     (first, least), *others = points
@@ -165,6 +171,7 @@ def measure(name: str, axis: Axis, work: Path) -> None:
         notes=[
             "Every point includes the start of a process, about the same for all; exponents are of what is added to it.",
             f"Memory: {_of_memory(memory, pairs)}.",
+            *((OF_A_CELL,) if name == "cells" else ()),
         ],
         versions=versions("torch", "diffusers"),
         threads=1,

@@ -33,7 +33,7 @@ NOTHING = "python -c pass"
 HELP = "scumble --help"
 MISSING = {
     "train, no folder": (["train", "nowhere"], 1),
-    "generate, no LoRA": (["generate", "a dog", "--lora", "no.safetensors"], 2),
+    "generate, no LoRA": (["generate", "a dog", "--lora", "no.safetensors"], 1),
     "generate, no LoRA of a name": (["generate", "a dog <lora:nobody:1>"], 2),
     "compare, no LoRA": (["compare", "--prompt", "a dog", "--lora", "no.safetensors"], 1),
     "merge, no LoRA": (["merge", "no.safetensors", "--out", "two.safetensors"], 1),

@@ -57,7 +57,13 @@ def sides_of(task: Task, args: argparse.Namespace) -> tuple[list[Side], list[Row
     for name, make in peers.items():
         if reasons.get(name) is not None:
             missing.append({"side": name, "step, ms": reasons[name]})
-        elif (side := make()) is not None:
+            continue
+        try:
+            side = make()
+        except ModuleNotFoundError as error:  # of what a checkout needs besides
+            missing.append({"side": name, "step, ms": f"missing: it needs {error.name}, which is not installed"})
+            continue
+        if side is not None:
             found.append(side)
     return [*found, without(task)], missing
 
