@@ -1,5 +1,6 @@
 """Sides that take turns: what slows the machine for a while meets all of them."""
 
+import random
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,7 +35,9 @@ def spread(values: Sequence[float]) -> Spread:
 
 
 def in_turns(sides: Mapping[str, Take], rounds: int, warm_up: int = 0) -> dict[str, list[float]]:
-    """What each side took in each round; who begins moves on from round to round.
+    """What each side took in each round, each round in another order.
+
+    Were only who begins to move on, each side would follow the same other one for ever, and pay for how that leaves memory.
 
     Args:
         sides: name -> one turn, which answers what it measured (seconds, say).
@@ -51,9 +54,9 @@ def in_turns(sides: Mapping[str, Take], rounds: int, warm_up: int = 0) -> dict[s
 
 
 def _orders(names: list[str]) -> Iterator[list[str]]:
+    source = random.Random(0)
     while True:
-        yield names
-        names = [*names[1:], names[0]]
+        yield source.sample(names, len(names))
 
 
 def ratio(ours: Sequence[float], theirs: Sequence[float]) -> Spread:

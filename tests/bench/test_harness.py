@@ -3,6 +3,7 @@
 import json
 import sys
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from explain import explain
@@ -14,7 +15,7 @@ from harness.result import Goal, Result, table
 from harness.turns import in_turns, ratio, spread
 
 
-def test_sides_take_turns_and_the_first_moves_on():
+def test_sides_take_turns_and_follow_each_other_in_every_order():
     order = []
 
     def side(name, value):
@@ -24,9 +25,12 @@ def test_sides_take_turns_and_the_first_moves_on():
 
         return take
 
-    taken = in_turns({"a": side("a", 1.0), "b": side("b", 2.0), "c": side("c", 4.0)}, rounds=3, warm_up=1)
-    assert order == ["a", "b", "c", "b", "c", "a", "c", "a", "b", "a", "b", "c"]
-    assert taken == {"a": [1.0] * 3, "b": [2.0] * 3, "c": [4.0] * 3}
+    taken = in_turns({"a": side("a", 1.0), "b": side("b", 2.0), "c": side("c", 4.0)}, rounds=11, warm_up=1)
+    rounds = [order[begin : begin + 3] for begin in range(0, 36, 3)]
+    assert all(sorted(each) == ["a", "b", "c"] for each in rounds)
+    followed = {pair for each in rounds for pair in pairwise(each)}
+    assert len(followed) == 6
+    assert taken == {"a": [1.0] * 11, "b": [2.0] * 11, "c": [4.0] * 11}
 
 
 def test_a_ratio_is_of_turns_that_belong_together():
