@@ -24,10 +24,6 @@ def run_bench(main: Callable[[], int | None]) -> None:
     try:
         code = main()
     except (ScumbleError, CommandFailedError, UnusableError, OSError, json.JSONDecodeError) as error:
-        sys.exit(_told(error))
+        print(f"error: {error}", file=sys.stderr)
+        code = CODE
     sys.exit(code)
-
-
-def _told(error: Exception) -> int:
-    print(f"error: {error}", file=sys.stderr)
-    return CODE
