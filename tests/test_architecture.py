@@ -12,7 +12,7 @@ from scumble import registry
 ROOT = Path(registry.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 LEVELS = (
-    {"errors"},
+    {"allocator", "errors"},
     {"config", "device", "processes", "quantities", "registry"},
     {"adapters"},
     {"files", "data", "page"},

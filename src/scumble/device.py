@@ -1,13 +1,11 @@
 """Where the numbers are: the device, the precision of the weights, and what to say when memory runs out."""
 
-import ctypes
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from functools import cache
 
 import torch
 
+from scumble.allocator import give_back, keep_freed
 from scumble.errors import ConfigError, OutOfMemoryError
 from scumble.processes import Share
 
@@ -22,14 +20,23 @@ CUDA_WORDS = (
 PRECISIONS = {"no": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
-def choose_device(name: str | None = None) -> torch.device:
-    """The device asked for, or the best there is.
+def take_device(name: str | None = None) -> torch.device:
+    """The device asked for, or the best there is, ready for work.
+
+    On a CPU the process keeps from now on what it frees (`allocator.keep_freed`); `release_memory` gives it back.
 
     Args:
         name: "cuda", "cuda:1", "mps" or "cpu"; None = cuda, else mps, else cpu.
     Raises:
         ConfigError: no such device here.
     """
+    device = _find_device(name)
+    if device.type == "cpu":
+        keep_freed()
+    return device
+
+
+def _find_device(name: str | None) -> torch.device:
     here = _devices_here()
     if name is None:
         return torch.device(here[0])
@@ -48,7 +55,7 @@ def device_of(share: Share, name: str | None) -> torch.device:
     Raises:
         ConfigError: no such device here.
     """
-    device = choose_device(name)
+    device = take_device(name)
     if device.type == "cuda" and name in (None, "cuda") and share.count > 1:
         return torch.device("cuda", share.local_index % torch.cuda.device_count())
     return device
@@ -177,15 +184,8 @@ def _first_line(error: Exception) -> str:
 
 def release_memory(device: torch.device) -> None:
     """Give back to the system what allocators hold and nothing uses, so that a second model gets the room of the first."""
-    _trim()(0)
+    give_back()
     if device.type == "cuda":
         torch.cuda.empty_cache()
     elif device.type == "mps":
         torch.mps.empty_cache()
-
-
-@cache
-def _trim() -> Callable[[int], object]:
-    """glibc's malloc_trim: it keeps freed blocks below 32 MB, of which a model has many. Other systems give back by themselves."""
-    c_library = ctypes.CDLL(None) if sys.platform == "linux" else None
-    return getattr(c_library, "malloc_trim", lambda left_bytes: None)

@@ -10,7 +10,7 @@ from tests.files.kinds import random_layer
 
 from scumble.adapters.weight import weight_of
 from scumble.config import GenerateConfig
-from scumble.device import choose_device, choose_dtype, memory_advice
+from scumble.device import choose_dtype, memory_advice, take_device
 from scumble.errors import BaseModelError, ConfigError, LoraFileError, OutOfMemoryError
 from scumble.files.fingerprint import fingerprint
 from scumble.files.lorafile import LoraFile
@@ -156,8 +156,8 @@ def test_memory_that_runs_out_comes_with_advice():
 
 
 def test_the_device_is_chosen_and_its_precision_follows():
-    assert choose_device("cpu") == torch.device("cpu")
-    assert choose_device(None).type in ("cuda", "mps", "cpu")
+    assert take_device("cpu") == torch.device("cpu")
+    assert take_device(None).type in ("cuda", "mps", "cpu")
     assert choose_dtype(None, torch.device("cpu")) == torch.float32
     assert choose_dtype(None, torch.device("cuda")) == torch.float16
     assert choose_dtype("bf16", torch.device("cpu")) == torch.bfloat16

@@ -15,7 +15,7 @@ from scumble.compare.kin import Kin
 from scumble.compare.layout import Layout, Spot
 from scumble.compare.paint import Clock, Studio, paint_on, work_of
 from scumble.config.compare import CompareConfig
-from scumble.device import choose_device, choose_dtype
+from scumble.device import choose_dtype, take_device
 from scumble.generate.events import Noted
 from scumble.generate.prepare import precision_notes
 from scumble.generate.recipe import Recipe
@@ -55,7 +55,7 @@ def draw_cells(
         OutOfMemoryError: a base alone does not fit.
         ScumbleError: the disk does not take a picture.
     """
-    device = choose_device(config.device)
+    device = take_device(config.device)
     dtype = choose_dtype(config.mixed_precision, device)
     yield from precision_notes(dtype, device)
     kept = KeptCells(config.cells or unfinished(config.out), stays=config.cells is not None)

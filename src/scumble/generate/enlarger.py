@@ -8,7 +8,7 @@ from typing import Self, TypeVar
 from PIL import Image
 
 from scumble.config.upscale import OVERLAP_PX
-from scumble.device import choose_device
+from scumble.device import take_device
 from scumble.errors import ConfigError
 from scumble.generate.hires import LANCZOS, LATENT
 from scumble.generate.recipe import Recipe
@@ -52,7 +52,7 @@ class Enlarger:
             raise ConfigError(f"hires_upscaler={path}: {path.stem} is no model's name in a recipe: rename the file")
         if not path.is_file():
             raise ConfigError(f"hires_upscaler={path}: is no file; take {LATENT}, {LANCZOS} or the file of a model")
-        return cls(open_upscaler(path, choose_device(device), "no" if precision == "no" else None))
+        return cls(open_upscaler(path, take_device(device), "no" if precision == "no" else None))
 
     @property
     def tile_px(self) -> int:

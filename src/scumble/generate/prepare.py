@@ -6,7 +6,7 @@ import torch
 
 from scumble.config import ModelConfig
 from scumble.config.drawing import DrawingConfig
-from scumble.device import choose_device, choose_dtype, slow_precision
+from scumble.device import choose_dtype, slow_precision, take_device
 from scumble.errors import ConfigError
 from scumble.families.base import BaseModel
 from scumble.families.find import open_base
@@ -102,7 +102,7 @@ def load_painter(
         LoraFileError: a LoRA file is damaged or does not fit the base.
         BaseModelError: a part of the base cannot be loaded.
     """
-    place = choose_device(device)
+    place = take_device(device)
     dtype = choose_dtype(precision, place)
     yield from precision_notes(dtype, place)
     for note in base.notes:

@@ -9,7 +9,7 @@ import torch
 from scumble.compare.shelf import named_apart
 from scumble.config.metrics import MeasureConfig
 from scumble.data.captions import CaptionRule
-from scumble.device import choose_device, memory_advice
+from scumble.device import memory_advice, take_device
 from scumble.errors import ConfigError, ScumbleError
 from scumble.families.base import BaseModel, check_clip_skip
 from scumble.generate.events import Noted
@@ -59,7 +59,7 @@ def _measure(config: MeasureConfig) -> Iterator[Event]:
     base = yield from open_base_for(config, found)
     check_clip_skip(base, config.clip_skip or base.advice.clip_skip)
     known = yield from _known(config, base)
-    eyes = eyes_for(base, config.clip, choose_device(config.device))
+    eyes = eyes_for(base, config.clip, take_device(config.device))
     painter, loras = yield from load_painter(base, found, config.device, config.mixed_precision, config.allow_partial)
     subject = Subject(
         album=Album(painter, config.batch_size),

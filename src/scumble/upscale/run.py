@@ -3,7 +3,7 @@
 from collections.abc import Generator, Iterator
 
 from scumble.config.upscale import OVERLAP_PX, ResizePicturesConfig, UpscaleConfig
-from scumble.device import choose_device
+from scumble.device import take_device
 from scumble.quantities import counted
 from scumble.upscale.each import Made, make_each
 from scumble.upscale.events import Event, Planned
@@ -30,7 +30,7 @@ def upscale(config: UpscaleConfig) -> Iterator[Event]:
     assert config.model is not None
     places = find_places(config.picture, config.out, config.overwrite)
     wanted = Wanted(config.scale, config.width, config.height)
-    upscaler = open_upscaler(config.model, choose_device(config.device), config.mixed_precision)
+    upscaler = open_upscaler(config.model, take_device(config.device), config.mixed_precision)
     overlap_px = config.overlap or OVERLAP_PX
     chosen = Tiling(config.tile, overlap_px) if config.tile else choose_tiling(upscaler, overlap_px)
     yield Planned("Enlarging pictures", _card(upscaler, chosen, places, config))
