@@ -14,6 +14,7 @@ from scumble.adapters.base import Adapter
 from scumble.adapters.build import new_adapter
 from scumble.adapters.recipe import AdapterRecipe
 from scumble.adapters.targets import find_targets
+from scumble.device import take_device
 from scumble.families.base import BaseModel
 from scumble.families.find import open_base
 from scumble.train.batches import Batch
@@ -100,7 +101,7 @@ class Task:
 
 
 def open_task(folder: Path | str, dtype: torch.dtype, side_px: int, batch_size: int) -> Task:
-    """A task on a base model's folder, or on "mini".
+    """A task on a base model's folder, or on "mini", on the CPU as training has it.
 
     Args:
         folder: the base.
@@ -109,7 +110,7 @@ def open_task(folder: Path | str, dtype: torch.dtype, side_px: int, batch_size: 
         batch_size: pictures.
     """
     base = open_base(str(folder))
-    denoiser = base.load_denoiser(dtype, torch.device("cpu")).requires_grad_(False)
+    denoiser = base.load_denoiser(dtype, take_device("cpu")).requires_grad_(False)
     return Task(base, denoiser, batch_of(base, side_px, batch_size), objective_for(base))
 
 
