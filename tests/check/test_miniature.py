@@ -3,6 +3,7 @@
 import pytest
 from tests.thinned import thinned
 
+from scumble.allocator import keep_freed
 from scumble.check.costs import Costs, costs_of
 from scumble.check.estimate import counts_of, estimate, missing_from_cache
 from scumble.check.forecast import forecast
@@ -32,6 +33,13 @@ def plan(photos, tiny_base, tmp_path):
 
 
 SAMPLES = {"validation": {"validation_prompt": "a dog|a cat", "num_validation_images": 2, "sample_steps": 2}}
+
+
+def test_a_miniature_computes_with_memory_that_is_kept_as_the_run_will(plan, tmp_path):
+    small = in_miniature(plan(), tmp_path / "small")
+    keep_freed.cache_clear()  # a probe is a process of its own, which has not looked for a device
+    run_here(small)
+    assert keep_freed.cache_info().currsize == 1
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ import torch
 from scumble.check.costs import Costs, Timed, costs_of
 from scumble.check.miniature import in_miniature
 from scumble.data.buckets import Size
-from scumble.device import slow_precision
+from scumble.device import slow_precision, take_device
 from scumble.errors import ScumbleError
 from scumble.train import draws
 from scumble.train.loop import folder_of, run_plan
@@ -105,6 +105,7 @@ def run_here(plan: Plan) -> Probe:
     Args:
         plan: what `in_miniature` made.
     """
+    take_device(str(plan.device))  # another process found it
     if plan.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(plan.device)
     plan.base.empty_denoiser()  # imports what a run has imported when it was planned
