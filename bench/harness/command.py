@@ -3,7 +3,9 @@
 import json
 import sys
 from collections.abc import Callable
+from typing import NoReturn
 
+from scumble.cli.leave import leave
 from scumble.errors import ScumbleError
 
 from .processes import CommandFailedError
@@ -15,7 +17,7 @@ class UnusableError(Exception):
     """What was given cannot be used; the message says what was found, and what to do."""
 
 
-def run_bench(main: Callable[[], int | None]) -> None:
+def run_bench(main: Callable[[], int | None]) -> NoReturn:
     """Run a bench and end the process.
 
     Args:
@@ -26,4 +28,4 @@ def run_bench(main: Callable[[], int | None]) -> None:
     except (ScumbleError, CommandFailedError, UnusableError, OSError, json.JSONDecodeError) as error:
         print(f"error: {error}", file=sys.stderr)
         code = CODE
-    sys.exit(code)
+    leave(code or 0)  # with what was frozen left to it, Python would print pages about it
