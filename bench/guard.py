@@ -9,10 +9,10 @@ exact.
 
 import argparse
 import json
-import statistics
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -24,11 +24,12 @@ from harness.result import table
 from harness.turns import in_turns, ratio
 from sides.ours import ours
 from sides.plain import by_formula, without
-from sides.task import Task, open_task
+from sides.side import Side
+from sides.task import open_task
 
 RATIOS = Path(__file__).with_name("guard.json")
 ALLOWED = 1.2
-ROUNDS, STARTS, TRAINED_STEPS = 21, 5, 40
+ROUNDS, STARTS, RUNS, TRAINED_STEPS = 21, 5, 3, 40
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 
 
@@ -65,29 +66,22 @@ def starts() -> dict[str, float]:
 
 def whole_run() -> dict[str, float]:
     """Of a small training, start of the process to the file, beside its bare steps."""
-    task = open_task("mini", torch.float32, 64, 1)
-    bare = statistics.median(_bare_steps(task)) * TRAINED_STEPS
+    side = ours(open_task("mini", torch.float32, 64, 1))
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         pictures = write_pictures(Path(folder) / "pictures", 8, 64)
-        command = [
-            sys.executable,
-            "-m",
-            "scumble",
-            "train",
-            pictures,
-            "--base",
-            "mini",
-            "--output-dir",
-            Path(folder) / "run",
-        ]
-        command += ["--max-train-steps", str(TRAINED_STEPS), "--cache-dir", Path(folder) / "cache"]
-        spent = measured(command, ONE_THREAD)
-    return {f"run: a training of {TRAINED_STEPS} steps / its bare steps": spent.processor_seconds / bare}
+        taken = in_turns({"run": partial(_run, pictures), "steps": partial(_bare_steps, side)}, RUNS, warm_up=1)
+    return {f"run: a training of {TRAINED_STEPS} steps / its bare steps": ratio(taken["run"], taken["steps"]).median}
 
 
-def _bare_steps(task: Task) -> list[float]:
-    side = ours(task)
-    return [side.one_step() for _ in range(12)][2:]
+def _run(pictures: Path) -> float:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        words = ["train", pictures, "--base", "mini", "--max-train-steps", str(TRAINED_STEPS)]
+        places = ["--output-dir", Path(folder) / "run", "--cache-dir", Path(folder) / "cache"]
+        return measured([sys.executable, "-m", "scumble", *words, *places], ONE_THREAD).processor_seconds
+
+
+def _bare_steps(side: Side) -> float:
+    return sum(side.one_step() for _ in range(TRAINED_STEPS))
 
 
 def _processor_seconds(command: list[str]) -> Callable[[], float]:
