@@ -39,12 +39,14 @@ class Axis:
         unit: what is counted.
         sizes: from few to many.
         command: for a size, in a work folder.
+        notes: what a reader must know of it besides.
     """
 
     what: str
     unit: str
     sizes: Sequence[int]
     command: Callable[[Path, int], list[str]]
+    notes: tuple[str, ...] = ()
 
 
 def train(work: Path, pictures: int) -> list[str]:
@@ -97,18 +99,17 @@ def _places(work: Path, name: str) -> list[str]:
     return ["--output-dir", str(work / "runs"), "--name", name, "--cache-dir", str(work / "cache")]
 
 
-AXES = {
-    "pictures": Axis("the pictures that two steps learn from", "pictures", (1, 64, 256, 1024), train),
-    "merge": Axis("the LoRAs that are merged", "LoRAs", (2, 32, 128, 512), merge),
-    "cells": Axis("the cells of a sweep, two steps each", "cells", (1, 2, 4, 8), sweep),
-    "processes": Axis("the processes that share the steps, on one machine", "processes", (1, 2), processes),
-}
-
-
 OF_A_CELL = (
     "A cell of two steps is three fifths start, loading, two validations, curves and proof, and two fifths the numbers that a "
     "sweep measures of drawn pictures; neither grows with its steps."
 )
+
+AXES = {
+    "pictures": Axis("the pictures that two steps learn from", "pictures", (1, 64, 256, 1024), train),
+    "merge": Axis("the LoRAs that are merged", "LoRAs", (2, 32, 128, 512), merge),
+    "cells": Axis("the cells of a sweep, two steps each", "cells", (1, 2, 4, 8), sweep, (OF_A_CELL,)),
+    "processes": Axis("the processes that share the steps, on one machine", "processes", (1, 2), processes),
+}
 
 
 def added(points: Sequence[tuple[int, float]]) -> Fit | None:
@@ -171,7 +172,7 @@ def measure(name: str, axis: Axis, work: Path) -> None:
         notes=[
             "Every point includes the start of a process, about the same for all; exponents are of what is added to it.",
             f"Memory: {_of_memory(memory, pairs)}.",
-            *((OF_A_CELL,) if name == "cells" else ()),
+            *axis.notes,
         ],
         versions=versions("torch", "diffusers"),
         threads=1,

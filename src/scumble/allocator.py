@@ -4,11 +4,8 @@ import ctypes
 import sys
 from functools import cache
 
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-"""glibc's numbers for the two settings, from malloc.h."""
-
-_NEVER, _LARGEST_BYTES, _LARGEST_BYTES_OF_OLD = -1, 2**30, 2**25
-"""The last is what a glibc before 2.35 takes at most."""
+_TRIM_THRESHOLD, _MOST_MAPPINGS = -1, -4
+"""glibc's numbers for two settings, M_TRIM_THRESHOLD and M_MMAP_MAX, from malloc.h."""
 
 
 @cache
@@ -20,11 +17,9 @@ def keep_freed() -> None:
     Elsewhere than on glibc it does nothing.
     """
     set_option = getattr(_c_library(), "mallopt", None)
-    if set_option is None:
-        return
-    set_option(_TRIM_THRESHOLD, _NEVER)
-    if not set_option(_MMAP_THRESHOLD, _LARGEST_BYTES):
-        set_option(_MMAP_THRESHOLD, _LARGEST_BYTES_OF_OLD)
+    if set_option is not None:
+        set_option(_TRIM_THRESHOLD, -1)  # never
+        set_option(_MOST_MAPPINGS, 0)
 
 
 def give_back() -> None:
